@@ -1,0 +1,1 @@
+"""Frozen values that every layer shares. Guarantees: no I/O, no clock, no randomness, no third party."""

@@ -1,0 +1,141 @@
+"""Chain kinds (what an order goes through) and the history of one chain (who did what)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from controls.model.finding import Text
+
+
+class Repeats(StrEnum):
+    """Who may take a step that has been taken before."""
+
+    NEVER = "never"
+    SAME_PERSON = "same_person"
+    ANYONE = "anyone"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One action of a chain. `after` names the steps that must come before it."""
+
+    id: str
+    title: Text
+    office: str = ""
+    after: tuple[str, ...] = ()
+    optional: bool = False
+    repeats: Repeats = Repeats.NEVER
+    reapprove: bool = False  # a permitted `amend` reopens it
+    material: tuple[str, ...] | None = None  # None: the chain kind's list
+    lines: str = ""  # the fact whose elements become ledger entries of their own (allocation lines)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainKind:
+    """A kind of chain: its steps, their order and the facts that may not change along the way."""
+
+    id: str
+    title: Text
+    resource: str
+    steps: tuple[Step, ...]
+    material: tuple[str, ...] = ()
+    free_order: bool = False
+    progress_claimed: bool = False  # a step comes after another once that one is claimed
+    sole_actor_allowed: bool = False
+    claim_valid_for: timedelta = timedelta(hours=24)
+
+    def step(self, name: str) -> Step | None:
+        for step in self.steps:
+            if step.id == name:
+                return step
+        return None
+
+    @property
+    def mandatory(self) -> tuple[str, ...]:
+        return tuple(step.id for step in self.steps if not step.optional)
+
+    def material_of(self, step: Step) -> tuple[str, ...]:
+        return self.material if step.material is None else step.material
+
+
+class ActState(StrEnum):
+    """What became of an act. Ending a claim frees the step, never the person."""
+
+    CLAIMED = "claimed"
+    PERFORMED = "performed"
+    ABANDONED = "abandoned"
+    VOID = "void"
+    REOPENED = "reopened"  # an amendment asks for the step again
+
+
+class Capacity(StrEnum):
+    """In what capacity a person acted on a step."""
+
+    ACTOR = "actor"
+    APPROVER = "approver"
+
+
+STANDING = frozenset({ActState.CLAIMED, ActState.PERFORMED})
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One person's act on one step of one chain.
+
+    `claim` is the claim's id; `decision` the decision that granted it; `key` the credential that asked;
+    `material` the canonical text of the material facts then; `index` its ledger entry.
+    """
+
+    claim: str
+    decision: str
+    chain: str
+    step: str
+    person: str
+    account: str
+    capacity: Capacity
+    state: ActState
+    at: datetime
+    valid_until: datetime
+    index: int
+    key: str = ""
+    material: Mapping[str, str] = field(default_factory=dict)
+
+    def stands(self) -> bool:
+        """Whether the act holds its step: claimed or performed, by its actor."""
+        return self.capacity is Capacity.ACTOR and self.state in STANDING
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHistory:
+    """All acts on one chain in ledger order. An empty history is a chain that nobody has begun."""
+
+    kind: str
+    chain: str
+    acts: tuple[Act, ...] = ()
+
+    def steps_of(self, person: str) -> frozenset[str]:
+        """Steps that count against the person: whatever became of them, and those approved too."""
+        return frozenset(act.step for act in self.acts if act.person == person)
+
+    def actors(self) -> frozenset[str]:
+        """Persons whose acts stand."""
+        return frozenset(act.person for act in self.acts if act.stands())
+
+    def parties(self) -> frozenset[str]:
+        """Everybody who had a hand in the chain, approvers and abandoned claims included."""
+        return frozenset(act.person for act in self.acts)
+
+    def standing(self, step: str) -> tuple[Act, ...]:
+        """The acts that hold `step` now."""
+        return tuple(act for act in self.acts if act.step == step and act.stands())
+
+    def performed(self, step: str) -> bool:
+        return any(act.step == step and act.state is ActState.PERFORMED and act.stands() for act in self.acts)
+
+    def last(self, step: str) -> Act | None:
+        """The latest act that holds `step`."""
+        found = self.standing(step)
+        return found[-1] if found else None

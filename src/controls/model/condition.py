@@ -1,0 +1,54 @@
+"""Three-valued conditions as every layer sees them; `controls.rules` compiles them from text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Protocol
+
+from controls.model.chain import ChainHistory
+from controls.model.values import Value
+
+
+class Truth(IntEnum):
+    """Kleene's three values; the numbers are the ones handed to durable-rules."""
+
+    FALSE = 0
+    UNKNOWN = 1
+    TRUE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What conditions may read about one request. A name that is not in `values` is unknown.
+
+    `values` holds caller's facts under their vocabulary names, and always the service's own:
+    `subject.type, subject.id, action.name, resource.type, resource.id, person.id, person.roles`
+    (`person.*` only when the subject is known).
+    """
+
+    values: Mapping[str, Value]
+    chain: ChainHistory
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The truth of a condition, with the facts it read, the ones it missed and what went wrong."""
+
+    truth: Truth
+    read: Mapping[str, Value] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    error: str = ""
+
+
+class Condition(Protocol):
+    """A total, side-effect-free condition over facts."""
+
+    source: str
+
+    def evaluate(self, facts: Facts) -> Verdict:
+        """The verdict for `facts`. Never raises: what cannot be computed is UNKNOWN with `error` set."""
+        ...

@@ -1,0 +1,85 @@
+"""The answer to one request, and the approvals that may clear its review findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from controls.model.finding import Finding, Outcome
+from controls.model.values import Json, Value
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimIntent:
+    """What a permit on a chain step claims. `shared` names the live claim that asking again shares."""
+
+    step: str
+    valid_until: datetime
+    material: Mapping[str, str]
+    scope_account: str = ""
+    shared: str = ""
+    reopens: tuple[str, ...] = ()  # steps that a permitted amendment opens again
+
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """A dated duty that comes with a permit, in machine-readable form."""
+
+    id: str
+    rule: str
+    properties: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class ClearedFinding:
+    """A finding as an approval names it: exactly this rule, version and these values."""
+
+    rule: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A supervisor's approval: clears exactly the named findings for this person, action and resource."""
+
+    id: str
+    review: str
+    approver: str
+    person: str
+    action: str
+    resource_type: str
+    resource_id: str
+    material: str
+    findings: tuple[ClearedFinding, ...]
+    expires_at: datetime
+    used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer with its reasons.
+
+    `facts` are the typed facts that were read; `engine` says which engines evaluated the rules;
+    `approval` names the approval that cleared `cleared` findings.
+    """
+
+    request: str
+    outcome: Outcome
+    findings: tuple[Finding, ...]
+    person: str = ""
+    account: str = ""
+    chain_kind: str = ""
+    claim: ClaimIntent | None = None
+    approval: str = ""
+    cleared: tuple[Finding, ...] = ()
+    obligations: tuple[Obligation, ...] = ()
+    facts: Mapping[str, Value] = field(default_factory=dict)
+    material: Mapping[str, str] = field(default_factory=dict)
+    lines: tuple[Mapping[str, Value], ...] = ()
+    engine: str = ""
+
+    @property
+    def permitted(self) -> bool:
+        return self.outcome is Outcome.PERMIT

@@ -1,0 +1,31 @@
+"""One question to the service, as it came from the caller and before any rule has read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from controls.model.values import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who (subject) wants to do what (action) to what (resource).
+
+    `properties` are the caller's statements under dotted names: `resource.properties.notional` of an
+    `order` is `order.notional`, `subject.properties.x` is `subject.x`, `action.properties.x` is
+    `action.x`, `context.account.x` is `account.x` and a plain `context.x` stays `context.x`.
+    `asserted_at` is what the caller said about time: recorded, and it drives nothing.
+    `claim=False` asks for an opinion without claiming the step.
+    """
+
+    id: str
+    subject_type: str
+    subject_id: str
+    action: str
+    resource_type: str
+    resource_id: str
+    properties: Mapping[str, Json]
+    asserted_at: datetime | None = None
+    claim: bool = True

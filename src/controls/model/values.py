@@ -1,0 +1,120 @@
+"""Typed values of facts: exact decimals, money with a currency, UTC times; never a float.
+
+`canonical` gives every value one text form, so that equal values have equal text: it is what the
+ledger stores, what material fields are compared by and what approvals are bound to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Context, Decimal, InvalidOperation
+from enum import Enum
+from typing import Final, TypeAlias
+
+MAX_DIGITS: Final = 34  # IEEE 754 decimal128: as exact as any counterparty's system
+MAX_EXPONENT: Final = 28
+SMALL_INTEGER: Final = 2**53 - 1  # beyond it JSON readers disagree (RFC 8259, section 6)
+
+# Decimal arithmetic of conditions: exact within 34 digits, and an error rather than a rounding.
+EXACT: Final = Context(prec=MAX_DIGITS)
+
+
+class Missing(Enum):
+    """The one value that says: this fact was not there."""
+
+    MISSING = "missing"
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+MISSING: Final = Missing.MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An exact amount of one currency (ISO 4217 code)."""
+
+    amount: Decimal
+    currency: str
+
+    def __str__(self) -> str:
+        return f"{decimal_text(self.amount)} {self.currency}"
+
+
+Value: TypeAlias = (
+    "bool | int | Decimal | Money | str | date | datetime | timedelta | tuple[Value, ...] | Mapping[str, Value]"
+)
+Json: TypeAlias = "None | bool | int | Decimal | str | list[Json] | dict[str, Json]"
+
+
+def decimal_text(number: Decimal) -> str:
+    """One text for one number: no exponent, no trailing zeros, no negative zero (`1.50` -> `1.5`)."""
+    if number == 0:
+        return "0"
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text
+
+
+def parse_decimal(text: str) -> Decimal:
+    """The exact number `text` says, at most 34 digits and between 1E-28 and 1E+28.
+
+    Raises:
+        ValueError: not a plain decimal number, or out of range; the message says which.
+    """
+    if len(text) > 80:
+        raise ValueError("a number has at most 34 digits")
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a decimal number such as 1234.50") from None
+    if not number.is_finite() or not text.isascii() or "_" in text or text != text.strip():
+        raise ValueError(f"{text!r} is not a decimal number such as 1234.50")
+    sign, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)
+    if number and (len(digits) > MAX_DIGITS or exponent < -MAX_EXPONENT or number.adjusted() > MAX_EXPONENT):
+        raise ValueError("a number has at most 34 digits and lies between 1E-28 and 1E+28")
+    return number if number else Decimal(0)
+
+
+def utc_text(moment: datetime) -> str:
+    """RFC 3339 in UTC with six digits: `2026-03-02T09:30:00.000000Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def canonical(value: Value) -> Json:
+    """The JSON form of a value under which equal values have equal bytes; big integers become text."""
+    if isinstance(value, bool) or isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return value if -SMALL_INTEGER <= value <= SMALL_INTEGER else str(value)
+    if isinstance(value, Decimal):
+        return decimal_text(value)
+    if isinstance(value, Money):
+        return str(value)
+    if isinstance(value, datetime):
+        return utc_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return f"PT{decimal_text(Decimal(value // timedelta(microseconds=1)).scaleb(-6))}S"
+    if isinstance(value, Mapping):
+        return {name: canonical(item) for name, item in value.items()}
+    return [canonical(item) for item in value]
+
+
+def microseconds(moment: datetime) -> int:
+    """Integer microseconds since 1970-01-01 UTC: how times are stored."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def from_microseconds(count: int) -> datetime:
+    """The moment `count` microseconds after 1970-01-01 UTC."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=count)

@@ -1,0 +1,1 @@
+"""Rule files -> diagnostics -> an immutable release -> findings. Pure: text in, values out."""
