@@ -1,0 +1,1 @@
+"""Asks before somebody acts: permit, review or deny with reasons, each answer recorded and provable."""

@@ -48,9 +48,10 @@ class Money:
 
 
 Value: TypeAlias = (
-    "bool | int | Decimal | Money | str | date | datetime | timedelta | tuple[Value, ...] | Mapping[str, Value]"
+    "bool | int | Decimal | Money | str | date | datetime | timedelta"
+    " | tuple[Value, ...] | Mapping[str, Value]"
 )
-Json: TypeAlias = "None | bool | int | Decimal | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | Decimal | str | list[Json] | dict[str, Json] | None"
 
 
 def decimal_text(number: Decimal) -> str:
@@ -77,11 +78,11 @@ def parse_decimal(text: str) -> Decimal:
         raise ValueError(f"{text!r} is not a decimal number such as 1234.50") from None
     if not number.is_finite() or not text.isascii() or "_" in text or text != text.strip():
         raise ValueError(f"{text!r} is not a decimal number such as 1234.50")
-    sign, digits, exponent = number.as_tuple()
+    _, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int)
     if number and (len(digits) > MAX_DIGITS or exponent < -MAX_EXPONENT or number.adjusted() > MAX_EXPONENT):
         raise ValueError("a number has at most 34 digits and lies between 1E-28 and 1E+28")
-    return number if number else Decimal(0)
+    return number or Decimal(0)
 
 
 def utc_text(moment: datetime) -> str:
@@ -91,7 +92,7 @@ def utc_text(moment: datetime) -> str:
 
 def canonical(value: Value) -> Json:
     """The JSON form of a value under which equal values have equal bytes; big integers become text."""
-    if isinstance(value, bool) or isinstance(value, str):
+    if isinstance(value, (bool, str)):
         return value
     if isinstance(value, int):
         return value if -SMALL_INTEGER <= value <= SMALL_INTEGER else str(value)

@@ -1,0 +1,1 @@
+"""What a user asks for, one module each. Guarantees: one transaction per request, and no HTTP."""

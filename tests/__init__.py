@@ -1,0 +1,1 @@
+"""The tests mirror the source: `tests/<layer>/test_<module>.py`. Shared fixtures are in `conftest.py`."""

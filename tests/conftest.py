@@ -1,0 +1,136 @@
+"""Fixtures for all tests: shared data, databases, Hypothesis profiles.
+
+Databases: `sqlite_url` and `postgres_url` are new and EMPTY for each test; `migrated_sqlite_url` and
+`migrated_postgres_url` are copies of one that was migrated once per session. `database_url` and
+`migrated_database_url` run the test once on each kind. PostgreSQL is the server that
+CONTROLS_TEST_DATABASE_URL names (an account that may create databases), else one started from a wheel
+(see `databases.py`), else the test is skipped with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from hypothesis import HealthCheck, settings
+
+from tests.databases import (
+    PROJECT,
+    PostgresServer,
+    PostgresUnavailableError,
+    database_on,
+    start_postgres,
+)
+
+LONG_RUN = os.environ.get("CONTROLS_FUZZ") == "1"
+
+settings.register_profile("ci", deadline=None, max_examples=100, print_blob=True)
+settings.register_profile(
+    "fuzz",
+    deadline=None,
+    max_examples=5_000,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("fuzz" if LONG_RUN else "ci")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of public data sets that lies beside the checkout; the test is skipped without it."""
+    named = os.environ.get("CONTROLS_SHARED_DATA")
+    folder = Path(named) if named else PROJECT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no shared data: {folder} is no folder; name one with CONTROLS_SHARED_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real PostgreSQL: CONTROLS_TEST_DATABASE_URL, else our own, else the test is skipped."""
+    named = os.environ.get("CONTROLS_TEST_DATABASE_URL")
+    if named:
+        # psycopg knows no SQLAlchemy drivers.
+        yield PostgresServer(conninfo=named.replace("postgresql+asyncpg://", "postgresql://", 1))
+        return
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(start_postgres())
+        except PostgresUnavailableError as reason:
+            pytest.skip(f"NOT TESTED ON POSTGRESQL: {reason}")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> Iterator[str]:
+    """The name of a migrated database, to be copied and never connected to."""
+    with database_on(postgres_server) as name:
+        migrate(postgres_server.url(name))
+        yield name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied and never opened."""
+    path = tmp_path_factory.mktemp("sqlite-template") / "controls.db"
+    migrate(f"sqlite+aiosqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A new, empty PostgreSQL database."""
+    with database_on(postgres_server) as name:
+        yield postgres_server.url(name)
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
+    """A new PostgreSQL database with all tables."""
+    with database_on(postgres_server, template=postgres_template) as name:
+        yield postgres_server.url(name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A new, empty SQLite database."""
+    return f"sqlite+aiosqlite:///{tmp_path / 'controls.db'}"
+
+
+@pytest.fixture
+def migrated_sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A new SQLite database with all tables."""
+    # Side files too: a template in WAL mode may keep its pages there.
+    for part in sqlite_template.parent.iterdir():
+        shutil.copy(part, tmp_path / part.name)
+    return f"sqlite+aiosqlite:///{tmp_path / sqlite_template.name}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A new, empty database: the test runs once on each kind."""
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_database_url(request: pytest.FixtureRequest) -> str:
+    """A new database with all tables: the test runs once on each kind."""
+    kind = "sqlite" if request.param == "sqlite" else "postgres"
+    url: str = request.getfixturevalue(f"migrated_{kind}_url")
+    return url
+
+
+def migrate(url: str) -> None:
+    """Bring the database to the newest migration, as `controls migrate` does."""
+    configuration = Config()
+    configuration.set_main_option("script_location", str(PROJECT / "migrations"))
+    # ConfigParser reads % as the start of an interpolation.
+    configuration.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    command.upgrade(configuration, "head")
