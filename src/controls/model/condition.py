@@ -52,3 +52,7 @@ class Condition(Protocol):
     def evaluate(self, facts: Facts) -> Verdict:
         """The verdict for `facts`. Never raises: what cannot be computed is UNKNOWN with `error` set."""
         ...
+
+    def test(self, facts: Facts) -> int:
+        """`evaluate(facts).truth` as a plain 0, 1 or 2 without its reasons: the fast path of engines."""
+        ...
