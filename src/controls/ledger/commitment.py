@@ -1,0 +1,164 @@
+"""Private values as commitments: an entry holds `HMAC-SHA256(salt, JCS([path, value]))`, never the value.
+
+Guarantees:
+
+- with the disclosure (value and salt of each path) anybody can check what was committed to;
+- once value and salt are deleted, the entry and every proof over it stay valid and say nothing about the
+  value: a salt is 32 random bytes, so guessing values does not help;
+- in one entry one path has one value: the same path has the same commitment.
+
+In an entry a commitment is the object `{"hmac": "<64 hex digits>"}` under an object key equal to its
+path (`order.notional`, `subject.id`, `reason`). The disclosure of an entry is the JSON object
+`{path: {"salt": "<64 hex digits>", "value": ...}}`. No randomness is made here: it is passed in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hmac import compare_digest, digest
+from typing import Final
+
+from controls.ledger.canonical import canonical_bytes
+from controls.model.errors import VerificationFailed
+from controls.model.values import Json
+
+SALT_SIZE: Final = 32
+_HEX_256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def commit(path: str, *, value: Json, salt: bytes) -> str:
+    """The commitment to `value` at `path`, 64 hex digits.
+
+    Raises:
+        ValueError: the salt has not 32 bytes, or the value has no canonical form.
+    """
+    if len(salt) != SALT_SIZE:
+        raise ValueError(f"a salt has {SALT_SIZE} bytes, not {len(salt)}")
+    return digest(salt, canonical_bytes([path, value]), "sha256").hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosed:
+    """What opens one commitment."""
+
+    salt: bytes
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """The values and salts of one entry's private paths: the part that can be deleted."""
+
+    values: Mapping[str, Disclosed] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Json], *, randomness: bytes) -> Disclosure:
+        """The disclosure of `values` (path to value), salted from `randomness`, 32 bytes a path.
+
+        Raises:
+            ValueError: `randomness` is too short.
+        """
+        if len(randomness) < SALT_SIZE * len(values):
+            raise ValueError(f"{len(values)} values need {SALT_SIZE * len(values)} random bytes")
+        return cls(
+            {
+                path: Disclosed(salt=randomness[SALT_SIZE * at : SALT_SIZE * (at + 1)], value=values[path])
+                for at, path in enumerate(sorted(values))
+            }
+        )
+
+    def commitments(self) -> dict[str, dict[str, Json]]:
+        """For each path the object that stands in the entry in place of the value."""
+        return {
+            path: {"hmac": commit(path, value=item.value, salt=item.salt)}
+            for path, item in self.values.items()
+        }
+
+    def to_json(self) -> dict[str, Json]:
+        """The JSON object that is stored and exported."""
+        return {path: {"salt": item.salt.hex(), "value": item.value} for path, item in self.values.items()}
+
+    @classmethod
+    def from_json(cls, data: Json) -> Disclosure:
+        """The disclosure of which `data` is the `to_json`.
+
+        Raises:
+            ValueError: `data` is not a disclosure.
+        """
+        if not isinstance(data, dict):
+            raise ValueError("a disclosure is an object")  # noqa: TRY004 (a wrong value from outside)
+        values: dict[str, Disclosed] = {}
+        for path, item in data.items():
+            if not isinstance(item, dict) or item.keys() != {"salt", "value"}:
+                raise ValueError(f"the disclosure of {path} must hold exactly a salt and a value")
+            salt = item["salt"]
+            if not isinstance(salt, str) or not _HEX_256.fullmatch(salt):
+                raise ValueError(f"the salt of {path} is not 64 hex digits")
+            values[path] = Disclosed(salt=bytes.fromhex(salt), value=item["value"])
+        return cls(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What checking an entry against its disclosure found: how many commitments it opens or no longer can."""
+
+    disclosed: int
+    erased: int
+
+
+def find_commitments(entry: Json) -> dict[str, str]:
+    """Every commitment in an entry: path to 64 hex digits.
+
+    Raises:
+        VerificationFailed: a commitment without a path, or two different ones for one path.
+    """
+    found: dict[str, str] = {}
+    _collect(entry, path=None, found=found)
+    return found
+
+
+def check_disclosure(entry: Json, *, disclosure: Disclosure | None) -> Opened:
+    """Check that the disclosure opens commitments of this entry; those without one were erased.
+
+    Raises:
+        VerificationFailed: a disclosed value is not the committed one, or was never committed to.
+    """
+    committed = find_commitments(entry)
+    values = {} if disclosure is None else disclosure.values
+    for path, item in values.items():
+        if path not in committed:
+            raise _failed(f"{path} is disclosed but the entry holds no commitment to it")
+        try:
+            expected = commit(path, value=item.value, salt=item.salt)
+        except (TypeError, ValueError) as error:
+            raise _failed(f"the value disclosed for {path} cannot have been committed to: {error}") from None
+        if not compare_digest(expected, committed[path]):
+            raise _failed(f"the value disclosed for {path} is not the one that was committed to")
+    return Opened(disclosed=len(values), erased=len(committed) - len(values))
+
+
+def _collect(value: Json, *, path: str | None, found: dict[str, str]) -> None:
+    if isinstance(value, dict):
+        commitment = value.get("hmac")
+        if len(value) == 1 and isinstance(commitment, str) and _HEX_256.fullmatch(commitment):
+            if path is None:
+                raise _failed("a commitment stands without a path")
+            if found.setdefault(path, commitment) != commitment:
+                raise _failed(f"{path} has two different commitments in one entry")
+            return
+        for key, item in value.items():
+            _collect(item, path=key, found=found)
+    elif isinstance(value, list):
+        for item in value:
+            _collect(item, path=None, found=found)
+
+
+def _failed(detail: str) -> VerificationFailed:
+    return VerificationFailed(
+        "disclosure_mismatch",
+        "A disclosed value is not what the ledger committed to",
+        detail=detail,
+        help="The entry itself is unharmed: restore the disclosure row from a backup, or treat it as erased.",
+    )
