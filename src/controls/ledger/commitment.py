@@ -28,7 +28,7 @@ SALT_SIZE: Final = 32
 _HEX_256: Final = re.compile(r"[0-9a-f]{64}")
 
 
-def commit(path: str, *, value: Json, salt: bytes) -> str:
+def commit(path: str, value: Json, salt: bytes) -> str:
     """The commitment to `value` at `path`, 64 hex digits.
 
     Raises:

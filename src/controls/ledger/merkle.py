@@ -199,7 +199,7 @@ def root_of_range(start: int, *, end: int, node: ReadNode) -> bytes:
     return EMPTY_ROOT if current is None else current
 
 
-def inclusion_proof(index: int, *, size: int, node: ReadNode) -> tuple[bytes, ...]:
+def inclusion_proof(index: int, size: int, node: ReadNode) -> tuple[bytes, ...]:
     """The proof that leaf `index` is in the tree of `size` leaves (RFC 9162, 2.1.3.1), lowest sibling first.
 
     Raises:
@@ -220,7 +220,7 @@ def inclusion_proof(index: int, *, size: int, node: ReadNode) -> tuple[bytes, ..
     return tuple(reversed(proof))
 
 
-def consistency_proof(size1: int, *, size2: int, node: ReadNode) -> tuple[bytes, ...]:
+def consistency_proof(size1: int, size2: int, node: ReadNode) -> tuple[bytes, ...]:
     """The proof that the tree of `size1` leaves is a prefix of that of `size2` (RFC 9162, 2.1.4.1).
 
     Empty when the sizes are equal or the first tree is empty.
