@@ -1,0 +1,201 @@
+"""Connections and transactions on SQLite and PostgreSQL.
+
+Guarantees: a write transaction holds the database's one write lock (SQLite) or is ready to take the
+tenant's head row lock (PostgreSQL); every database trouble surfaces as one of three errors that say
+whether anything can have been written: `WriteRefused` (certainly not: the data broke a constraint),
+`StoreUnavailable` (certainly not: no commit was sent) and `CommitUnknown` (perhaps: look the ids up).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from controls.model.errors import Conflict, InvalidInput, Unavailable
+
+# How long one statement may wait for a lock or run before the caller is told to retry.
+LOCK_SECONDS: Final = 10
+STATEMENT_SECONDS: Final = 20
+
+_RETRY = "Nothing was permitted. Retry with the same Idempotency-Key once the database answers again."
+
+
+class StoreUnavailable(Unavailable):
+    """The database could not do it, and certainly wrote nothing."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(
+            "store_unavailable",
+            "The ledger cannot record the decision",
+            detail=f"The database refused or did not answer ({type(cause).__name__}).",
+            help=_RETRY,
+        )
+
+
+class CommitUnknown(Unavailable):
+    """The connection was lost while committing: the transaction may or may not have been written."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(
+            "commit_unknown",
+            "It is not known whether the decision was recorded",
+            detail=f"The database stopped answering during COMMIT ({type(cause).__name__}).",
+            help=_RETRY,
+        )
+
+
+class WriteRefused(Conflict):
+    """A database constraint or guard refused the write; the whole transaction was rolled back."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(
+            "write_refused",
+            "The database's own constraints refused this write",
+            detail=str(getattr(cause, "orig", cause)).splitlines()[0],
+            help="This is the last line of defence and should never be reached: report it.",
+        )
+
+
+class Database:
+    """One database, reached through SQLAlchemy's async engines."""
+
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+        parsed = make_url(url)
+        self.dialect = parsed.get_backend_name()
+        if parsed.drivername == "sqlite+aiosqlite":
+            if not parsed.database or parsed.database == ":memory:":
+                raise InvalidInput(
+                    "database_url",
+                    "The database must be a file",
+                    help="Name a file: sqlite+aiosqlite:///var/controls.db",
+                )
+            self._writer = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=LOCK_SECONDS)
+            self._reader = create_async_engine(url, pool_size=pool_size, max_overflow=0)
+            for engine, begin in ((self._writer, "BEGIN IMMEDIATE"), (self._reader, "BEGIN")):
+                _prepare_sqlite(engine, begin)
+        elif parsed.drivername == "postgresql+asyncpg":
+            self._writer = self._reader = create_async_engine(
+                url,
+                pool_size=pool_size,
+                max_overflow=2,
+                pool_timeout=LOCK_SECONDS,
+                connect_args={
+                    "timeout": LOCK_SECONDS,
+                    "command_timeout": STATEMENT_SECONDS,
+                    "server_settings": {
+                        "application_name": "controls",
+                        "lock_timeout": f"{LOCK_SECONDS}s",
+                        "statement_timeout": f"{STATEMENT_SECONDS}s",
+                        "idle_in_transaction_session_timeout": "30s",
+                        "timezone": "UTC",
+                    },
+                },
+            )
+        else:
+            raise InvalidInput(
+                "database_url",
+                f"{parsed.drivername!r} is not a database this service knows",
+                help="Use sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER@HOST/NAME",
+            )
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One write transaction, committed when the block ends without an error.
+
+        Raises:
+            WriteRefused, StoreUnavailable, CommitUnknown: see the module's guarantee.
+        """
+        try:
+            connection = await self._writer.connect()
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(error) from error
+        broken = True
+        try:
+            try:
+                await connection.begin()
+                yield connection
+            except IntegrityError as error:
+                broken = not await _rolled_back(connection)
+                raise WriteRefused(error) from error
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                broken = not await _rolled_back(connection)
+                raise StoreUnavailable(error) from error
+            except BaseException:
+                broken = not await _rolled_back(connection)
+                raise
+            try:
+                await connection.commit()
+                broken = False
+            except IntegrityError as error:
+                broken = not await _rolled_back(connection)
+                raise WriteRefused(error) from error
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                await _rolled_back(connection)
+                raise CommitUnknown(error) from error
+        finally:
+            await _release(connection, broken=broken)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """One consistent read."""
+        try:
+            async with self._reader.connect() as connection:
+                if self.dialect == "postgresql":
+                    await connection.execution_options(isolation_level="REPEATABLE READ")
+                async with connection.begin():
+                    yield connection
+        except (DBAPIError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(error) from error
+
+    async def close(self) -> None:
+        await self._writer.dispose()
+        if self._reader is not self._writer:
+            await self._reader.dispose()
+
+
+async def _rolled_back(connection: AsyncConnection) -> bool:
+    """Whether the connection could be rolled back; if not it must not be used again."""
+    try:
+        await connection.rollback()
+    except (SQLAlchemyError, OSError, TimeoutError):
+        return False
+    return True
+
+
+async def _release(connection: AsyncConnection, *, broken: bool) -> None:
+    """Give the connection back, or throw it away when its state is not certain."""
+    try:
+        if broken:
+            await connection.invalidate()
+        await connection.close()
+    except (SQLAlchemyError, OSError, TimeoutError):
+        # The pool has dropped the connection already; the error that matters is being raised.
+        return
+
+
+def _prepare_sqlite(engine: AsyncEngine, begin: str) -> None:
+    """WAL, full durability and the trigger settings that the ledger's guards rest on, on every connection."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "recursive_triggers=ON",
+            "foreign_keys=ON",
+            f"busy_timeout={LOCK_SECONDS * 1000}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)

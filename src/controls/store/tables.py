@@ -1,0 +1,286 @@
+"""The tables. Every table carries its tenant; times are integer microseconds UTC, decimals are text.
+
+Ledger tables (`ledger_entries, ledger_blobs, ledger_tiles, ledger_checkpoints`) only ever grow: triggers
+made by the migrations refuse everything else. The other tables are working state that can be rebuilt from
+the ledger and its disclosures. Ids collate `C` so that both databases sort alike.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def identifier(length: int = 256) -> String:
+    """Text compared byte by byte on both databases."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+heads: Final = Table(
+    "ledger_heads",
+    metadata,
+    Column("tenant", identifier(), primary_key=True),
+    Column("origin", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("directory_index", BigInteger, nullable=False),
+    Column("keys_index", BigInteger, nullable=False),
+    Column("release", identifier(), nullable=False),
+)
+
+entries: Final = Table(
+    "ledger_entries",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("index", BigInteger, nullable=False),
+    Column("id", identifier(), nullable=False),
+    Column("kind", identifier(), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("chain", identifier(512)),
+    Column("person", identifier()),
+    Column("bytes", LargeBinary, nullable=False),
+    Column("leaf", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("tenant", "index"),
+    UniqueConstraint("tenant", "id"),
+)
+
+disclosures: Final = Table(
+    "ledger_disclosures",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("index", BigInteger, nullable=False),
+    Column("data", Text, nullable=False),
+    PrimaryKeyConstraint("tenant", "index"),
+)
+
+blobs: Final = Table(
+    "ledger_blobs",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("digest", identifier(), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("tenant", "digest"),
+)
+
+tiles: Final = Table(
+    "ledger_tiles",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("index", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("tenant", "level", "index"),
+)
+
+checkpoints: Final = Table(
+    "ledger_checkpoints",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    PrimaryKeyConstraint("tenant", "size"),
+)
+
+LEDGER_TABLES: Final = (entries, blobs, tiles, checkpoints)
+
+acts: Final = Table(
+    "acts",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("claim", identifier(), nullable=False),
+    Column("decision", identifier(), nullable=False),
+    Column("kind", identifier(), nullable=False),
+    Column("chain", identifier(), nullable=False),
+    Column("step", identifier(), nullable=False),
+    Column("person", identifier(), nullable=False),
+    Column("account", identifier(), nullable=False),
+    Column("capacity", identifier(), nullable=False),
+    Column("state", identifier(), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("valid_until", BigInteger, nullable=False),
+    Column("index", BigInteger, nullable=False),
+    Column("key", identifier(), nullable=False),
+    Column("material", Text, nullable=False),
+    Column("scope_account", identifier(1024), nullable=False),
+    Column("exclusive", Boolean, nullable=False),
+    Column("case", identifier(), nullable=False, server_default=""),
+    PrimaryKeyConstraint("tenant", "claim"),
+    Index("ix_acts_chain", "tenant", "kind", "chain", "index"),
+    Index("ix_acts_scope_account", "tenant", "scope_account", "person"),
+    Index(
+        "ix_acts_open",
+        "tenant",
+        "valid_until",
+        postgresql_where=text("state = 'claimed' AND \"case\" = ''"),
+        sqlite_where=text("state = 'claimed' AND \"case\" = ''"),
+    ),
+    # One live claim per non-repeating step, even if the code above the database were wrong.
+    Index(
+        "uq_acts_live_step",
+        "tenant",
+        "kind",
+        "chain",
+        "step",
+        unique=True,
+        postgresql_where=text("exclusive AND state IN ('claimed', 'performed')"),
+        sqlite_where=text("exclusive = 1 AND state IN ('claimed', 'performed')"),
+    ),
+)
+
+reviews: Final = Table(
+    "reviews",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("id", identifier(), nullable=False),
+    Column("kind", identifier(), nullable=False),
+    Column("state", identifier(), nullable=False),
+    Column("decision", identifier(), nullable=False),
+    Column("claim", identifier(), nullable=False),
+    Column("person", identifier(), nullable=False),
+    Column("action", identifier(), nullable=False),
+    Column("resource_type", identifier(), nullable=False),
+    Column("resource_id", identifier(), nullable=False),
+    Column("chain_kind", identifier(), nullable=False),
+    Column("material", identifier(), nullable=False),
+    Column("findings", Text, nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("resolved_at", BigInteger),
+    Column("resolved_by", identifier()),
+    Column("resolution", identifier()),
+    Column("follows", identifier(), nullable=False, server_default=""),
+    PrimaryKeyConstraint("tenant", "id"),
+    Index("ix_reviews_state", "tenant", "state", "opened_at", "id"),
+    Index("ix_reviews_resource", "tenant", "resource_type", "resource_id"),
+)
+
+approvals: Final = Table(
+    "approvals",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("id", identifier(), nullable=False),
+    Column("review", identifier(), nullable=False),
+    Column("approver", identifier(), nullable=False),
+    Column("person", identifier(), nullable=False),
+    Column("action", identifier(), nullable=False),
+    Column("resource_type", identifier(), nullable=False),
+    Column("resource_id", identifier(), nullable=False),
+    Column("material", identifier(), nullable=False),
+    Column("findings", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "id"),
+    Index("ix_approvals_resource", "tenant", "resource_type", "resource_id"),
+)
+
+approval_uses: Final = Table(
+    "approval_uses",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("approval", identifier(), nullable=False),
+    Column("decision", identifier(), nullable=False),
+    PrimaryKeyConstraint("tenant", "approval"),
+)
+
+idempotency: Final = Table(
+    "idempotency",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("key", identifier(), nullable=False),
+    Column("route", identifier(), nullable=False),
+    Column("token", identifier(), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Column("claims", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "key", "route", "token"),
+    Index("ix_idempotency_at", "tenant", "at"),
+)
+
+persons: Final = Table(
+    "persons",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("id", identifier(), nullable=False),
+    Column("name", Text, nullable=False),
+    PrimaryKeyConstraint("tenant", "id"),
+)
+
+accounts: Final = Table(
+    "accounts",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("login", identifier(), nullable=False),
+    Column("ref", identifier(), nullable=False),
+    Column("person", identifier(), nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_to", BigInteger),
+    PrimaryKeyConstraint("tenant", "login", "valid_from"),
+    UniqueConstraint("tenant", "ref"),
+)
+
+assignments: Final = Table(
+    "role_assignments",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("person", identifier(), nullable=False),
+    Column("role", identifier(), nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_to", BigInteger),
+    PrimaryKeyConstraint("tenant", "person", "role", "valid_from"),
+)
+
+api_keys: Final = Table(
+    "api_keys",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("id", identifier(), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("mac", identifier(), nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("actions", Text, nullable=False),
+    Column("speaks_for", Text, nullable=False),
+    Column("account", identifier(), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    PrimaryKeyConstraint("tenant", "id"),
+)
+
+changes: Final = Table(
+    "changes",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("id", identifier(), nullable=False),
+    Column("kind", identifier(), nullable=False),
+    Column("state", identifier(), nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("proposed_by", identifier(), nullable=False),
+    Column("proposed_at", BigInteger, nullable=False),
+    Column("confirmed_by", identifier()),
+    Column("confirmed_at", BigInteger),
+    PrimaryKeyConstraint("tenant", "id"),
+)

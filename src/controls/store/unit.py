@@ -1,0 +1,328 @@
+"""Loading and writing one unit of work: the SQL on both sides of a `Workspace`.
+
+Guarantees: the tenant's head row is locked before anything else is read, so there is one lock and no
+order to get wrong; `now` is the database's clock read with that row and never before the last entry's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Select, and_, bindparam, delete, insert, select, text, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from controls.ledger.merkle import Frontier
+from controls.model.errors import NotFound
+from controls.model.values import from_microseconds
+from controls.store.ledger_reads import completed_tiles
+from controls.store.rows import Change, Head, ReviewCase, StoredAct, approval_from, approval_row
+from controls.store.tables import (
+    acts,
+    approval_uses,
+    approvals,
+    blobs,
+    changes,
+    checkpoints,
+    disclosures,
+    entries,
+    heads,
+    idempotency,
+    metadata,
+    reviews,
+    tiles,
+)
+from controls.store.workspace import Needs, Sealed, StoredAnswer, Workspace
+
+# How many expired claims one sweep opens cases for, so that a sweep never holds the lock for long.
+EXPIRED_AT_ONCE: Final = 100
+
+_CLOCK: Final = {
+    "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
+}
+
+
+async def lock_head(
+    connection: AsyncConnection, tenant: str, *, clock: Callable[[], datetime] | None = None
+) -> tuple[Head, datetime]:
+    """Take the tenant's lock; the head as it is now, and `now`.
+
+    Args:
+        clock: sets `now` instead of the database's clock; for replays and scenarios only.
+
+    Raises:
+        NotFound: the tenant has no ledger yet.
+    """
+    query = select(heads, text(f"{_CLOCK[connection.dialect.name]} AS now")).where(heads.c.tenant == tenant)
+    row = (await connection.execute(query.with_for_update())).one_or_none()
+    if row is None:
+        raise NotFound(
+            "not_initialised",
+            "This ledger has not been started",
+            help="Run `controls init` (or `controls demo`) first.",
+        )
+    now = from_microseconds(row.now) if clock is None else clock()
+    head = Head(
+        tenant=row.tenant,
+        origin=row.origin,
+        frontier=Frontier.from_bytes(bytes(row.frontier)),
+        last_at=row.last_at,
+        directory_index=row.directory_index,
+        keys_index=row.keys_index,
+        release=row.release,
+    )
+    return head, max(now, from_microseconds(head.last_at))
+
+
+async def create_head(connection: AsyncConnection, head: Head) -> None:
+    """Start a tenant's ledger; fails when it has one."""
+    await connection.execute(insert(heads), [_head_row(head)])
+
+
+async def load(connection: AsyncConnection, work: Workspace, needs: Needs) -> None:
+    """Read everything the batch's commands named, under the lock."""
+    tenant = work.head.tenant
+    if needs.decisions:
+        rows = await connection.execute(
+            select(entries.c.id, entries.c.bytes, entries.c.index).where(
+                entries.c.tenant == tenant, entries.c.id.in_(sorted(needs.decisions))
+            )
+        )
+        for row in rows:
+            entry = json.loads(row.bytes)
+            work.decisions[row.id] = {**entry, "index": row.index}
+            if entry.get("chain"):
+                needs.chains.add((entry["chain"]["kind"], entry["chain"]["id"]))
+    if needs.reviews:
+        found = select(reviews).where(reviews.c.tenant == tenant, reviews.c.id.in_(sorted(needs.reviews)))
+        for row in await connection.execute(found):
+            case = ReviewCase.read(row)
+            work.reviews[case.id] = case
+            if case.chain_kind:
+                needs.chains.add((case.chain_kind, case.resource_id))
+    if needs.expired_before_now:
+        await _load_expired(connection, work)
+    if needs.tokens:
+        await _load_answers(connection, work, needs.tokens)
+    if needs.chains:
+        await _load_acts(connection, work, _pairs(acts.c.kind, acts.c.chain, needs.chains))
+    for account in sorted(needs.account_scopes):
+        found = select(acts).where(acts.c.tenant == tenant, acts.c.scope_account == account)
+        work.load_scope(account, [StoredAct.read(row) for row in await connection.execute(found)])
+    if needs.resources:
+        await _load_resources(connection, work, needs.resources)
+    if needs.changes:
+        wanted = select(changes).where(changes.c.tenant == tenant, changes.c.id.in_(sorted(needs.changes)))
+        for row in await connection.execute(wanted):
+            work.changes[row.id] = Change.read(row)
+
+
+def _pairs(first: Any, second: Any, wanted: Iterable[tuple[str, str]]) -> Any:
+    pairs = sorted(wanted)
+    return tuple_(first, second).in_(pairs)
+
+
+async def _load_acts(connection: AsyncConnection, work: Workspace, where: Any) -> None:
+    query = select(acts).where(acts.c.tenant == work.head.tenant, where).order_by(acts.c.index)
+    work.load_acts(StoredAct.read(row) for row in await connection.execute(query))
+
+
+async def _load_answers(
+    connection: AsyncConnection, work: Workspace, tokens: Iterable[tuple[str, str, str]]
+) -> None:
+    wanted = sorted(tokens)
+    query = select(idempotency).where(
+        idempotency.c.tenant == work.head.tenant,
+        tuple_(idempotency.c.key, idempotency.c.route, idempotency.c.token).in_(wanted),
+    )
+    claims: set[str] = set()
+    for row in await connection.execute(query):
+        answer = StoredAnswer(row.body, row.answer, tuple(json.loads(row.claims)), row.at)
+        work.answers[row.key, row.route, row.token] = answer
+        claims.update(answer.claims)
+    if claims:
+        await _load_acts(connection, work, acts.c.claim.in_(sorted(claims)))
+
+
+async def _load_resources(
+    connection: AsyncConnection, work: Workspace, resources: Iterable[tuple[str, str]]
+) -> None:
+    tenant = work.head.tenant
+    open_cases = select(reviews).where(
+        reviews.c.tenant == tenant,
+        reviews.c.state == "open",
+        _pairs(reviews.c.resource_type, reviews.c.resource_id, resources),
+    )
+    for row in await connection.execute(open_cases):
+        work.reviews[row.id] = ReviewCase.read(row)
+    granted: Select[Any] = (
+        select(approvals, approval_uses.c.approval.label("used"))
+        .outerjoin(
+            approval_uses,
+            and_(approval_uses.c.tenant == approvals.c.tenant, approval_uses.c.approval == approvals.c.id),
+        )
+        .where(
+            approvals.c.tenant == tenant,
+            _pairs(approvals.c.resource_type, approvals.c.resource_id, resources),
+        )
+    )
+    for row in await connection.execute(granted):
+        work.approvals[row.id] = approval_from(row)
+
+
+async def _load_expired(connection: AsyncConnection, work: Workspace) -> None:
+    query = (
+        select(acts)
+        .where(
+            acts.c.tenant == work.head.tenant,
+            acts.c.state == "claimed",
+            acts.c.case == "",
+            acts.c.valid_until < work.at,
+        )
+        .order_by(acts.c.valid_until)
+        .limit(EXPIRED_AT_ONCE)
+    )
+    work.expired = [StoredAct.read(row) for row in await connection.execute(query)]
+    work.load_acts(work.expired)
+
+
+async def flush(connection: AsyncConnection, work: Workspace, sealed: Sealed) -> None:
+    """Write the whole unit of work; the caller commits."""
+    tenant = work.head.tenant
+    await _insert(
+        connection,
+        entries,
+        [
+            {
+                "tenant": tenant,
+                "index": entry.index,
+                "id": entry.id,
+                "kind": entry.kind.value,
+                "at": entry.at,
+                "chain": entry.chain,
+                "person": entry.person,
+                "bytes": entry.data,
+                "leaf": entry.leaf,
+            }
+            for entry in work.entries
+        ],
+    )
+    opened = [entry for entry in work.entries if entry.disclosure is not None]
+    rows = [{"tenant": tenant, "index": entry.index, "data": entry.disclosure} for entry in opened]
+    await _insert(connection, disclosures, rows)
+    for digest, data in work.new_blobs.items():
+        await _insert_blob(connection, tenant, digest, data)
+    await _insert(connection, acts, [stored.row(tenant) for stored in work.new_acts.values()])
+    await _update(connection, acts, "claim", [stored.row(tenant) for stored in work.changed_acts.values()])
+    await _insert(connection, reviews, [case.row(tenant) for case in work.new_reviews.values()])
+    await _update(connection, reviews, "id", [case.row(tenant) for case in work.changed_reviews.values()])
+    await _insert(connection, approvals, [approval_row(item, tenant) for item in work.new_approvals])
+    await _insert(
+        connection,
+        approval_uses,
+        [
+            {"tenant": tenant, "approval": approval, "decision": decision}
+            for approval, decision in work.approval_uses
+        ],
+    )
+    await _insert(connection, changes, [change.row(tenant) for change in work.new_changes.values()])
+    await _update(connection, changes, "id", [change.row(tenant) for change in work.changed_changes.values()])
+    for name, plain in work.rows:
+        await connection.execute(insert(metadata.tables[name]), plain)
+    await _insert(
+        connection,
+        idempotency,
+        [
+            {
+                "tenant": tenant,
+                "key": key,
+                "route": route,
+                "token": token,
+                "body": answer.body,
+                "answer": answer.answer,
+                "claims": json.dumps(list(answer.claims)),
+                "at": answer.at,
+            }
+            for (key, route, token), answer in work.new_answers.items()
+        ],
+    )
+    tree = sealed.tree
+    full = await completed_tiles(
+        connection, tenant, work.head.frontier.size, [entry.leaf for entry in work.entries]
+    )
+    await _insert(connection, tiles, [{"tenant": tenant, **tile} for tile in full])
+    if work.entries:
+        await connection.execute(
+            insert(checkpoints),
+            [{"tenant": tenant, "size": tree.frontier.size, "note": sealed.checkpoint}],
+        )
+    await connection.execute(
+        update(heads).where(heads.c.tenant == tenant),
+        {
+            "size": tree.frontier.size,
+            "frontier": tree.frontier.to_bytes(),
+            "last_at": work.at,
+            "directory_index": work.head.directory_index,
+            "keys_index": work.head.keys_index,
+            "release": work.head.release,
+        },
+    )
+
+
+async def forget_answers(connection: AsyncConnection, tenant: str, *, before: int) -> None:
+    """Purge stored answers older than `before` (microseconds)."""
+    await connection.execute(
+        delete(idempotency).where(idempotency.c.tenant == tenant, idempotency.c.at < before)
+    )
+
+
+async def recorded(connection: AsyncConnection, tenant: str, ids: Sequence[str]) -> bool:
+    """Whether an entry with one of these ids is in the ledger."""
+    query = select(entries.c.id).where(entries.c.tenant == tenant, entries.c.id.in_(list(ids))).limit(1)
+    return (await connection.execute(query)).first() is not None
+
+
+async def _insert(connection: AsyncConnection, table: Any, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        await connection.execute(insert(table), rows)
+
+
+async def _insert_blob(connection: AsyncConnection, tenant: str, digest: str, data: bytes) -> None:
+    known = select(blobs.c.digest).where(blobs.c.tenant == tenant, blobs.c.digest == digest)
+    if (await connection.execute(known)).first() is None:
+        await connection.execute(insert(blobs), [{"tenant": tenant, "digest": digest, "data": data}])
+
+
+async def _update(connection: AsyncConnection, table: Any, key: str, rows: list[dict[str, Any]]) -> None:
+    """Rewrite whole rows found by tenant and `key`."""
+    if not rows:
+        return
+    columns = [column.name for column in table.columns if column.name not in ("tenant", key)]
+    statement = (
+        update(table)
+        .where(table.c.tenant == bindparam("b_tenant"), table.c[key] == bindparam("b_key"))
+        .values({name: bindparam(f"v_{name}") for name in columns})
+    )
+    await connection.execute(
+        statement,
+        [
+            {"b_tenant": row["tenant"], "b_key": row[key]} | {f"v_{name}": row[name] for name in columns}
+            for row in rows
+        ],
+    )
+
+
+def _head_row(head: Head) -> dict[str, Any]:
+    return {
+        "tenant": head.tenant,
+        "origin": head.origin,
+        "size": head.frontier.size,
+        "frontier": head.frontier.to_bytes(),
+        "last_at": head.last_at,
+        "directory_index": head.directory_index,
+        "keys_index": head.keys_index,
+        "release": head.release,
+    }

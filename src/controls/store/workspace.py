@@ -1,0 +1,284 @@
+"""One unit of work on one tenant's ledger, under its head row lock.
+
+Guarantees: everything a batch of commands reads was loaded after the lock was taken; later commands see
+what earlier ones did; entries get contiguous indexes in the order they were appended; nothing is written
+before `flush`, and `flush` writes entries, state and the new head in the caller's one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final, cast
+
+from controls.ledger.commitment import commit
+from controls.ledger.envelope import EntryKind, entry_bytes
+from controls.ledger.merkle import BatchTree, leaf_hash
+from controls.model.chain import Act, ActState, ChainHistory
+from controls.model.decision import Approval
+from controls.model.values import Json, microseconds, utc_text
+from controls.store.rows import Change, Head, ReviewCase, StoredAct
+
+SALT_BYTES: Final = 32
+
+
+@dataclass(slots=True)
+class Needs:
+    """What a batch of commands will read; each command adds its own before anything is loaded."""
+
+    chains: set[tuple[str, str]] = field(default_factory=set)
+    tokens: set[tuple[str, str, str]] = field(default_factory=set)
+    decisions: set[str] = field(default_factory=set)
+    reviews: set[str] = field(default_factory=set)
+    resources: set[tuple[str, str]] = field(default_factory=set)
+    account_scopes: set[str] = field(default_factory=set)
+    changes: set[str] = field(default_factory=set)
+    expired_before_now: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """What a finished command said, kept under its Idempotency-Key."""
+
+    body: bytes
+    answer: bytes
+    claims: tuple[str, ...]
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An appended entry before it is written."""
+
+    index: int
+    id: str
+    kind: EntryKind
+    at: int
+    chain: str | None
+    person: str | None
+    data: bytes
+    leaf: bytes
+    disclosure: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The batch's place in the tree: proofs for its entries and the signed checkpoint over them."""
+
+    tree: BatchTree
+    checkpoint: str
+
+
+class Workspace:
+    """State as of the lock, plus what the commands of this batch have done to it."""
+
+    def __init__(self, head: Head, *, now: datetime, entropy: Callable[[int], bytes]) -> None:
+        self.head = head
+        self.now = now
+        self.at = microseconds(now)
+        self._at_text = utc_text(now)
+        self._entropy = entropy
+        self._acts: dict[tuple[str, str], list[StoredAct]] = {}
+        self._histories: dict[tuple[str, str], ChainHistory] = {}
+        self._scoped: dict[str, list[StoredAct]] = {}
+        self.claims: dict[str, StoredAct] = {}
+        self.answers: dict[tuple[str, str, str], StoredAnswer] = {}
+        self.decisions: dict[str, Mapping[str, Any]] = {}
+        self.reviews: dict[str, ReviewCase] = {}
+        self.approvals: dict[str, Approval] = {}
+        self.changes: dict[str, Change] = {}
+        self.expired: list[StoredAct] = []
+        # What this batch writes.
+        self.entries: list[NewEntry] = []
+        self.new_acts: dict[str, StoredAct] = {}
+        self.changed_acts: dict[str, StoredAct] = {}
+        self.new_reviews: dict[str, ReviewCase] = {}
+        self.changed_reviews: dict[str, ReviewCase] = {}
+        self.new_approvals: list[Approval] = []
+        self.approval_uses: list[tuple[str, str]] = []
+        self.new_answers: dict[tuple[str, str, str], StoredAnswer] = {}
+        self.new_blobs: dict[str, bytes] = {}
+        self.new_changes: dict[str, Change] = {}
+        self.changed_changes: dict[str, Change] = {}
+        self.rows: list[tuple[str, list[dict[str, Any]]]] = []  # plain inserts and updates of other tables
+
+    # -- entries -------------------------------------------------------------------------------------
+
+    @property
+    def next_index(self) -> int:
+        return self.head.frontier.size + len(self.entries)
+
+    def append(
+        self,
+        kind: EntryKind,
+        id: str,
+        fields: Mapping[str, Json],
+        *,
+        chain: str | None = None,
+        person: str | None = None,
+        disclosure: Mapping[str, Json] | None = None,
+    ) -> int:
+        """Append one entry and return its index. `fields` must hold commitments, never private values."""
+        data = entry_bytes(
+            {
+                "v": 1,
+                "ledger": self.head.origin,
+                "kind": kind.value,
+                "id": id,
+                "at": self._at_text,
+                "release": self.head.release,
+                "directory": self.head.directory_index,
+                **fields,
+            }
+        )
+        index = self.next_index
+        self.entries.append(
+            NewEntry(
+                index=index,
+                id=id,
+                kind=kind,
+                at=self.at,
+                chain=chain,
+                person=person,
+                data=data,
+                leaf=leaf_hash(data),
+                disclosure=json.dumps(disclosure, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+                if disclosure
+                else None,
+            )
+        )
+        return index
+
+    def conceal(self, values: Mapping[str, Json]) -> tuple[dict[str, Json], dict[str, Json]]:
+        """Commitments for private values, and the disclosure that opens them; both keyed by path."""
+        if not values:
+            return {}, {}
+        salts = self._entropy(SALT_BYTES * len(values))
+        hidden: dict[str, Json] = {}
+        opened: dict[str, Json] = {}
+        for number, (path, value) in enumerate(values.items()):
+            salt = salts[number * SALT_BYTES : (number + 1) * SALT_BYTES]
+            hidden[path] = {"hmac": commit(path, value, salt)}
+            opened[path] = {"salt": salt.hex(), "value": value}
+        return hidden, opened
+
+    # -- acts ----------------------------------------------------------------------------------------
+
+    def load_acts(self, stored: Iterable[StoredAct]) -> None:
+        for item in stored:
+            if item.act.claim not in self.claims:
+                self.claims[item.act.claim] = item
+                self._acts.setdefault((item.kind, item.act.chain), []).append(item)
+
+    def load_scope(self, account: str, stored: Iterable[StoredAct]) -> None:
+        self._scoped[account] = list(stored)
+
+    def history(self, kind: str, chain: str) -> ChainHistory:
+        """The chain's history as of now, this batch included."""
+        found = self._histories.get((kind, chain))
+        if found is None:
+            acts = sorted(self._acts.get((kind, chain), ()), key=lambda item: (item.act.index, item.act.claim))
+            found = ChainHistory(kind, chain, tuple(item.act for item in acts))
+            self._histories[(kind, chain)] = found
+        return found
+
+    def account_acts(self, account: str) -> tuple[Act, ...]:
+        """Acts on all chains of one account, this batch included."""
+        return tuple(
+            self.changed_acts.get(item.act.claim, item).act for item in self._scoped.get(account, ())
+        )
+
+    def add_act(self, stored: StoredAct) -> None:
+        claim = stored.act.claim
+        self.new_acts[claim] = stored
+        self.claims[claim] = stored
+        self._acts.setdefault((stored.kind, stored.act.chain), []).append(stored)
+        self._histories.pop((stored.kind, stored.act.chain), None)
+        if stored.scope_account:
+            self._scoped.setdefault(stored.scope_account, []).append(stored)
+
+    def change_act(self, claim: str, *, state: ActState | None = None, case: str | None = None) -> None:
+        old = self.claims[claim]
+        new = replace(
+            old,
+            act=old.act if state is None else replace(old.act, state=state),
+            case=old.case if case is None else case,
+        )
+        self.claims[claim] = new
+        (self.new_acts if claim in self.new_acts else self.changed_acts)[claim] = new
+        chain = (old.kind, old.act.chain)
+        self._acts[chain] = [new if item.act.claim == claim else item for item in self._acts[chain]]
+        self._histories.pop(chain, None)
+        if old.scope_account in self._scoped:
+            self._scoped[old.scope_account] = [
+                new if item.act.claim == claim else item for item in self._scoped[old.scope_account]
+            ]
+
+    # -- reviews, approvals, changes -------------------------------------------------------------------
+
+    def add_review(self, case: ReviewCase) -> None:
+        self.new_reviews[case.id] = case
+        self.reviews[case.id] = case
+
+    def change_review(self, case: ReviewCase) -> None:
+        self.reviews[case.id] = case
+        (self.new_reviews if case.id in self.new_reviews else self.changed_reviews)[case.id] = case
+
+    def add_approval(self, approval: Approval) -> None:
+        self.new_approvals.append(approval)
+        self.approvals[approval.id] = approval
+
+    def use_approval(self, approval: str, decision: str) -> None:
+        self.approvals[approval] = replace(self.approvals[approval], used=True)
+        self.approval_uses.append((approval, decision))
+
+    def approvals_for(self, resource_type: str, resource_id: str) -> tuple[Approval, ...]:
+        return tuple(
+            approval
+            for approval in self.approvals.values()
+            if approval.resource_type == resource_type and approval.resource_id == resource_id
+        )
+
+    def open_reviews_for(self, resource_type: str, resource_id: str) -> tuple[ReviewCase, ...]:
+        return tuple(
+            case
+            for case in self.reviews.values()
+            if case.state == "open" and case.resource_type == resource_type and case.resource_id == resource_id
+        )
+
+    def add_change(self, change: Change) -> None:
+        self.changes[change.id] = change
+        self.new_changes[change.id] = change
+
+    def change_change(self, change: Change) -> None:
+        self.changes[change.id] = change
+        self.changed_changes[change.id] = change
+
+    def remember(self, token: tuple[str, str, str], answer: StoredAnswer) -> None:
+        self.answers[token] = answer
+        self.new_answers[token] = answer
+
+    def write_rows(self, table: str, rows: list[dict[str, Any]]) -> None:
+        """Queue plain rows for a table that only this command's kind writes (directory, keys)."""
+        if rows:
+            self.rows.append((table, rows))
+
+    def set_head(self, **fields: Any) -> None:
+        """Change what the head row says is in force (directory_index, keys_index, release)."""
+        self.head = replace(self.head, **fields)
+
+    # -- the tree --------------------------------------------------------------------------------------
+
+    def seal(self, sign: Callable[[int, bytes], str]) -> Sealed:
+        """Extend the tree by this batch and sign the new head."""
+        tree = BatchTree(self.head.frontier, [entry.leaf for entry in self.entries])
+        return Sealed(tree=tree, checkpoint=sign(tree.frontier.size, tree.root))
+
+
+def as_object(value: Json) -> dict[str, Json]:
+    """The value as a JSON object; entries are ours, so anything else is a broken ledger."""
+    if not isinstance(value, dict):
+        raise TypeError(f"expected an object in a ledger entry, found {type(value).__name__}")
+    return cast("dict[str, Json]", value)
