@@ -1,0 +1,245 @@
+"""One question heard: what each grant and each constraint says about it, asked once and remembered.
+
+Guarantees: no grant with a condition that is false or unknown permits; a person of no record is granted
+nothing. This is the direct evaluation of grants and constraints; `controls.duties.enforcement` puts Casbin
+in front of it and compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from controls.duties.constraints import FORMULAS, Asked, Formula, Violation, applied
+from controls.duties.findings import constraint_finding, denial
+from controls.duties.wording import names
+from controls.model.chain import ChainHistory, ChainKind, Step
+from controls.model.condition import Facts, Truth, Verdict
+from controls.model.duty import Constraint, Grant
+from controls.model.finding import Cause, Finding, Origin, Text
+from controls.model.people import Person
+
+ANYONE: Final = "anyone"  # the role of every person of record
+NO_ROLES: Final[frozenset[str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Question:
+    """May `person` take `action` on a resource of type `resource_type`, now?
+
+    `person` is None for a subject that belongs to no person of record. `step` is the action as a step of
+    `kind`, and None for an action that is no step; `history` is that chain's, empty for a new one.
+    `account_histories` are the histories of all chains of the same account (None: could not be told).
+    It has no text of its own: libraries that log their arguments must not log requests.
+    """
+
+    person: Person | None
+    action: str
+    resource_type: str
+    facts: Facts
+    history: ChainHistory
+    now: datetime
+    kind: ChainKind | None = None
+    step: Step | None = None
+    account_histories: tuple[ChainHistory, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnforcementAnswer:
+    """Whether grants and duty constraints allow it, and every finding, those that do not deny included."""
+
+    allowed: bool
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRules:
+    """All that a release says about one action on one resource type.
+
+    `eligible` are the roles that could: those granted and those that inherit one of them.
+    """
+
+    action: str
+    resource_type: str
+    kind: ChainKind | None
+    grants: tuple[Grant, ...]
+    constraints: tuple[Constraint, ...]
+    formulas: tuple[Formula, ...]
+    eligible: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        action: str,
+        *,
+        resource_type: str,
+        kind: ChainKind | None,
+        grants: tuple[Grant, ...],
+        constraints: tuple[Constraint, ...],
+        closure: Mapping[str, frozenset[str]],
+    ) -> ActionRules:
+        granted = {grant.role for grant in grants}
+        return cls(
+            action=action,
+            resource_type=resource_type,
+            kind=kind,
+            grants=grants,
+            constraints=constraints,
+            formulas=tuple(FORMULAS[item.kind] for item in constraints),
+            eligible=tuple(sorted(granted | {role for role, held in closure.items() if held & granted})),
+        )
+
+
+class Hearing:
+    """What the rules say about one question. Not shared between threads, and used for one question only."""
+
+    __slots__ = ("_granted", "_violations", "asked", "held", "question", "rules")
+
+    def __init__(
+        self, question: Question, *, rules: ActionRules, closure: Mapping[str, frozenset[str]]
+    ) -> None:
+        self.question = question
+        self.rules = rules
+        self.held = _expanded(question.person, closure=closure)
+        self.asked: Asked | None = None
+        if question.person is not None and question.kind is not None and question.step is not None:
+            self.asked = Asked(
+                person=question.person.id,
+                step=question.step.id,
+                kind=question.kind,
+                history=question.history,
+                roles=self.held,
+                account_histories=question.account_histories,
+            )
+        self._granted: dict[int, bool] = {}
+        self._violations: dict[int, Violation | None] = {}
+
+    def grants(self, index: int) -> bool:
+        """Whether the condition of the grant with this index is true, whoever holds its role."""
+        known = self._granted.get(index)
+        if known is None:
+            condition = self.rules.grants[index].when
+            known = condition is None or condition.test(self.question.facts) == Truth.TRUE
+            self._granted[index] = known
+        return known
+
+    def violates(self, index: int) -> bool:
+        """Whether taking the step would violate the constraint with this index."""
+        return self._violation(index) is not None
+
+    def granted(self) -> bool:
+        """Whether a grant to a role of the person is in force: the direct answer, without Casbin."""
+        return any(
+            grant.role in self.held and self.grants(index) for index, grant in enumerate(self.rules.grants)
+        )
+
+    def duty_findings(self) -> list[Finding]:
+        """The findings of all violated constraints, whatever they ask for, in the order of the release."""
+        asked = self.asked
+        if asked is None:
+            return []
+        findings = []
+        for index, constraint in enumerate(self.rules.constraints):
+            found = self._violation(index)
+            if found is not None:
+                findings.append(constraint_finding(constraint, found=found, asked=asked))
+        return findings
+
+    def refusal(self) -> Finding:
+        """Why nothing is granted: no grant at all, or one whose condition is not known to be true."""
+        unmet: list[Grant] = []
+        unknown: list[Verdict] = []
+        for grant in self.rules.grants:
+            if grant.when is None or grant.role not in self.held:
+                continue
+            verdict = grant.when.evaluate(self.question.facts)
+            if verdict.truth is Truth.UNKNOWN:
+                unknown.append(verdict)
+            else:
+                unmet.append(grant)
+        if unknown:
+            return grant_unknown(self.question, verdicts=unknown)
+        return no_grant(self.question, eligible=self.rules.eligible, unmet=unmet)
+
+    def _violation(self, index: int) -> Violation | None:
+        try:
+            return self._violations[index]
+        except KeyError:
+            pass
+        asked = self.asked
+        found: Violation | None = None
+        if asked is not None:
+            constraint = self.rules.constraints[index]
+            found = self.rules.formulas[index](constraint, asked=asked)
+            if found is not None:
+                found = applied(constraint, found=found, facts=self.question.facts)
+        self._violations[index] = found
+        return found
+
+
+def _expanded(person: Person | None, *, closure: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """The roles that a person holds with all they inherit; an unknown role is held and grants nothing."""
+    if person is None:
+        return NO_ROLES
+    return frozenset({ANYONE}).union(person.roles, *(closure.get(role, NO_ROLES) for role in person.roles))
+
+
+def no_grant(question: Question, *, eligible: tuple[str, ...], unmet: list[Grant] | None = None) -> Finding:
+    """Nothing grants the action: says to which roles something would."""
+    action, resource = question.action, question.resource_type
+    roles = names(eligible)
+    if question.person is None:
+        message = Text(
+            f"The subject belongs to no person of record, so {action} on {resource} is granted to nobody.",
+            f"El sujeto no corresponde a ninguna persona registrada; {action} sobre {resource} no se concede "
+            "a nadie.",
+        )
+    elif unmet:
+        conditions = "; ".join(grant.when.source for grant in unmet if grant.when is not None)
+        message = Text(
+            f"{action} on {resource} is granted to roles of {question.person.id} only on a condition "
+            f"that is not met: {conditions}.",
+            f"{action} sobre {resource} se concede a los roles de {question.person.id} sólo con una "
+            f"condición que no se cumple: {conditions}.",
+        )
+    elif eligible:
+        message = Text(
+            f"No role of {question.person.id} allows {action} on {resource}. Roles that could: {roles.en}.",
+            f"Ningún rol de {question.person.id} permite {action} sobre {resource}. Roles que podrían: "
+            f"{roles.es}.",
+        )
+    else:
+        message = Text(
+            f"No role allows {action} on {resource}: the rules in force grant it to nobody.",
+            f"Ningún rol permite {action} sobre {resource}: las reglas vigentes no lo conceden a nadie.",
+        )
+    return denial(
+        "no_grant",
+        origin=Origin.GRANT,
+        title=Text("Not granted", "Sin autorización"),
+        message=message,
+        values={"action": action, "resource_type": resource, "roles": eligible},
+    )
+
+
+def grant_unknown(question: Question, *, verdicts: list[Verdict]) -> Finding:
+    """There is a grant, but it could not be told whether its condition holds."""
+    missing = tuple(sorted({name for verdict in verdicts for name in verdict.missing}))
+    errors = tuple(dict.fromkeys(verdict.error for verdict in verdicts if verdict.error))
+    why = names(missing or errors)
+    return denial(
+        "grant_unknown",
+        origin=Origin.GRANT,
+        title=Text("The grant's condition is unknown", "No se conoce la condición de la autorización"),
+        message=Text(
+            f"{question.action} on {question.resource_type} is granted on a condition that could not be "
+            f"told: {why.en}. State what is missing and ask again.",
+            f"{question.action} sobre {question.resource_type} se concede con una condición que no se ha "
+            f"podido comprobar: {why.es}. Indique lo que falta y vuelva a preguntar.",
+        ),
+        values={"action": question.action, "resource_type": question.resource_type},
+        missing=missing,
+        cause=Cause.ERROR if errors else Cause.MISSING,
+    )
