@@ -1,0 +1,188 @@
+"""Engines: the rules of a release, asked by action.
+
+Guarantees:
+- the cost of a request depends on the rules of its action only; every leaf is computed once;
+- `durable` and `reference` give the same findings, and `both` compares the truth of every rule first: a
+  difference raises `EngineDisagreement`, which names the rules;
+- the findings come from the condition's own verdict, which must agree with the engine's, or else that is a
+  disagreement too;
+- an engine answers for all rules of an action or raises an `EngineFailure`. Callers deny then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from controls.model.condition import Facts
+from controls.model.finding import Finding
+from controls.rules.durable import DurableEvaluator
+from controls.rules.evaluator import EngineClosed, EngineDisagreement, EngineFailure, Evaluator
+from controls.rules.findings import finding_of
+from controls.rules.lowering import leaves_of
+from controls.rules.reference import ReferenceEvaluator
+from controls.rules.rule import Rule
+
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "EngineClosed",
+    "EngineDisagreement",
+    "EngineFailure",
+    "build_engine",
+]
+
+ENGINES: Final = ("both", "durable", "reference")
+
+_TRUTHS: Final = b"\0\1\2"
+
+
+class Engine(Protocol):
+    """The rules of one release under one way of evaluating them."""
+
+    name: str  # "durable" | "reference" | "both"
+
+    def evaluate(self, action: str, facts: Facts) -> tuple[Finding, ...]:
+        """The findings of all rules that watch `action` and are in force at `facts.now`, by rule id.
+
+        Args:
+            action: `resource.action`, such as `order.approve`.
+            facts: what conditions may read.
+
+        Raises:
+            EngineFailure: no answer can be given; deny, and record the error.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the memory of the engine, once another release has taken its place."""
+        ...
+
+
+def build_engine(name: str, rules: Sequence[Rule]) -> Engine:
+    """The engine called `name` ("durable", "reference" or "both") over `rules`.
+
+    It must be closed when it is no longer needed: C memory is freed by nothing else.
+
+    Raises:
+        EngineFailure: durable-rules does not take the rules.
+        ValueError: there is no such engine.
+    """
+    if name not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {name!r}")
+    return _ReleaseEngine(name, rules)
+
+
+class _Both:
+    """Both evaluators over the same truths of leaves; they must agree."""
+
+    def __init__(
+        self, durable: DurableEvaluator, reference: ReferenceEvaluator, *, rules: Sequence[Rule]
+    ) -> None:
+        self._durable = durable
+        self._reference = reference
+        self._ids = tuple(rule.id for rule in rules)
+
+    def truths(self, leaves: bytes) -> bytes:
+        durable = self._durable.truths(leaves)
+        reference = self._reference.truths(leaves)
+        if durable != reference:
+            with suppress(EngineFailure):  # a shard that cannot be rebuilt fails the next request by itself
+                self._durable.rebuild()
+            differing = [
+                name for name, one, other in zip(self._ids, durable, reference, strict=True) if one != other
+            ]
+            raise EngineDisagreement(differing, detail="durable-rules and the reference engine differ on")
+        return durable
+
+    def close(self) -> None:
+        self._durable.close()
+        self._reference.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """The rules of one action, by id, with the tests of their leaves and what evaluates them."""
+
+    rules: tuple[Rule, ...]
+    tests: tuple[Callable[[Facts], int], ...]
+    evaluator: Evaluator
+    silent: bytes  # the truths when no rule has anything to say
+
+
+class _ReleaseEngine:
+    def __init__(self, name: str, rules: Sequence[Rule]) -> None:
+        self.name = name
+        self._programs: dict[str, _Program] = {}
+        by_action: dict[str, list[Rule]] = {}
+        for rule in sorted(rules, key=lambda rule: (rule.id, rule.version)):
+            for action in dict.fromkeys(rule.on):
+                by_action.setdefault(action, []).append(rule)
+        # Actions watched by the very same rules share one program.
+        shared: dict[tuple[int, ...], _Program] = {}
+        try:
+            for action, watching in by_action.items():
+                identity = tuple(id(rule) for rule in watching)
+                if identity not in shared:
+                    shared[identity] = _program(name, tuple(watching))
+                self._programs[action] = shared[identity]
+        except BaseException:
+            for program in shared.values():
+                program.evaluator.close()
+            raise
+
+    def evaluate(self, action: str, facts: Facts) -> tuple[Finding, ...]:
+        program = self._programs.get(action)
+        if program is None:
+            return ()
+        try:
+            return _evaluate(program, facts)
+        except EngineFailure:
+            raise
+        except Exception as error:
+            raise EngineFailure(f"the rules of {action} raised {type(error).__name__}: {error}") from error
+
+    def close(self) -> None:
+        for program in self._programs.values():
+            program.evaluator.close()
+
+
+def _program(name: str, rules: tuple[Rule, ...]) -> _Program:
+    formulas = tuple(rule.condition.formula for rule in rules)
+    leaves = leaves_of(formulas)
+    index = {leaf.key: number for number, leaf in enumerate(leaves)}
+    evaluator: Evaluator
+    if name == "durable":
+        evaluator = DurableEvaluator(formulas, leaves=leaves)
+    elif name == "reference":
+        evaluator = ReferenceEvaluator(formulas, index=index)
+    else:
+        reference = ReferenceEvaluator(formulas, index=index)
+        evaluator = _Both(DurableEvaluator(formulas, leaves=leaves), reference, rules=rules)
+    tests = tuple(leaf.condition.test for leaf in leaves)
+    return _Program(rules, tests, evaluator, silent=bytes(len(rules)))
+
+
+def _evaluate(program: _Program, facts: Facts) -> tuple[Finding, ...]:
+    leaves = bytes([test(facts) for test in program.tests])
+    if leaves.strip(_TRUTHS):
+        raise EngineFailure("a condition is neither false, unknown nor true")
+    truths = program.evaluator.truths(leaves)
+    if truths == program.silent:
+        return ()
+    findings: list[Finding] = []
+    for rule, truth in zip(program.rules, truths, strict=True):
+        if truth and _in_force(rule, facts):
+            verdict = rule.condition.evaluate(facts)
+            if verdict.truth != truth:
+                raise EngineDisagreement([rule.id], detail="the condition as a whole and its parts differ on")
+            finding = finding_of(rule, verdict=verdict, facts=facts)
+            if finding is not None:
+                findings.append(finding)
+    return tuple(findings)
+
+
+def _in_force(rule: Rule, facts: Facts) -> bool:
+    return any(period.holds(facts.now) for period in rule.periods)

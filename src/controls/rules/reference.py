@@ -1,0 +1,89 @@
+"""The same rules in plain Python: Kleene's tables applied to each formula as it was written.
+
+Guarantees: no lowering, no index, no state. What durable-rules answers is held against this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import TypeAlias
+
+from controls.model.condition import Truth
+from controls.rules.evaluator import EngineClosed
+from controls.rules.formula import And, Constant, Formula, Leaf, Not, Or
+
+Kleene: TypeAlias = Callable[[bytes], int]
+
+
+def kleene(formula: Formula, *, index: Mapping[str, int]) -> Kleene:
+    """A function from the truths of leaves to the truth of `formula`.
+
+    Args:
+        formula: the formula as the author wrote it.
+        index: where each leaf's truth stands among the truths of leaves, by `Leaf.key`.
+    """
+    match formula:
+        case Leaf(key=key):
+            return itemgetter(index[key])
+        case Constant(truth=truth):
+            return _constant(truth)
+        case Not(part=part):
+            return _negation(kleene(part, index=index))
+        case And(parts=parts):
+            return _conjunction(tuple(kleene(part, index=index) for part in parts))
+        case Or(parts=parts):
+            return _disjunction(tuple(kleene(part, index=index) for part in parts))
+
+
+def _constant(truth: Truth) -> Kleene:
+    value = int(truth)
+    return lambda leaves: value
+
+
+def _negation(part: Kleene) -> Kleene:
+    return lambda leaves: 2 - part(leaves)
+
+
+def _conjunction(parts: tuple[Kleene, ...]) -> Kleene:
+    def lowest(leaves: bytes) -> int:
+        result = 2
+        for part in parts:
+            truth = part(leaves)
+            if truth < result:
+                if not truth:
+                    return 0
+                result = truth
+        return result
+
+    return lowest
+
+
+def _disjunction(parts: tuple[Kleene, ...]) -> Kleene:
+    def highest(leaves: bytes) -> int:
+        result = 0
+        for part in parts:
+            truth = part(leaves)
+            if truth > result:
+                if truth == 2:
+                    return 2
+                result = truth
+        return result
+
+    return highest
+
+
+class ReferenceEvaluator:
+    """The rules of one action, each a function over the truths of its leaves."""
+
+    def __init__(self, formulas: Sequence[Formula], *, index: Mapping[str, int]) -> None:
+        self._rules: tuple[Kleene, ...] | None = tuple(kleene(formula, index=index) for formula in formulas)
+
+    def truths(self, leaves: bytes) -> bytes:
+        rules = self._rules
+        if rules is None:
+            raise EngineClosed
+        return bytes([rule(leaves) for rule in rules])
+
+    def close(self) -> None:
+        self._rules = None
