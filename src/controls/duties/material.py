@@ -1,0 +1,152 @@
+"""Material facts: what was said when the chain began holds for every later step, until it is amended.
+
+Guarantees: a step whose material facts differ from the recorded ones, or are absent, is denied; abandoning
+what was said first does not unsay it; only an amendment that stands changes anything, and not after the
+chain has gone past what had to be approved again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from controls.duties.findings import denial
+from controls.duties.wording import acts
+from controls.model.chain import STANDING, Act, ChainHistory, ChainKind, Step
+from controls.model.finding import Cause, Finding, Text
+
+AMEND: Final = "amend"  # the step that changes material facts
+
+
+@dataclass(frozen=True, slots=True)
+class AmendAnswer:
+    """The refusals, none when the amendment may be made; and the steps that it opens again."""
+
+    findings: tuple[Finding, ...]
+    reopens: tuple[str, ...] = ()
+
+
+def baseline(history: ChainHistory) -> dict[str, str]:
+    """The material facts in force: those of the first act, whatever became of it, as amended since.
+
+    A fact that only later steps list is in force from the first act that stated it. Amendments count while
+    they stand (claimed or performed), the latest one last.
+    """
+    facts: dict[str, str] = {}
+    amended: dict[str, str] = {}
+    for index, act in enumerate(history.acts):
+        if act.step != AMEND or index == 0:
+            for name, text in act.material.items():
+                facts.setdefault(name, text)
+        elif act.state in STANDING:
+            amended.update(act.material)
+    return facts | amended
+
+
+def required(kind: ChainKind, *, step: Step, history: ChainHistory) -> tuple[str, ...]:
+    """The facts that a request for `step` must state: its list, and all of them to begin or to amend."""
+    own = kind.material_of(step)
+    if history.acts and step.id != AMEND:
+        return own
+    return tuple(dict.fromkeys((*kind.material, *own)))
+
+
+def check_material(
+    kind: ChainKind,
+    *,
+    step: Step,
+    history: ChainHistory,
+    material: Mapping[str, str],
+    shared: Act | None = None,
+) -> tuple[Finding, ...]:
+    """One finding for each material fact that is absent from the request or not what was recorded.
+
+    `material` holds the canonical texts of the request's facts. They are compared with the facts in force,
+    with what was approved where the approval stands (so that abandoning an amendment after the approval
+    does not bring the old amount back), and with `shared`, the person's own live claim on the step, whose
+    facts are on record. An amendment is compared with `shared` only.
+    """
+    recorded: list[Mapping[str, str]] = [] if shared is None else [shared.material]
+    if step.id != AMEND:
+        recorded.append(baseline(history))
+        again = {item.id for item in kind.steps if item.reapprove}
+        recorded.extend(act.material for act in history.acts if act.step in again and act.stands())
+    findings = []
+    for name in required(kind, step=step, history=history):
+        asked = material.get(name)
+        if asked is None:
+            findings.append(_missing(step, name=name))
+            continue
+        other = next((facts[name] for facts in recorded if facts.get(name, asked) != asked), None)
+        if other is not None:
+            findings.append(_changed(step, name=name, asked=asked, recorded=other))
+    return tuple(findings)
+
+
+def check_amend(kind: ChainKind, *, history: ChainHistory) -> AmendAnswer:
+    """Whether an amendment may be made now, and which standing steps it opens again.
+
+    It is too late once a step that comes after one to be approved again is claimed or performed.
+    """
+    again = tuple(step.id for step in kind.steps if step.reapprove)
+    later = _after(again, kind=kind) - {AMEND}
+    past = tuple(act for act in history.acts if act.step in later and act.stands())
+    if past:
+        return AmendAnswer(findings=(_too_late(kind, past=past),))
+    return AmendAnswer(findings=(), reopens=tuple(name for name in again if history.standing(name)))
+
+
+def _after(steps: tuple[str, ...], *, kind: ChainKind) -> frozenset[str]:
+    """All steps that come after one of `steps`, directly or not."""
+    found: set[str] = set()
+    frontier = set(steps)
+    while frontier:
+        following = {step.id for step in kind.steps if frontier.intersection(step.after)} - found
+        found |= following
+        frontier = following
+    return frozenset(found)
+
+
+def _missing(step: Step, *, name: str) -> Finding:
+    return denial(
+        "material_missing",
+        title=Text("A material fact is missing", "Falta un dato esencial"),
+        message=Text(
+            f"{step.title.en} must state {name}, and the request does not. Add it and ask again.",
+            f"{step.title.es} debe indicar {name}, y la petición no lo hace. Añádalo y vuelva a preguntar.",
+        ),
+        values={"step": step.id, "field": name},
+        missing=(name,),
+        cause=Cause.MISSING,
+    )
+
+
+def _changed(step: Step, *, name: str, asked: str, recorded: str) -> Finding:
+    return denial(
+        "material_changed",
+        title=Text("A material fact has changed", "Ha cambiado un dato esencial"),
+        message=Text(
+            f"{name} is {asked} in this request for {step.title.en}, but {recorded} is recorded on the "
+            "chain. Only a permitted amendment changes it.",
+            f"{name} es {asked} en esta petición de {step.title.es}, pero en la cadena consta {recorded}. "
+            "Sólo lo cambia una modificación autorizada.",
+        ),
+        # Under the fact's own name, so that what is private of the fact is private here.
+        values={"step": step.id, "field": name, name: asked, f"recorded.{name}": recorded},
+    )
+
+
+def _too_late(kind: ChainKind, *, past: tuple[Act, ...]) -> Finding:
+    done = acts(past, kind=kind)
+    return denial(
+        "amend_too_late",
+        title=Text("Too late to amend", "Demasiado tarde para modificar"),
+        message=Text(
+            f"The chain has gone past what an amendment would open again: {done.en}. Cancel it and begin a "
+            "new one.",
+            f"La cadena ya ha pasado de lo que una modificación volvería a abrir: {done.es}. Cancélela y "
+            "empiece otra.",
+        ),
+        values={"steps": tuple(dict.fromkeys(act.step for act in past))},
+    )

@@ -1,0 +1,199 @@
+"""Order and repetition of steps: may this step be taken at this point of the chain, by this person?
+
+Guarantees: progress is read from the chain's history only, never from what a caller says; a claim holds its
+step until its outcome is reported or a supervisor clears it, also after it has expired.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from controls.duties.findings import denial
+from controls.duties.wording import act, joined, moment, step_titles
+from controls.model.chain import Act, ActState, Capacity, ChainHistory, ChainKind, Repeats, Step
+from controls.model.finding import Finding, Text
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAnswer:
+    """The refusals, none when the step may be taken now; and the person's own live claim, which is shared."""
+
+    findings: tuple[Finding, ...]
+    shared: Act | None = None
+
+
+def check_order(
+    kind: ChainKind, *, step: Step, history: ChainHistory, person: str, now: datetime
+) -> OrderAnswer:
+    """Whether `person` may take `step` now, as far as the order of steps and their repetition go."""
+    findings: list[Finding] = []
+    if not kind.free_order:
+        found = _unknown_chain(kind, step=step, history=history) or _not_yet(kind, step=step, history=history)
+        if found is not None:
+            findings.append(found)
+    held = history.standing(step.id)
+    own = [item for item in held if item.person == person]
+    shared = next((item for item in reversed(own) if _live(item, now=now)), None)
+    if shared is None or any(item.person != person for item in held):
+        found = _held(kind, step=step, held=held, person=person, now=now)
+        if found is not None:
+            findings.append(found)
+    return OrderAnswer(findings=tuple(findings), shared=shared)
+
+
+def awaited(kind: ChainKind, *, step: Step, history: ChainHistory) -> tuple[str, ...]:
+    """The steps that must be done before `step` and are not, in the order of the chain kind.
+
+    An optional step that nobody has begun does not block; what it comes after does in its place. One that
+    was abandoned or voided counts as not begun, one that is claimed or was reopened as begun.
+    """
+    missing: set[str] = set()
+    pending = list(step.after)
+    seen: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if _done(name, kind=kind, history=history):
+            continue
+        before = kind.step(name)
+        if before is not None and before.optional and not _begun(name, history=history):
+            pending.extend(before.after)
+        else:
+            missing.add(name)
+    order = {item.id: index for index, item in enumerate(kind.steps)}
+    return tuple(sorted(missing, key=lambda name: (order.get(name, len(order)), name)))
+
+
+def _done(name: str, *, kind: ChainKind, history: ChainHistory) -> bool:
+    if kind.progress_claimed:
+        return bool(history.standing(name))
+    return history.performed(name)
+
+
+def _begun(name: str, *, history: ChainHistory) -> bool:
+    begun = (ActState.CLAIMED, ActState.PERFORMED, ActState.REOPENED)
+    return any(
+        item.step == name and item.capacity is Capacity.ACTOR and item.state in begun for item in history.acts
+    )
+
+
+def _live(item: Act, *, now: datetime) -> bool:
+    return item.state is ActState.CLAIMED and now < item.valid_until
+
+
+def _unknown_chain(kind: ChainKind, *, step: Step, history: ChainHistory) -> Finding | None:
+    if history.acts or not step.after:
+        return None
+    first = step_titles((item.id for item in kind.steps if not item.after), kind=kind)
+    return denial(
+        "unknown_chain",
+        title=Text("No such chain", "No existe esa cadena"),
+        message=Text(
+            f"Nothing is known of chain {history.chain}, and {step.title.en} does not begin one. A chain "
+            f"begins with: {first.en}.",
+            f"No se sabe nada de la cadena {history.chain}, y {step.title.es} no la inicia. Una cadena "
+            f"empieza por: {first.es}.",
+        ),
+        values={"chain": history.chain, "step": step.id},
+    )
+
+
+def _not_yet(kind: ChainKind, *, step: Step, history: ChainHistory) -> Finding | None:
+    missing = awaited(kind, step=step, history=history)
+    if not missing:
+        return None
+    titles = step_titles(missing, kind=kind)
+    if kind.progress_claimed:
+        state = Text("claimed", "reservados")
+    else:
+        state = Text("reported as performed", "comunicados como realizados")
+    return denial(
+        "not_yet",
+        title=Text("An earlier step is not done", "Falta un paso anterior"),
+        message=Text(
+            f"{step.title.en} comes after steps that are not yet {state.en}: {titles.en}.",
+            f"{step.title.es} va después de pasos que aún no están {state.es}: {titles.es}.",
+        ),
+        values={"step": step.id, "steps": missing},
+    )
+
+
+def _held(
+    kind: ChainKind, *, step: Step, held: tuple[Act, ...], person: str, now: datetime
+) -> Finding | None:
+    """Why those who hold the step now keep this person from taking it."""
+    if not held or step.repeats is Repeats.ANYONE:
+        return None
+    claim = next((item for item in reversed(held) if item.state is ActState.CLAIMED), None)
+    if step.repeats is Repeats.SAME_PERSON and any(item.person == person for item in held):
+        # Whoever holds it may repeat it, but not beside an own claim that was left open.
+        return None if claim is None or claim.person != person else _expired(kind, claim=claim, now=now)
+    performed = next((item for item in reversed(held) if item.state is ActState.PERFORMED), None)
+    if performed is not None:
+        return _performed(kind, step=step, performed=performed, held=held)
+    assert claim is not None
+    if claim.person == person:
+        return _expired(kind, claim=claim, now=now)
+    return _claimed_by_other(kind, step=step, claim=claim, now=now)
+
+
+def _performed(kind: ChainKind, *, step: Step, performed: Act, held: tuple[Act, ...]) -> Finding:
+    done = act(performed, kind=kind)
+    if step.repeats is Repeats.SAME_PERSON:
+        holders = sorted({item.person for item in held})
+        who = joined([Text(item, item) for item in holders])
+        rest = Text(f" Only {who.en} may repeat it.", f" Sólo {who.es} puede repetirlo.")
+    else:
+        rest = Text(" It is not repeated.", " No se repite.")
+    return denial(
+        "already_performed",
+        title=Text("Already performed", "Ya realizado"),
+        message=Text(
+            f"This step has been performed: {done.en}.{rest.en}",
+            f"Este paso ya se ha realizado: {done.es}.{rest.es}",
+        ),
+        values={"step": step.id, "person": performed.person, "at": performed.at},
+    )
+
+
+def _claimed_by_other(kind: ChainKind, *, step: Step, claim: Act, now: datetime) -> Finding:
+    taken, until = act(claim, kind=kind), moment(claim.valid_until)
+    if now < claim.valid_until:
+        rest = Text(f"The claim holds until {until}.", f"La reserva vale hasta {until}.")
+    else:
+        rest = Text(
+            f"The claim expired at {until} without an outcome and still holds the step: a supervisor must "
+            "clear it.",
+            f"La reserva venció el {until} sin resultado y sigue ocupando el paso: debe levantarla un "
+            "supervisor.",
+        )
+    return denial(
+        "claimed_by_other",
+        title=Text("Claimed by somebody else", "Reservado por otra persona"),
+        message=Text(
+            f"Somebody else has claimed this step: {taken.en}. {rest.en}",
+            f"Otra persona ha reservado este paso: {taken.es}. {rest.es}",
+        ),
+        values={"step": step.id, "person": claim.person, "valid_until": claim.valid_until},
+    )
+
+
+def _expired(kind: ChainKind, *, claim: Act, now: datetime) -> Finding | None:
+    """The person's own claim, once it is past its time: it is not shared any more, and still holds."""
+    if _live(claim, now=now):
+        return None
+    taken, until = act(claim, kind=kind), moment(claim.valid_until)
+    return denial(
+        "claim_expired",
+        title=Text("The claim has expired", "La reserva ha vencido"),
+        message=Text(
+            f"The own claim on this step ({taken.en}) expired at {until}. Report its outcome, or have a "
+            "supervisor clear it.",
+            f"La reserva propia de este paso ({taken.es}) venció el {until}. Comunique su resultado o pida "
+            "a un supervisor que la levante.",
+        ),
+        values={"step": claim.step, "person": claim.person, "valid_until": claim.valid_until},
+    )
