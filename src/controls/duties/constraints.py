@@ -21,7 +21,6 @@ from controls.model.condition import Facts, Truth
 from controls.model.duty import Constraint, ConstraintKind, Period, Scope
 from controls.model.finding import Effect, Text
 
-ACCOUNT: Final = "account.id"  # named as missing when an account's other chains cannot be told
 ALWAYS: Final = Period()
 
 
@@ -303,7 +302,7 @@ def _at_most_on_account(constraint: Constraint, /, *, asked: Asked) -> Violation
         limit=constraint.limit,
         steps=constraint.steps,
         acts=tuple(act for pair, act in first.items() if pair != this),
-        missing=() if known is not None else (ACCOUNT,),
+        missing=() if known is not None else (f"{asked.kind.resource}.account",),
     )
 
 

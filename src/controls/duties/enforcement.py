@@ -302,8 +302,12 @@ def _check_names(
 ) -> None:
     if "" in closure or any("" in held for held in closure.values()):
         raise ValueError("a role needs a name")
-    if ANYONE in closure:
-        raise ValueError(f"the role {ANYONE!r} is held by every person of record and cannot be defined")
+    if closure.get(ANYONE, NO_ROLES) - {ANYONE} or any(
+        ANYONE in held - {role} for role, held in closure.items()
+    ):
+        raise ValueError(
+            f"the role {ANYONE!r} inherits nothing and is inherited by none: all persons hold it"
+        )
     if not all(item.id for item in constraints):
         raise ValueError("a constraint needs an id")
     ids = [kind.id for kind in kinds]

@@ -12,18 +12,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from controls.duties.findings import denial
+from controls.duties.order import unknown_chain
 from controls.duties.wording import acts
 from controls.model.chain import STANDING, Act, ChainHistory, ChainKind, Step
 from controls.model.finding import Cause, Finding, Text
 
-AMEND: Final = "amend"  # the step that changes material facts
+AMEND: Final = "amend"  # the action that changes material facts; its acts are part of the history
+TITLE: Final = Text("Amendment", "Modificación")
 
 
 @dataclass(frozen=True, slots=True)
-class AmendAnswer:
+class Amendment:
     """The refusals, none when the amendment may be made; and the steps that it opens again."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...] = ()
     reopens: tuple[str, ...] = ()
 
 
@@ -44,15 +46,13 @@ def baseline(history: ChainHistory) -> dict[str, str]:
     return facts | amended
 
 
-def required(kind: ChainKind, *, step: Step, history: ChainHistory) -> tuple[str, ...]:
-    """The facts that a request for `step` must state: its list, and all of them to begin or to amend."""
+def required(kind: ChainKind, *, step: Step) -> tuple[str, ...]:
+    """The facts that a request for `step` must state: its list, and to amend all of the chain kind."""
     own = kind.material_of(step)
-    if history.acts and step.id != AMEND:
-        return own
-    return tuple(dict.fromkeys((*kind.material, *own)))
+    return own if step.id != AMEND else tuple(dict.fromkeys((*kind.material, *own)))
 
 
-def check_material(
+def material_findings(
     kind: ChainKind,
     *,
     step: Step,
@@ -73,10 +73,10 @@ def check_material(
         again = {item.id for item in kind.steps if item.reapprove}
         recorded.extend(act.material for act in history.acts if act.step in again and act.stands())
     findings = []
-    for name in required(kind, step=step, history=history):
+    for name in required(kind, step=step):
         asked = material.get(name)
         if asked is None:
-            findings.append(_missing(step, name=name))
+            findings.append(_missing(step.title, name=name))
             continue
         other = next((facts[name] for facts in recorded if facts.get(name, asked) != asked), None)
         if other is not None:
@@ -84,17 +84,23 @@ def check_material(
     return tuple(findings)
 
 
-def check_amend(kind: ChainKind, *, history: ChainHistory) -> AmendAnswer:
-    """Whether an amendment may be made now, and which standing steps it opens again.
+def amendment(kind: ChainKind, *, history: ChainHistory, material: Mapping[str, str]) -> Amendment:
+    """Whether the material facts may be changed to `material` now, and which standing steps that opens again.
 
-    It is too late once a step that comes after one to be approved again is claimed or performed.
+    It takes a chain that has begun and all of its material facts; it is too late once a step that comes
+    after one to be approved again is claimed or performed.
     """
+    findings = [_missing(TITLE, name=name) for name in kind.material if name not in material]
+    if not history.acts:
+        findings.append(unknown_chain(kind, action=AMEND, title=TITLE, history=history))
     again = tuple(step.id for step in kind.steps if step.reapprove)
     later = _after(again, kind=kind) - {AMEND}
     past = tuple(act for act in history.acts if act.step in later and act.stands())
     if past:
-        return AmendAnswer(findings=(_too_late(kind, past=past),))
-    return AmendAnswer(findings=(), reopens=tuple(name for name in again if history.standing(name)))
+        findings.append(_too_late(kind, past=past))
+    if findings:
+        return Amendment(findings=tuple(findings))
+    return Amendment(reopens=tuple(name for name in again if history.standing(name)))
 
 
 def _after(steps: tuple[str, ...], *, kind: ChainKind) -> frozenset[str]:
@@ -108,15 +114,15 @@ def _after(steps: tuple[str, ...], *, kind: ChainKind) -> frozenset[str]:
     return frozenset(found)
 
 
-def _missing(step: Step, *, name: str) -> Finding:
+def _missing(title: Text, *, name: str) -> Finding:
     return denial(
         "material_missing",
         title=Text("A material fact is missing", "Falta un dato esencial"),
         message=Text(
-            f"{step.title.en} must state {name}, and the request does not. Add it and ask again.",
-            f"{step.title.es} debe indicar {name}, y la petición no lo hace. Añádalo y vuelva a preguntar.",
+            f"{title.en} must state {name}, and the request does not. Add it and ask again.",
+            f"{title.es} debe indicar {name}, y la petición no lo hace. Añádalo y vuelva a preguntar.",
         ),
-        values={"step": step.id, "field": name},
+        values={"field": name},
         missing=(name,),
         cause=Cause.MISSING,
     )
@@ -133,7 +139,7 @@ def _changed(step: Step, *, name: str, asked: str, recorded: str) -> Finding:
             "Sólo lo cambia una modificación autorizada.",
         ),
         # Under the fact's own name, so that what is private of the fact is private here.
-        values={"step": step.id, "field": name, name: asked, f"recorded.{name}": recorded},
+        values={"field": name, name: asked, f"recorded.{name}": recorded},
     )
 
 

@@ -19,17 +19,19 @@ from controls.model.finding import Finding, Text
 class OrderAnswer:
     """The refusals, none when the step may be taken now; and the person's own live claim, which is shared."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...] = ()
     shared: Act | None = None
 
 
-def check_order(
+def step_order(
     kind: ChainKind, *, step: Step, history: ChainHistory, person: str, now: datetime
 ) -> OrderAnswer:
     """Whether `person` may take `step` now, as far as the order of steps and their repetition go."""
     findings: list[Finding] = []
     if not kind.free_order:
-        found = _unknown_chain(kind, step=step, history=history) or _not_yet(kind, step=step, history=history)
+        found = _begins_nothing(kind, step=step, history=history) or _not_yet(
+            kind, step=step, history=history
+        )
         if found is not None:
             findings.append(found)
     held = history.standing(step.id)
@@ -84,20 +86,25 @@ def _live(item: Act, *, now: datetime) -> bool:
     return item.state is ActState.CLAIMED and now < item.valid_until
 
 
-def _unknown_chain(kind: ChainKind, *, step: Step, history: ChainHistory) -> Finding | None:
+def _begins_nothing(kind: ChainKind, *, step: Step, history: ChainHistory) -> Finding | None:
     if history.acts or not step.after:
         return None
-    first = step_titles((item.id for item in kind.steps if not item.after), kind=kind)
+    return unknown_chain(kind, action=step.id, title=step.title, history=history)
+
+
+def unknown_chain(kind: ChainKind, *, action: str, title: Text, history: ChainHistory) -> Finding:
+    """The refusal of an action that does not begin a chain, on a chain that nobody has begun."""
+    first = step_titles((step.id for step in kind.steps if not step.after), kind=kind)
     return denial(
         "unknown_chain",
         title=Text("No such chain", "No existe esa cadena"),
         message=Text(
-            f"Nothing is known of chain {history.chain}, and {step.title.en} does not begin one. A chain "
-            f"begins with: {first.en}.",
-            f"No se sabe nada de la cadena {history.chain}, y {step.title.es} no la inicia. Una cadena "
-            f"empieza por: {first.es}.",
+            f"Nothing is known of chain {history.chain}, and {title.en} does not begin one. A chain begins "
+            f"with: {first.en}.",
+            f"No se sabe nada de la cadena {history.chain}, y {title.es} no la inicia. Una cadena empieza "
+            f"por: {first.es}.",
         ),
-        values={"chain": history.chain, "step": step.id},
+        values={"chain": history.chain, "step": action},
     )
 
 
