@@ -43,7 +43,7 @@ demo: $(STAMP) ## plays a trading desk's day, then keeps the service running (ON
 .PHONY: test
 test: $(STAMP) ## all checks and tests, on SQLite and on a PostgreSQL that it starts itself
 	@$(checks)
-	check "tests" $(BIN)/pytest -q --durations=15 --durations-min=1 $(ARGS)
+	check "tests" $(BIN)/pytest -q -rfEs --durations=15 --durations-min=1 $(ARGS)
 	summary
 
 .PHONY: lint
@@ -122,7 +122,7 @@ stale := $(shell \
   test "$$here" = "$$(cat "$(STAMP)")" || { echo stale; exit 0; }; \
   test -z "$(PYTHON)" && exit 0; \
   "$(PYTHON)" -c 'import sys; print(sys.version_info[:2])' 2>/dev/null \
-    | { read -r asked; test "$$asked" = "$${here%% /*}" || echo stale; })
+    | { read -r asked && test "$$asked" = "$${here%% /*}" || echo stale; } || true)
 
 .PHONY: stale
 stale:
@@ -188,10 +188,12 @@ find_python() {
       lack="$$(lacks "$$candidate")"
       if test -z "$$lack"; then python="$$candidate"; return; fi
       missing+="$$candidate lacks:"$$'\n'"$$(sed 's/^/  /' <<< "$$lack")"$$'\n'
+    elif test -n "$$candidate" && command -v "$$candidate" > /dev/null; then
+      missing+="$$candidate: $$("$$candidate" --version 2>&1 | head -n 1 || true)"$$'\n'
     fi
   done
   {
-    echo "$(if $(PYTHON),PYTHON=$(PYTHON) cannot be used,no usable Python 3.11 or 3.12 found)"
+    echo "$(if $(PYTHON),PYTHON=$(PYTHON) is no usable,no usable) Python 3.11 or 3.12 $(if $(PYTHON),,found)"
     printf '%s' "$$missing"
     echo "On Debian or Ubuntu install what is missing of:"
     echo "  apt-get install python3 python3-dev python3-venv gcc make"

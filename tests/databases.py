@@ -219,10 +219,19 @@ def _binaries(folder: Path, *, account: pwd.struct_passwd | None) -> Path:
         try:
             subprocess.run(trial, check=True, capture_output=True, cwd="/", **_as_account(account))
         except (OSError, subprocess.CalledProcessError):
-            shutil.copytree(installation, folder / "installation", symlinks=True)
-            (folder / "installation").chmod(0o755)
-            installation = folder / "installation"
+            installation = _copy(installation, folder / "installation")
     return installation / "bin"
+
+
+def _copy(installation: Path, target: Path) -> Path:
+    """Copy the programs with the libraries that the wheel put beside its package; gives the new place."""
+    package = installation.parent
+    target.mkdir(mode=0o755)
+    copied = shutil.copytree(installation, target / package.name / installation.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, target / libraries.name, symlinks=True)
+    return copied
 
 
 def _initialise(
