@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -37,6 +38,15 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class ExampleAct:
+    """A step that has been performed before the example's request; at its very moment without `at`."""
+
+    step: str
+    person: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """A case beside its rule: `given` holds raw property values under fact names."""
 
@@ -44,6 +54,9 @@ class Example:
     given: Mapping[str, Json]
     expect: str  # permit | review | deny | flag | oblige
     action: str = ""  # one of the rule's `on`; the first when empty
+    at: datetime | None = None  # when it is asked; a moment at which the rule applies when None
+    performed: tuple[ExampleAct, ...] = ()
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)

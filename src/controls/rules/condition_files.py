@@ -1,0 +1,66 @@
+"""Conditions in rule files: what they may name, and their errors at their places in the file.
+
+Guarantees: every error of a condition has the file's line and column; what is broken elsewhere is reported
+there and not again by every condition that uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from controls.model.values import Value
+from controls.rules.condition import ConditionError, ConditionInvalid, Names, compile_condition
+from controls.rules.diagnostics import Diagnostics
+from controls.rules.nodes import Scalar
+from controls.rules.rule import CompiledCondition
+from controls.rules.types import ValueType
+from controls.rules.vocabulary import VocabularySource
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionScope:
+    """The facts of a release. `chains_complete`: every chain kind could be loaded."""
+
+    vocabulary: VocabularySource
+    types: Mapping[str, ValueType]
+    chains_complete: bool
+    diagnostics: Diagnostics
+
+    def compile(
+        self,
+        scalar: Scalar,
+        *,
+        steps: Iterable[str],
+        parameters: Mapping[str, tuple[ValueType, Value]] | None = None,
+        broken: frozenset[str] = frozenset(),
+    ) -> CompiledCondition | None:
+        """The condition that a scalar holds; None when it is none, with the reasons noted.
+
+        Args:
+            scalar: the text, from the file.
+            steps: the steps that `chain.performed("...")` may name.
+            parameters: the rule's own, with their types and values.
+            broken: parameters that are declared but wrong, noted elsewhere.
+        """
+        if not self.vocabulary.complete:
+            return None  # every name would be unknown: the vocabulary first
+        source = str(scalar.value)
+        # No set of steps means "any step" to the language; where there is no chain, no step exists.
+        known = frozenset(steps) or (frozenset(("",)) if self.chains_complete else frozenset())
+        names = Names(facts=self.types, parameters=dict(parameters or {}), steps=known)
+        try:
+            return compile_condition(source, names=names)
+        except ConditionInvalid as invalid:
+            for error in invalid.errors:
+                if not self._noted_elsewhere(source, error, broken):
+                    self.diagnostics.add(scalar.locate(error.offset), error.code, error.message)
+        return None
+
+    def _noted_elsewhere(self, source: str, error: ConditionError, broken: frozenset[str]) -> bool:
+        if error.code == "unknown_step":
+            return not self.chains_complete
+        text = source[error.offset : error.offset + error.length]
+        return error.code.startswith("unknown_") and any(
+            text == name or text.startswith(name + ".") for name in self.vocabulary.broken | broken
+        )

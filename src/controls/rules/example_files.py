@@ -1,0 +1,103 @@
+"""The examples that stand beside a rule, checked against vocabulary, chain and period."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import cast
+
+from controls.model.duty import Period
+from controls.model.values import Json
+from controls.rules.diagnostics import Diagnostics, closest, listed, quoted
+from controls.rules.nodes import MappingNode, Scalar, as_json
+from controls.rules.readers import MalformedValue, reader_of
+from controls.rules.rule import Example, ExampleAct
+from controls.rules.condition_files import ConditionScope
+from controls.rules.structure import DEFAULT_LIST, MAX_STRING
+from controls.rules.types import TIMESTAMP
+from controls.rules.vocabulary import SERVICE_READERS
+
+_read_moment = reader_of(TIMESTAMP, max_length=MAX_STRING, max_items=DEFAULT_LIST)
+
+
+def example_of(
+    node: MappingNode,
+    *,
+    on: tuple[str, ...],
+    periods: tuple[Period, ...],
+    steps: frozenset[str],
+    scope: ConditionScope,
+) -> Example:
+    """The example of a node whose structure has been checked."""
+    diagnostics = scope.diagnostics
+    action = node.text("action")
+    if action and action not in on:
+        diagnostics.add(
+            node.place_of("action"), "unknown_action", f"{quoted(action)} is not in `on`: {listed(on)}"
+        )
+    given = node.mapping("given")
+    if given is not None:
+        _check_given(given, scope)
+    moment = _moment(node, diagnostics)
+    if moment is not None and periods and not any(period.holds(moment) for period in periods):
+        diagnostics.add(node.place_of("at"), "out_of_range", "the rule does not apply at this moment")
+    return Example(
+        name=node.text("name"),
+        given={} if given is None else cast(Mapping[str, Json], as_json(given)),
+        expect=node.text("expect"),
+        action=action,
+        at=moment,
+        performed=_performed(node, steps=steps, scope=scope),
+        line=node.place.line,
+    )
+
+
+def _check_given(given: MappingNode, scope: ConditionScope) -> None:
+    readers = {**scope.vocabulary.vocabulary.readers, **SERVICE_READERS}
+    for name, entry in given.entries.items():
+        reader = readers.get(name)
+        if reader is None:
+            if scope.vocabulary.complete and name not in scope.vocabulary.broken:
+                scope.diagnostics.add(
+                    entry.key.place,
+                    "unknown_fact",
+                    f"{quoted(name)} is not in vocabulary.yaml{closest(name, readers)}",
+                )
+            continue
+        try:
+            reader(as_json(entry.value))
+        except MalformedValue as problem:
+            message = problem.message.en.replace("send ", "write ", 1)
+            scope.diagnostics.add(entry.value.place, "bad_value", message)
+
+
+def _performed(
+    node: MappingNode, *, steps: frozenset[str], scope: ConditionScope
+) -> tuple[ExampleAct, ...]:
+    chain = node.mapping("chain")
+    performed = chain.mapping("performed") if chain is not None else None
+    acts: list[ExampleAct] = []
+    for step, entry in sorted(performed.entries.items()) if performed is not None else ():
+        if step not in steps and scope.chains_complete:
+            scope.diagnostics.add(
+                entry.key.place, "unknown_step", f"{quoted(step)} is no step of the chain{closest(step, steps)}"
+            )
+        if isinstance(entry.value, MappingNode):
+            moment = _moment(entry.value, scope.diagnostics)
+            acts.append(ExampleAct(step, entry.value.text("person"), moment))
+        elif isinstance(entry.value, Scalar):
+            acts.append(ExampleAct(step, str(entry.value.value)))
+    return tuple(acts)
+
+
+def _moment(node: MappingNode, diagnostics: Diagnostics) -> datetime | None:
+    if "at" not in node:
+        return None
+    try:
+        moment = _read_moment(node.text("at"))
+    except MalformedValue as problem:
+        diagnostics.add(node.place_of("at"), "bad_value", problem.message.en.replace("send ", "write ", 1))
+        return None
+    assert isinstance(moment, datetime)
+    return moment
+

@@ -1,0 +1,271 @@
+"""YAML 1.2 text -> nodes with places, without any hidden typing.
+
+Guarantees: for any text, either a node or diagnostics, never another exception. Only the types that every
+YAML reader agrees on are known (null, true, false, plain integers); what looks like another number must be
+quoted; dates stay text. Size, depth and the growth by aliases are bounded.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Final, cast
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, StringMark
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from controls.model.values import SMALL_INTEGER
+from controls.rules.diagnostics import Diagnostics, Place, quoted
+from controls.rules.nodes import MAX_DEPTH, Entry, MappingNode, Node, Origin, Scalar, Sequence, height_of
+
+MAX_FILES: Final = 2_000
+MAX_FILE_BYTES: Final = 1024 * 1024
+MAX_TOTAL_BYTES: Final = 32 * 1024 * 1024
+MAX_ALIASED_NODES: Final = 10_000  # what aliases may add: enough for shared text, not for a bomb
+
+_INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)\Z")
+# What some YAML reader takes for a number: fractions, exponents, other bases, leading zeros, infinities.
+_OTHER_NUMBER: Final = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z|[-+]?0[xob][0-9a-fA-F]+\Z|[-+]?\.(inf|nan)\Z", re.I
+)
+_CONSTANTS: Final[Mapping[str, bool | None]] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+# Control characters, line ends that editors do not show as such, and characters that reorder what is shown.
+_REFUSED: Final = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_TEXT_TAG: Final = "tag:yaml.org,2002:str"
+
+
+class _Refused(Exception):
+    """Stops the reading of one file, with the diagnostic."""
+
+    def __init__(self, place: Place, code: str, message: str) -> None:
+        super().__init__(message)
+        self.place, self.code, self.message = place, code, message
+
+
+def is_rule_file(path: str) -> bool:
+    """Whether a file under the rules folder is meant to be loaded, and so must be understood."""
+    return path.endswith((".yaml", ".yml", ".csv"))
+
+
+def decode_files(files: Mapping[str, bytes]) -> dict[str, str]:
+    """The texts of files read as bytes.
+
+    Raises:
+        RuleFilesInvalid: files that are not UTF-8, each with the place of its first bad byte.
+    """
+    diagnostics = Diagnostics()
+    texts: dict[str, str] = {}
+    for path, data in files.items():
+        try:
+            texts[path] = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            before = data[: error.start].decode("utf-8")
+            place = _place_of(path, before, len(before))
+            diagnostics.add(place, "not_utf8", "this byte is not UTF-8: save the file in UTF-8")
+    diagnostics.raise_if_any()
+    return texts
+
+
+def read_yaml(file: str, text: str, diagnostics: Diagnostics) -> Node | None:
+    """The node of a file's one document; None when it cannot be read, which is then in `diagnostics`."""
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if not unicodedata.is_normalized("NFC", text):
+        text = unicodedata.normalize("NFC", text)
+    start = Place(file, 1, 1)
+    if len(text) > MAX_FILE_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_FILE_BYTES:
+        diagnostics.add(start, "file_too_large", "a rule file has at most 1 MiB: split it")
+        return None
+    refused = _REFUSED.search(text)
+    if refused:
+        diagnostics.add(
+            _place_of(file, text, refused.start()),
+            "bad_character",
+            f"the character U+{ord(refused.group()):04X} cannot be seen or reorders text: remove it",
+        )
+        return None
+    try:
+        node = _Reader(file, text, diagnostics).document()
+    except _Refused as refusal:
+        diagnostics.add(refusal.place, refusal.code, refusal.message)
+        return None
+    except MarkedYAMLError as error:
+        diagnostics.add(_place_of_error(file, error), "bad_yaml", _words_of(error, text))
+        return None
+    except Exception as error:  # whatever the library trips over in hostile text is a fault of the text
+        diagnostics.add(start, "bad_yaml", f"this is not YAML: {type(error).__name__}")
+        return None
+    if node is None:
+        diagnostics.add(start, "empty_file", "the file says nothing: fill it or remove it")
+    return node
+
+
+class _Reader:
+    """Builds nodes from the parser's events; its own stack, so that depth is bounded before recursion."""
+
+    def __init__(self, file: str, text: str, diagnostics: Diagnostics) -> None:
+        self._file = file
+        self._text = text
+        self._diagnostics = diagnostics
+        yaml = YAML(typ="safe", pure=True)
+        self._events = cast(Iterator[Event], yaml.parse(text))
+        self._anchors: dict[str, tuple[Node, int]] = {}
+        self._aliased = 0
+        self._nodes = 0
+
+    def document(self) -> Node | None:
+        root: Node | None = None
+        documents = 0
+        for event in self._events:
+            if isinstance(event, DocumentStartEvent):
+                documents += 1
+                place = self._place(event.start_mark)
+                if documents > 1:
+                    raise _Refused(place, "several_documents", "a file holds one document: remove the `---`")
+                if event.version or event.tags:
+                    raise _Refused(place, "directive", "remove the `%` line: files are YAML 1.2 without tags")
+            elif isinstance(event, NodeEvent):
+                root = self._node(event, MAX_DEPTH)
+        if isinstance(root, Scalar) and root.value is None:
+            return None
+        return root
+
+    def _node(self, event: Event, depth: int) -> Node:
+        place = self._place(event.start_mark)
+        if isinstance(event, AliasEvent):
+            return self._alias(event, place, depth)
+        if depth == 0:
+            raise _Refused(place, "too_deep", f"nested deeper than {MAX_DEPTH} levels")
+        first = self._nodes
+        self._nodes += 1
+        node: Node
+        if isinstance(event, ScalarEvent):
+            node = self._scalar(event, place)
+        elif isinstance(event, SequenceStartEvent):
+            self._check_tag(event, place)
+            node = self._sequence(place, depth)
+        else:
+            self._check_tag(event, place)
+            node = self._mapping(place, depth)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (node, self._nodes - first)
+        return node
+
+    def _sequence(self, place: Place, depth: int) -> Sequence:
+        items: list[Node] = []
+        while not isinstance(event := next(self._events), SequenceEndEvent):
+            items.append(self._node(event, depth - 1))
+        return Sequence(place, tuple(items))
+
+    def _mapping(self, place: Place, depth: int) -> MappingNode:
+        entries: dict[str, Entry] = {}
+        while not isinstance(event := next(self._events), MappingEndEvent):
+            key = self._key(event)
+            value = self._node(next(self._events), depth - 1)
+            if isinstance(value, Scalar) and value.value is None:
+                value = Scalar(key.place, None)  # an absent value has no place of its own
+            name = str(key.value)
+            if name in entries:
+                first = entries[name].key.place
+                self._diagnostics.add(
+                    key.place, "duplicate_key", f"{quoted(name)} is already on line {first.line}: keep one"
+                )
+                continue
+            entries[name] = Entry(key, value)
+        return MappingNode(place, entries)
+
+    def _key(self, event: Event) -> Scalar:
+        place = self._place(event.start_mark)
+        if not isinstance(event, ScalarEvent) or event.anchor is not None:
+            raise _Refused(place, "bad_key", "a key is one plain word, without anchor, alias or brackets")
+        self._check_tag(event, place)
+        if not event.value:
+            raise _Refused(place, "bad_key", "a key is missing before this colon")
+        return Scalar(place, self._checked(event.value, place))
+
+    def _scalar(self, event: ScalarEvent, place: Place) -> Scalar:
+        self._check_tag(event, place)
+        text = self._checked(event.value, place)
+        if event.style is not None or event.tag is not None:
+            return Scalar(place, text, Origin(self._text, event.start_mark.index, event.style or ""))
+        if text in _CONSTANTS:
+            return Scalar(place, _CONSTANTS[text])
+        if text[0] in "-+.0123456789":
+            if _INTEGER.match(text) and len(text) <= 17 and abs(int(text)) <= SMALL_INTEGER:
+                return Scalar(place, int(text))
+            if _INTEGER.match(text) or _OTHER_NUMBER.match(text):
+                self._diagnostics.add(
+                    place,
+                    "unquoted_number",
+                    f'quote it ("{text[:40]}"): only plain integers up to 2^53 are written without quotes',
+                )
+        return Scalar(place, text, Origin(self._text, event.start_mark.index, ""))
+
+    def _checked(self, text: str, place: Place) -> str:
+        """Escapes in quoted text can bring back what the file's own text may not hold."""
+        refused = _REFUSED.search(text)
+        if refused:
+            raise _Refused(
+                place, "bad_character", f"the character U+{ord(refused.group()):04X} may not be in a rule file"
+            )
+        return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+    def _alias(self, event: AliasEvent, place: Place, depth: int) -> Node:
+        if event.anchor not in self._anchors:
+            raise _Refused(place, "unknown_alias", f"no anchor &{event.anchor} is complete before this alias")
+        node, size = self._anchors[event.anchor]
+        self._aliased += size
+        self._nodes += size
+        if self._aliased > MAX_ALIASED_NODES:
+            raise _Refused(place, "too_many_aliases", f"aliases add more than {MAX_ALIASED_NODES} nodes")
+        if height_of(node) > depth:
+            raise _Refused(place, "too_deep", f"nested deeper than {MAX_DEPTH} levels")
+        return node
+
+    def _check_tag(self, event: ScalarEvent | NodeEvent, place: Place) -> None:
+        if event.tag is not None and not (isinstance(event, ScalarEvent) and event.tag in ("!", _TEXT_TAG)):
+            raise _Refused(place, "bad_tag", f"remove the tag {quoted(str(event.tag))}: rule files have no tags")
+
+    def _place(self, mark: StringMark) -> Place:
+        return Place(self._file, mark.line + 1, mark.column + 1)
+
+
+def _place_of(file: str, text: str, index: int) -> Place:
+    before = text[:index]
+    return Place(file, before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1)
+
+
+def _place_of_error(file: str, error: MarkedYAMLError) -> Place:
+    mark = error.problem_mark or error.context_mark
+    return Place(file, 1, 1) if mark is None else Place(file, mark.line + 1, mark.column + 1)
+
+
+def _words_of(error: MarkedYAMLError, text: str) -> str:
+    problem = str(error.problem or error.context or "this is not YAML")
+    if "'\\t'" in problem or "tab" in problem:
+        return "indent with spaces: YAML knows no tabs here"
+    context = f" ({error.context})" if error.context and error.problem else ""
+    return f"this is not YAML: {problem}{context}".replace("\n", " ")
+
+
+def check_size(files: Mapping[str, str], diagnostics: Diagnostics) -> None:
+    """Refuse a set that is too large to be loaded in reasonable time."""
+    if len(files) > MAX_FILES:
+        diagnostics.add(Place("rules", 1, 1), "too_many_files", f"a release has at most {MAX_FILES} files")
+    if sum(len(text) for text in files.values()) > MAX_TOTAL_BYTES:
+        diagnostics.add(Place("rules", 1, 1), "release_too_large", "a release has at most 32 MiB")
+

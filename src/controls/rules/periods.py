@@ -1,0 +1,78 @@
+"""Effective periods from files: half-open dates in a named zone, as moments in UTC.
+
+Guarantees: a period that comes out is not empty, and several of one rule do not overlap.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from controls.model.duty import Period
+from controls.rules.diagnostics import Diagnostics, Place, quoted
+from controls.rules.literals import parse_date
+from controls.rules.nodes import MappingNode
+
+_ZONE: Final = re.compile(r"[A-Za-z]+(/[A-Za-z0-9_+-]+){0,2}\Z")
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+
+
+def period_of(node: MappingNode, diagnostics: Diagnostics) -> Period | None:
+    """The period of one entry; None when it is wrong, which is then noted."""
+    before = diagnostics.count
+    if "from" not in node and "to" not in node:
+        diagnostics.add(node.place, "empty_period", "write `from`, `to` or both; leave it out for always")
+    zone = _zone(node, diagnostics)
+    period = Period(
+        _midnight(node, "from", zone=zone, diagnostics=diagnostics),
+        _midnight(node, "to", zone=zone, diagnostics=diagnostics),
+    )
+    if period.start is not None and period.end is not None and period.start >= period.end:
+        diagnostics.add(
+            node.place_of("to"), "empty_period", "`to` must be after `from`: it is the first day without the rule"
+        )
+    return period if diagnostics.count == before else None
+
+
+def check_overlaps(periods: Iterable[tuple[Period, Place]], *, what: str, diagnostics: Diagnostics) -> None:
+    """Note every period that begins before an earlier one has ended."""
+    latest: tuple[Period, Place] | None = None
+    for period, place in sorted(periods, key=lambda item: (item[0].start or _FIRST, item[1])):
+        if latest is not None and (period.start or _FIRST) < (latest[0].end or _LAST):
+            other = latest[1]
+            diagnostics.add(
+                place,
+                "overlapping_periods",
+                f"{what} already applies then, by {other.file}:{other.line}: only one may at a time",
+            )
+        if latest is None or (period.end or _LAST) > (latest[0].end or _LAST):
+            latest = (period, place)
+
+
+def _zone(node: MappingNode, diagnostics: Diagnostics) -> ZoneInfo:
+    name = node.text("zone", "UTC")
+    if _ZONE.match(name):
+        try:
+            return ZoneInfo(name)
+        except (KeyError, ValueError, OSError):  # no such zone, or a folder of zones
+            pass
+    diagnostics.add(
+        node.place_of("zone"), "unknown_zone", f"{quoted(name)} is no time zone such as Europe/Madrid"
+    )
+    return ZoneInfo("UTC")
+
+
+def _midnight(node: MappingNode, key: str, *, zone: ZoneInfo, diagnostics: Diagnostics) -> datetime | None:
+    """The moment at which the named day begins in the zone."""
+    if key not in node:
+        return None
+    try:
+        day = parse_date(node.text(key))
+        return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        diagnostics.add(node.place_of(key), "bad_date", str(error))
+        return None

@@ -1,0 +1,291 @@
+"""Regulatory rules from files: `regulatory/<stage>/*.yaml`.
+
+Guarantees: a rule that comes out watches an action that somebody may take, quotes only what it read, has an
+example that fires and one that does not, and never overlaps in time with another of its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from controls.model.duty import Period
+from controls.model.finding import Effect, Text
+from controls.model.values import Json, Value, canonical
+from controls.rules.chains import Chains
+from controls.rules.constraints import sources_of
+from controls.rules.condition import RESERVED_NAMES
+from controls.rules.diagnostics import Diagnostics, Place, closest, listed, quoted
+from controls.rules.example_files import example_of
+from controls.rules.messages import placeholders
+from controls.rules.nodes import MappingNode, as_json, mappings_of
+from controls.rules.periods import check_overlaps, period_of
+from controls.rules.readers import MalformedValue, reader_of
+from controls.rules.rule import CompiledCondition, Example, MissingPolicy, Parameter, Rule
+from controls.rules.condition_files import ConditionScope
+from controls.rules.shapes import is_sound
+from controls.rules.sources import SourceFile
+from controls.rules.structure import MAX_LIST, MAX_STRING, RULE
+from controls.rules.types import ValueType
+from controls.rules.versions import condition_text, period_json, version_of
+from controls.rules.vocabulary import SERVICE_FACTS, type_of
+
+
+def rules_of(
+    files: Iterable[SourceFile],
+    *,
+    actions: frozenset[str],
+    actions_complete: bool,
+    chains: Chains,
+    scope: ConditionScope,
+) -> tuple[Rule, ...]:
+    """The rules of all files.
+
+    Args:
+        files: the files, with their structure checked.
+        actions: every `resource.action` that a grant or a chain step knows.
+        actions_complete: the files that say so could all be read.
+        chains: the chain kinds, whose steps conditions may name.
+        scope: what conditions may name besides.
+    """
+    reader = _Reader(actions if actions_complete else None, chains, scope)
+    for file in files:
+        for node in mappings_of(file.node):
+            if file.clean or is_sound(RULE, node):
+                reader.read(node, file.path)
+    for id_, periods in reader.periods.items():
+        check_overlaps(periods, what=quoted(id_), diagnostics=scope.diagnostics)
+    return tuple(reader.rules)
+
+
+@dataclass(slots=True)
+class _Parameters:
+    """A rule's parameters, and the names of those that are wrong."""
+
+    known: dict[str, tuple[ValueType, Value]] = field(default_factory=dict)
+    basis: dict[str, str] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads one rule after another, remembering when each id applies. `actions` None: not known."""
+
+    actions: frozenset[str] | None
+    chains: Chains
+    scope: ConditionScope
+    rules: list[Rule] = field(default_factory=list)
+    periods: dict[str, list[tuple[Period, Place]]] = field(default_factory=dict)
+
+    @property
+    def diagnostics(self) -> Diagnostics:
+        return self.scope.diagnostics
+
+    def read(self, node: MappingNode, path: str) -> None:
+        before = self.diagnostics.count
+        id_ = node.text("id")
+        periods = self._periods(node, id_)
+        on = node.texts("on")
+        self._check_actions(node)
+        parameters = self._parameters(node)
+        steps = self.chains.steps_of(action.partition(".")[0] for action in on)
+        when = node.scalar("when")
+        assert when is not None
+        condition = self.scope.compile(
+            when, steps=steps, parameters=parameters.known, broken=frozenset(parameters.broken)
+        )
+        if condition is not None:
+            self._check_parameters_used(node, condition, parameters)
+            self._check_message(node, condition, parameters)
+        self._check_policy(node)
+        examples = self._examples(node, on=on, periods=periods, steps=steps)
+        if condition is None or self.diagnostics.count > before:
+            return
+        rule = Rule(
+            id=id_,
+            version="",
+            title=node.bilingual("title") or Text("", ""),
+            on=on,
+            condition=condition,
+            then=Effect(node.text("then")),
+            message=node.bilingual("message") or Text("", ""),
+            missing=MissingPolicy(node.text("missing", MissingPolicy.REVIEW)),
+            because=node.text("because"),
+            sources=sources_of(node),
+            periods=periods or (Period(),),
+            observe=node.text("mode") == "observe",
+            severity=node.text("severity", "medium"),
+            owner=node.text("owner"),
+            parameters={
+                name: Parameter(value, str(type_), parameters.basis[name])
+                for name, (type_, value) in sorted(parameters.known.items())
+            },
+            obligation=_obligation(node),
+            examples=examples,
+            file=path,
+            line=node.place.line,
+        )
+        self.rules.append(_versioned(rule, source=node.text("when")))
+
+    def _periods(self, node: MappingNode, id_: str) -> tuple[Period, ...]:
+        of_id = self.periods.setdefault(id_, [])
+        if "effective" not in node:
+            of_id.append((Period(), node.place_of("id")))
+            return (Period(),)
+        found: list[Period] = []
+        for item in node.items("effective"):
+            period = period_of(item, self.diagnostics) if isinstance(item, MappingNode) else None
+            if period is not None:
+                found.append(period)
+                of_id.append((period, item.place))
+        return tuple(found)
+
+    def _check_actions(self, node: MappingNode) -> None:
+        if self.actions is None:
+            return
+        for action in node.scalars("on"):
+            name = str(action.value)
+            if name not in self.actions:
+                self.diagnostics.add(
+                    action.place,
+                    "unreachable_rule",
+                    f"no grant and no chain step knows {quoted(name)}{closest(name, self.actions)}",
+                )
+
+    def _parameters(self, node: MappingNode) -> _Parameters:
+        found = _Parameters()
+        declared = node.mapping("parameters")
+        types = self.scope.types
+        for name, entry in sorted(declared.entries.items()) if declared is not None else ():
+            parameter = entry.value
+            assert isinstance(parameter, MappingNode)
+            if name in RESERVED_NAMES:
+                self.diagnostics.add(
+                    entry.key.place, "reserved_name", f"{quoted(name)} is a word of conditions: choose another"
+                )
+            if any(fact.partition(".")[0] == name for fact in types):
+                self.diagnostics.add(
+                    entry.key.place,
+                    "conflicting_name",
+                    f"facts begin with {quoted(name + '.')}: give the parameter another name",
+                )
+            type_ = type_of(parameter, self.diagnostics)
+            raw = parameter.get("value")
+            if type_ is None or raw is None:
+                found.broken.add(name)
+                continue
+            try:
+                value = reader_of(type_, max_length=MAX_STRING, max_items=MAX_LIST)(as_json(raw))
+            except MalformedValue as problem:
+                message = problem.message.en.replace("send ", "write ", 1)
+                self.diagnostics.add(raw.place, "bad_value", message)
+                found.broken.add(name)
+                continue
+            found.known[name] = (type_, value)
+            found.basis[name] = parameter.text("basis")
+        return found
+
+    def _check_parameters_used(
+        self, node: MappingNode, condition: CompiledCondition, parameters: _Parameters
+    ) -> None:
+        declared = node.mapping("parameters")
+        for name in parameters.known:
+            if name not in condition.parameters and declared is not None:
+                self.diagnostics.add(
+                    declared.entries[name].key.place,
+                    "unused_parameter",
+                    f"`when` does not use {quoted(name)}: use it or remove it",
+                )
+
+    def _check_message(
+        self, node: MappingNode, condition: CompiledCondition, parameters: _Parameters
+    ) -> None:
+        allowed = condition.names | parameters.known.keys() | parameters.broken | SERVICE_FACTS.keys()
+        message = node.mapping("message")
+        assert message is not None
+        for language in ("en", "es"):
+            scalar = message.scalar(language)
+            assert scalar is not None
+            for offset, name in placeholders(str(scalar.value)):
+                if name in ("{", "}"):
+                    self.diagnostics.add(
+                        scalar.locate(offset), "bad_placeholder", f"write {name}{name} for a brace as such"
+                    )
+                elif name not in allowed:
+                    read = sorted(condition.names | parameters.known.keys())
+                    self.diagnostics.add(
+                        scalar.locate(offset),
+                        "bad_placeholder",
+                        f"{quoted(name)} is nothing that `when` reads{closest(name, read)}: it reads "
+                        f"{listed(read) or 'nothing'}",
+                    )
+
+    def _check_policy(self, node: MappingNode) -> None:
+        skips = node.text("missing") == MissingPolicy.SKIP
+        if skips and "because" not in node:
+            self.diagnostics.add(
+                node.place_of("missing"),
+                "missing_because",
+                "say in `because` why an absent fact may be skipped",
+            )
+        if "because" in node and not skips:
+            self.diagnostics.add(
+                node.entries["because"].key.place, "misplaced_key", "`because` belongs to `missing: skip`"
+            )
+        obliges = node.text("then") == Effect.OBLIGE
+        if obliges and "obligation" not in node:
+            self.diagnostics.add(
+                node.place_of("then"), "missing_key", "`then: oblige` needs an `obligation`"
+            )
+        if "obligation" in node and not obliges:
+            self.diagnostics.add(
+                node.entries["obligation"].key.place, "misplaced_key", "`obligation` belongs to `then: oblige`"
+            )
+
+    def _examples(
+        self, node: MappingNode, *, on: tuple[str, ...], periods: tuple[Period, ...], steps: frozenset[str]
+    ) -> tuple[Example, ...]:
+        examples: list[Example] = []
+        names: set[str] = set()
+        for item in node.items("examples"):
+            assert isinstance(item, MappingNode)
+            name = item.text("name")
+            if name in names:
+                self.diagnostics.add(item.place_of("name"), "duplicate_id", f"{quoted(name)} is already there")
+            names.add(name)
+            examples.append(example_of(item, on=on, periods=periods, steps=steps, scope=self.scope))
+        expected = {example.expect for example in examples}
+        place = node.entries["examples"].key.place
+        then = node.text("then")
+        if then not in expected:
+            self.diagnostics.add(
+                place, "missing_example", f"add an example that fires: one that expects {then}"
+            )
+        if "permit" not in expected:
+            self.diagnostics.add(
+                place, "missing_example", "add an example that does not fire: one that expects permit"
+            )
+        return tuple(examples)
+
+
+def _obligation(node: MappingNode) -> Mapping[str, Json] | None:
+    obligation = node.mapping("obligation")
+    return None if obligation is None else cast(dict[str, Json], as_json(obligation))
+
+
+def _versioned(rule: Rule, *, source: str) -> Rule:
+    meaning: dict[str, Json] = {
+        "id": rule.id,
+        "on": list(rule.on),
+        "when": condition_text(source),
+        "then": rule.then.value,
+        "missing": rule.missing.value,
+        "observe": rule.observe,
+        "effective": [period_json(period) for period in rule.periods],
+        "parameters": {
+            name: [parameter.type, canonical(parameter.value)] for name, parameter in rule.parameters.items()
+        },
+        "obligation": None if rule.obligation is None else dict(rule.obligation),
+    }
+    return replace(rule, version=version_of(meaning))

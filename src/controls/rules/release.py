@@ -1,0 +1,128 @@
+"""Rule files -> an immutable release named by its digest. The public face of the loader.
+
+Guarantees: all or nothing (every diagnostic at once, else a complete release); for any text never another
+exception than `RuleFilesInvalid`; the same meaning gives the same digest whatever the comments, layout and
+order; the release can be made again from its stored document alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from controls.model.chain import ChainKind
+from controls.model.duty import Constraint, Grant
+from controls.model.finding import Text
+from controls.rules.chains import chains_of
+from controls.rules.condition_files import ConditionScope
+from controls.rules.constraints import built_in_constraints, constraints_of
+from controls.rules.diagnostics import Diagnostics
+from controls.rules.nodes import MappingNode
+from controls.rules.regulatory import rules_of
+from controls.rules.roles import roles_of
+from controls.rules.rule import Rule
+from controls.rules.sources import (
+    Sources,
+    digest_of,
+    document_of,
+    read_sources,
+    sources_of_document,
+)
+from controls.rules.structure import FileKind
+from controls.rules.vocabulary import Vocabulary, VocabularySource, vocabulary_of
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A compiled set of rule files.
+
+    `document` is its canonical JSON and `digest` the SHA-256 of that. `roles` gives each role with all that
+    it implies (itself included); `chains` is keyed by resource type; `actions` holds every
+    `resource.action` that a grant or a chain step knows.
+    """
+
+    digest: str
+    document: bytes = field(repr=False)
+    vocabulary: Vocabulary
+    roles: Mapping[str, frozenset[str]]
+    role_titles: Mapping[str, Text]
+    grants: tuple[Grant, ...]
+    chains: Mapping[str, ChainKind]
+    constraints: tuple[Constraint, ...]
+    rules: tuple[Rule, ...]
+    actions: frozenset[str]
+
+
+def compile_release(files: Mapping[str, str]) -> Release:
+    """The release that the files make.
+
+    Args:
+        files: path under the rules folder -> text, such as `chains/order.yaml`.
+
+    Raises:
+        RuleFilesInvalid: with everything that is wrong, at its file, line and column.
+    """
+    diagnostics = Diagnostics()
+    return _compiled(read_sources(files, diagnostics), diagnostics)
+
+
+def release_from_document(document: bytes) -> Release:
+    """The release that `document` stores, with the same digest.
+
+    Raises:
+        RuleFilesInvalid: the bytes are not a canonical document, or this program does not take its rules.
+    """
+    diagnostics = Diagnostics()
+    return _compiled(sources_of_document(document, diagnostics), diagnostics)
+
+
+def _compiled(sources: Sources, diagnostics: Diagnostics) -> Release:
+    vocabulary = _vocabulary(sources, diagnostics)
+    chains = chains_of(
+        sources.of(FileKind.CHAIN),
+        vocabulary=vocabulary,
+        complete=sources.clean(FileKind.CHAIN),
+        diagnostics=diagnostics,
+    )
+    scope = ConditionScope(
+        vocabulary=vocabulary,
+        types=vocabulary.vocabulary.types,
+        chains_complete=chains.complete,
+        diagnostics=diagnostics,
+    )
+    roles = roles_of(
+        sources.of(FileKind.ROLES), complete=sources.clean(FileKind.ROLES), chains=chains, scope=scope
+    )
+    constraints = constraints_of(sources.of(FileKind.DUTY), roles=roles, chains=chains, scope=scope)
+    actions = frozenset(f"{grant.resource}.{action}" for grant in roles.grants for action in grant.actions)
+    actions |= {f"{resource}.{step.id}" for resource, kind in chains.by_resource.items() for step in kind.steps}
+    rules = rules_of(
+        sources.of(FileKind.RULE),
+        actions=actions,
+        actions_complete=roles.complete and chains.complete,
+        chains=chains,
+        scope=scope,
+    )
+    diagnostics.raise_if_any()
+    document = document_of(sources)
+    return Release(
+        digest=digest_of(document),
+        document=document,
+        vocabulary=vocabulary.vocabulary,
+        roles=roles.implied,
+        role_titles=roles.titles,
+        grants=roles.grants,
+        chains=chains.by_resource,
+        constraints=(*built_in_constraints(chains.by_resource.values()), *constraints),
+        rules=rules,
+        actions=actions,
+    )
+
+
+def _vocabulary(sources: Sources, diagnostics: Diagnostics) -> VocabularySource:
+    for file in sources.of(FileKind.VOCABULARY):
+        if isinstance(file.node, MappingNode):
+            return vocabulary_of(file.node, clean=file.clean, diagnostics=diagnostics)
+        return VocabularySource(Vocabulary({}), complete=False)
+    complete = FileKind.VOCABULARY not in sources.unreadable
+    return VocabularySource(Vocabulary({}), complete=complete)

@@ -1,0 +1,36 @@
+"""JSON Schemas of the rule files, for editors: made from the very table that the loader checks with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from controls.model.values import Json
+from controls.rules.structure import FILE_SHAPES, FileKind
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_TITLES: Final = {
+    FileKind.VOCABULARY: ("Vocabulary", "The facts that rules may use (vocabulary.yaml)."),
+    FileKind.ROLES: ("Roles and grants", "Who may take which action (roles.yaml)."),
+    FileKind.CHAIN: ("Chain kind", "What a resource goes through, step by step (chains/*.yaml)."),
+    FileKind.DUTY: ("Duty constraints", "Rules over who did which steps (duties/*.yaml)."),
+    FileKind.RULE: ("Regulatory rules", "Rules over the facts of one request (regulatory/<stage>/*.yaml)."),
+}
+
+
+def json_schema(kind: str) -> dict[str, Json]:
+    """The JSON Schema (2020-12) of a kind of file: vocabulary, roles, chain, duty or rule.
+
+    Raises:
+        ValueError: no such kind; the message lists them.
+    """
+    try:
+        file_kind = FileKind(kind)
+    except ValueError:
+        raise ValueError(f"no file kind {kind!r}: there are {', '.join(FileKind)}") from None
+    title, description = _TITLES[file_kind]
+    return {
+        "$schema": _DIALECT,
+        "title": title,
+        "description": description,
+        **FILE_SHAPES[file_kind].schema(),
+    }

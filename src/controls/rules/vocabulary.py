@@ -1,0 +1,240 @@
+"""The facts that rules may use, and the reading of a request's properties as such facts.
+
+Guarantees: what is not declared is never a fact; what is malformed is named and never a value; a property
+that is null is absent. Reading costs one table look-up and one precompiled function per property.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from controls.model.finding import Text
+from controls.model.values import Json, Value
+from controls.rules.diagnostics import Diagnostics, quoted
+from controls.rules.nodes import MappingNode, Scalar
+from controls.rules.readers import MalformedValue, Reader, reader_of
+from controls.rules.shapes import is_sound
+from controls.rules.structure import DEFAULT_LIST, FACT, FACT_DECLARATION, MAX_LIST, MAX_STRING
+from controls.rules.types import STRING, Kind, ValueType, list_of, type_from_text
+
+DEFAULT_SUBJECT_TYPES: Final = frozenset({"account", "user"})
+
+# What the service itself knows of every request; nobody can declare or state these.
+SERVICE_FACTS: Final[Mapping[str, ValueType]] = {
+    "subject.type": STRING,
+    "subject.id": STRING,
+    "action.name": STRING,
+    "resource.type": STRING,
+    "resource.id": STRING,
+    "person.id": STRING,
+    "person.roles": list_of(STRING),
+}
+
+SERVICE_READERS: Final[Mapping[str, Reader]] = {
+    name: reader_of(type_, max_length=MAX_STRING, max_items=MAX_LIST) for name, type_ in SERVICE_FACTS.items()
+}
+
+# First words with a meaning of their own in conditions or in the service.
+RESERVED_WORDS: Final = frozenset(
+    {"aggregate", "chain", "change", "list", "now", "param", "person", "resource", "review", "table"}
+)
+_KEYWORDS: Final = frozenset({"true", "false", "null", "in", "has"})
+
+
+@dataclass(frozen=True, slots=True)
+class FactDeclaration:
+    """One fact: its type, its bounds and what people call it. `stated` says that `from` is written out."""
+
+    name: str
+    type: ValueType
+    label: Text
+    unit: str = ""
+    source: str = "caller"
+    stated: bool = False
+    public: bool = False
+    values: tuple[str, ...] = ()
+    max_length: int = MAX_STRING
+    max_items: int = DEFAULT_LIST
+    fix: str = ""
+    iso: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """All declared facts by name, with the reader of each."""
+
+    facts: Mapping[str, FactDeclaration]
+    subject_types: frozenset[str] = DEFAULT_SUBJECT_TYPES
+    readers: Mapping[str, Reader] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        readers = {
+            name: reader_of(fact.type, values=fact.values, max_length=fact.max_length, max_items=fact.max_items)
+            for name, fact in self.facts.items()
+        }
+        object.__setattr__(self, "readers", readers)
+
+    @property
+    def types(self) -> Mapping[str, ValueType]:
+        """The types of all facts, the service's own included: what conditions are checked against."""
+        return {**SERVICE_FACTS, **{name: fact.type for name, fact in self.facts.items()}}
+
+
+@dataclass(frozen=True, slots=True)
+class FactProblem:
+    """A property that is not of its declared type, and what to send instead."""
+
+    name: str
+    message: Text
+
+
+@dataclass(frozen=True, slots=True)
+class FactReading:
+    """What a request's properties say: typed values, problems, and names that nobody declared."""
+
+    values: Mapping[str, Value]
+    malformed: tuple[FactProblem, ...] = ()
+    undeclared: tuple[str, ...] = ()
+
+
+def read_facts(vocabulary: Vocabulary, properties: Mapping[str, Json]) -> FactReading:
+    """The typed values of `properties`, whose names are the vocabulary's; never raises."""
+    readers = vocabulary.readers
+    values: dict[str, Value] = {}
+    malformed: list[FactProblem] = []
+    undeclared: list[str] = []
+    for name, raw in properties.items():
+        reader = readers.get(name)
+        if reader is None:
+            undeclared.append(name)
+        elif raw is not None:
+            try:
+                values[name] = reader(raw)
+            except MalformedValue as problem:
+                malformed.append(FactProblem(name, problem.message))
+    return FactReading(values, tuple(malformed), tuple(undeclared))
+
+
+@dataclass(frozen=True, slots=True)
+class VocabularySource:
+    """A vocabulary as loaded, with the names whose declarations are broken (not to be reported again).
+
+    `complete` is false when the file could not be read: then nobody knows which names there are.
+    """
+
+    vocabulary: Vocabulary
+    broken: frozenset[str] = frozenset()
+    complete: bool = True
+
+
+def vocabulary_of(
+    file: MappingNode, *, clean: bool, diagnostics: Diagnostics
+) -> VocabularySource:
+    """The vocabulary of a file whose structure has been checked.
+
+    Args:
+        file: the file's node.
+        clean: nothing was found wrong with its structure.
+        diagnostics: takes what else is wrong.
+    """
+    declared = file.mapping("facts")
+    facts: dict[str, FactDeclaration] = {}
+    broken: set[str] = set()
+    for name, entry in sorted(declared.entries.items()) if declared is not None else ():
+        before = diagnostics.count
+        sound = clean or (is_sound(FACT, entry.key) and is_sound(FACT_DECLARATION, entry.value))
+        if sound and isinstance(entry.value, MappingNode):
+            _check_name(name, entry.key, diagnostics)
+            fact = _fact(name, entry.value, diagnostics)
+            if fact is not None and diagnostics.count == before:
+                facts[name] = fact
+                continue
+        broken.add(name)
+    for name in sorted(facts):
+        parts = name.split(".")
+        for length in range(2, len(parts)):
+            shorter = ".".join(parts[:length])
+            if shorter in facts and declared is not None:
+                diagnostics.add(
+                    declared.entries[name].key.place,
+                    "conflicting_name",
+                    f"{quoted(shorter)} is a fact, so nothing can be inside it: rename one",
+                )
+    types = frozenset(file.texts("subject_types")) or DEFAULT_SUBJECT_TYPES
+    return VocabularySource(Vocabulary(facts, types), frozenset(broken))
+
+
+def _check_name(name: str, key: Scalar, diagnostics: Diagnostics) -> None:
+    first, *_ = parts = name.split(".")
+    if name in SERVICE_FACTS:
+        diagnostics.add(key.place, "reserved_name", f"the service itself states {quoted(name)}: remove it")
+    elif first in RESERVED_WORDS:
+        diagnostics.add(
+            key.place,
+            "reserved_name",
+            f"{quoted(first)} has a meaning of its own; begin with a resource type, subject, action or context",
+        )
+    elif not _KEYWORDS.isdisjoint(parts):
+        diagnostics.add(key.place, "reserved_name", "true, false, null, in and has are words of conditions")
+
+
+def _fact(name: str, node: MappingNode, diagnostics: Diagnostics) -> FactDeclaration | None:
+    type_ = type_of(node, diagnostics)
+    label = node.bilingual("label")
+    if type_ is None or label is None:
+        return None
+    innermost = type_.element if type_.element is not None else type_
+    for key, fits, needed in (
+        ("values", innermost.kind is Kind.STRING, "strings"),
+        ("max_length", innermost.kind in (Kind.STRING, Kind.RECORD), "strings"),
+        ("max_items", type_.kind is Kind.LIST, "lists"),
+    ):
+        if key in node and not fits:
+            diagnostics.add(
+                node.entries[key].key.place, "misplaced_key", f"{quoted(key)} is for {needed}, not for {type_}"
+            )
+    values = node.texts("values")
+    max_length = node.integer("max_length", MAX_STRING)
+    for value in node.scalars("values"):
+        if len(str(value.value)) > max_length:
+            diagnostics.add(value.place, "too_long", f"`max_length` allows {max_length} characters")
+    return FactDeclaration(
+        name=name,
+        type=type_,
+        label=label,
+        unit=node.text("unit"),
+        stated="from" in node,
+        public=node.flag("public", default=False),
+        values=values,
+        max_length=max_length,
+        max_items=node.integer("max_items", DEFAULT_LIST),
+        fix=node.text("fix"),
+        iso=node.text("iso"),
+    )
+
+
+def type_of(node: MappingNode, diagnostics: Diagnostics) -> ValueType | None:
+    """The type that `type` and `of` name together; None when they do not fit, which is then noted."""
+    name = node.text("type")
+    of = node.get("of")
+    if name != Kind.LIST:
+        if of is not None:
+            diagnostics.add(
+                node.entries["of"].key.place, "misplaced_key", "`of` is for `type: list`: remove it"
+            )
+            return None
+        return type_from_text(name)
+    if isinstance(of, MappingNode):
+        if not of.entries:
+            diagnostics.add(of.place, "wrong_length", "name at least one field with its type")
+            return None
+        fields = {field: type_from_text(of.text(field)) for field in sorted(of.entries)}
+        return type_from_text("list<record>", fields)
+    if isinstance(of, Scalar):
+        return list_of(type_from_text(str(of.value)))
+    diagnostics.add(
+        node.place, "missing_key", "a list needs 'of': the type of its items, or fields with their types"
+    )
+    return None
