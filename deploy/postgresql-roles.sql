@@ -9,21 +9,19 @@
 --
 --   role              logs in  may
 --   controls_owner    no       own the schema and its guards; only a migration acts as it (SET ROLE)
---   controls_service  yes      what the migrations grant, table by table: read and append on the ledger,
---                              UPDATE on head, claims, cases, idempotency and outbox only, DELETE on
---                              disclosures and expired idempotency keys only. No TRUNCATE, no DDL
---   controls_reader   no       what the migrations grant, table by table: read the ledger and its indexes, not
---                              the disclosures, API keys and stored answers. For auditors and monitoring
+--   controls_service  yes      what each migration run grants, table by table (src/controls/store/rights.py):
+--                              on the ledger read and append only. No TRUNCATE, no DDL
+--   controls_reader   no       likewise: read the ledger, not the disclosures, API keys and stored answers;
+--                              grant it to the logins of auditors and of monitoring
 --
 -- Why: the triggers that guard the ledger can be switched off by the owner of the tables. So the service
 -- never is the owner, nobody can log in as the owner, and an injected statement cannot undo a guard. Against
 -- a superuser no guard helps: that is what the signed checkpoints outside the database are for.
 --
--- A migration runs as a person who was granted controls_owner for that purpose:
+-- A migration runs as a person who was granted controls_owner for that purpose; it becomes the owner for
+-- its one transaction:
 --
---   GRANT CONNECT ON DATABASE controls TO maria;
---   GRANT controls_owner TO maria WITH INHERIT FALSE, SET TRUE;
---   ALTER ROLE maria IN DATABASE controls SET role = controls_owner;
+--   GRANT controls_owner TO maria;       -- and REVOKE it afterwards
 --
 -- Safe to run again: it makes what is missing and sets the rest to what is written here.
 

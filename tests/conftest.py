@@ -5,6 +5,8 @@ Databases: `sqlite_url` and `postgres_url` are new and EMPTY for each test; `mig
 `migrated_database_url` run the test once on each kind. PostgreSQL is the server that
 CONTROLS_TEST_DATABASE_URL names (an account that may create databases), else one started from a wheel
 (see `databases.py`), else the test is skipped with the reason.
+
+The store is imported where it is needed: the tests of the pure layers must run without SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -16,8 +18,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from hypothesis import HealthCheck, settings
 
 from tests.databases import (
@@ -70,6 +70,8 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: PostgresServer) -> Iterator[str]:
     """The name of a migrated database, to be copied and never connected to."""
+    from controls.store.migrate import migrate
+
     with database_on(postgres_server) as name:
         migrate(postgres_server.url(name))
         yield name
@@ -78,6 +80,8 @@ def postgres_template(postgres_server: PostgresServer) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite file, to be copied and never opened."""
+    from controls.store.migrate import migrate
+
     path = tmp_path_factory.mktemp("sqlite-template") / "controls.db"
     migrate(f"sqlite+aiosqlite:///{path}")
     return path
@@ -125,12 +129,3 @@ def migrated_database_url(request: pytest.FixtureRequest) -> str:
     kind = "sqlite" if request.param == "sqlite" else "postgres"
     url: str = request.getfixturevalue(f"migrated_{kind}_url")
     return url
-
-
-def migrate(url: str) -> None:
-    """Bring the database to the newest migration, as `controls migrate` does."""
-    configuration = Config()
-    configuration.set_main_option("script_location", str(PROJECT / "migrations"))
-    # ConfigParser reads % as the start of an interpolation.
-    configuration.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-    command.upgrade(configuration, "head")
