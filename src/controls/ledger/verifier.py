@@ -1,0 +1,855 @@
+"""controls-verify: check an export of the ledger with nothing but the file and the public key.
+
+    controls-verify EXPORT --key VKEY [--checkpoint FILE] [--json]
+    python verifier.py EXPORT --key VKEY        (this file, copied anywhere; needs only `cryptography`)
+
+This file imports nothing of the package that wrote the ledger: it is a second, independent reading of the
+format, short enough to be read before it is trusted. EXPORT may be gzipped; it is read once, from the
+start, and what is kept of an entry is its hash, its id and its part in the duties of its chain.
+
+When the answer is "verified", then
+- the holder of the key signed a tree head over exactly these entries, in this order, without a gap, and
+  every other signed tree head in the export (and the one that you kept) is a prefix of that tree. Roots
+  are recomputed from the leaves, so a consistency proof between two of them could not add anything;
+- what the database says of an entry (columns) is what the entry says; times never go back; ids are unique;
+- disclosed private values are those that were committed to (erased ones are counted, and stay unknown);
+- every release that an entry names is there, unchanged;
+- recomputed from the entries alone: nobody acted on all mandatory steps of a chain, a step that does not
+  repeat was never held by two claims at once, and no `separate` constraint was broken.
+It does not show that decisions were right (`controls verify --replay` does), nor that nothing was cut off
+after the last checkpoint that you know: keep one outside, and pass it with --checkpoint.
+
+Exit code: 0 verified; 2 the command was wrong; else that of the first failure met, reading from the top:
+10 malformed, damaged or cut short     11 signature or origin       12 root, or entries under no checkpoint
+13 not what your checkpoint saw        14 gap in the indexes        15 columns differ from the entry
+16 time goes back                      17 id used twice             18 disclosure differs from commitment
+19 blob differs from digest            20 named blob is missing     21 duties broken
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import gzip
+import hashlib
+import hmac
+import json
+import re
+import sys
+import unicodedata
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final, NoReturn, TextIO
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+FORMAT: Final = "controls-export/1"
+MAX_LINE: Final = 256 * 1024 * 1024  # nothing that is honest comes near it
+MAX_ENTRY: Final = 65_535
+MAX_LISTED: Final = 100  # failures that the report lists; all are counted
+SMALL_INTEGER: Final = 2**53 - 1
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 (also runs where UTC has no alias)
+HEX_256: Final = re.compile(r"[0-9a-f]{64}")
+DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+AT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+SIGNATURE_LINE: Final = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)")
+KINDS: Final = frozenset(
+    {"genesis", "decision", "allocation", "outcome", "review", "resolution"}
+) | frozenset({"directory", "key", "release", "expiry", "refusal", "change"})
+# The fields whose values name blobs, wherever in an entry they stand. (An index names no blob.)
+BLOB_FIELDS: Final = frozenset({"release", "directory", "blob"})
+
+
+class Failure(IntEnum):
+    """What kind of failure; the value is the exit code."""
+
+    MALFORMED = 10
+    SIGNATURE = 11
+    ROOT = 12
+    KEPT_CHECKPOINT = 13
+    GAP = 14
+    COLUMNS = 15
+    TIME = 16
+    REPEATED_ID = 17
+    DISCLOSURE = 18
+    BLOB = 19
+    MISSING_BLOB = 20
+    DUTY = 21
+
+
+class Bad(Exception):
+    """A failure, of one entry or not; `fatal` when nothing after it can be read with sense."""
+
+    def __init__(
+        self, failure: Failure, message: str, *, entry: int | None = None, fatal: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.failure = failure
+        self.entry = entry
+        self.fatal = fatal
+
+
+@dataclass
+class Problem:
+    """One failure of the report; `entry` is the index of the entry concerned, if there is one."""
+
+    failure: str
+    code: int
+    line: int
+    entry: int | None
+    message: str
+
+
+@dataclass
+class Report:
+    """What was found."""
+
+    verified: bool = False
+    code: int = 0
+    origin: str = ""
+    tenant: str = ""
+    entries: int = 0
+    root: str = ""
+    blobs: int = 0
+    checkpoints: int = 0
+    disclosed: int = 0
+    erased: int = 0
+    chains: int = 0
+    failures: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, bad: Bad, *, line: int, entry: int | None) -> None:
+        self.failures += 1
+        self.code = self.code or int(bad.failure)
+        if len(self.problems) < MAX_LISTED:
+            problem = Problem(bad.failure.name.lower(), int(bad.failure), line, entry, str(bad))
+            self.problems.append(problem)
+
+
+# -- canonical JSON (RFC 8785 for objects with ASCII keys and small integers) ------------------------------
+
+
+def canonical(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+
+
+def parse(text: str) -> Any:
+    """The value of which `text` is the one canonical form; ValueError when it is not."""
+    try:
+        value = json.loads(text, parse_float=_refuse, parse_constant=_refuse, parse_int=_small)
+        same = canonical(value) == text
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not same:
+        raise ValueError("it is not canonical JSON")
+    return value
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no small integer")
+
+
+def _small(text: str) -> int:
+    if len(text) > 17 or abs(int(text)) > SMALL_INTEGER:
+        _refuse(text[:40])
+    return int(text)
+
+
+def normal(value: Any) -> Any:
+    """The value with all strings in Unicode normal form C, as commitments are made over."""
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value)
+    if isinstance(value, dict):
+        return {key: normal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [normal(item) for item in value]
+    return value
+
+
+# -- the tree (RFC 6962) -----------------------------------------------------------------------------------
+
+
+def leaf_hash(data: bytes) -> bytes:
+    return hashlib.sha256(b"\x00" + data).digest()
+
+
+class Tree:
+    """The leaf hashes of all entries, and the roots of prefixes, asked for in growing order."""
+
+    def __init__(self) -> None:
+        self._leaves = bytearray()
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again with the smallest prefix."""
+        self._size = 0
+        self._peaks: list[bytes] = []  # roots of the complete subtrees, largest first
+
+    @property
+    def size(self) -> int:
+        return len(self._leaves) // 32
+
+    def append(self, data: bytes) -> None:
+        self._leaves += leaf_hash(data)
+
+    def root(self, size: int) -> bytes:
+        """The root of the first `size` leaves."""
+        while self._size < size:
+            current = bytes(self._leaves[32 * self._size : 32 * self._size + 32])
+            bits = self._size
+            while bits & 1:
+                current = hashlib.sha256(b"\x01" + self._peaks.pop() + current).digest()
+                bits >>= 1
+            self._peaks.append(current)
+            self._size += 1
+        if not self._peaks:
+            return hashlib.sha256(b"").digest()
+        current = self._peaks[-1]
+        for peak in reversed(self._peaks[:-1]):
+            current = hashlib.sha256(b"\x01" + peak + current).digest()
+        return current
+
+
+# -- signed checkpoints (C2SP signed-note and tlog-checkpoint) ---------------------------------------------
+
+
+@dataclass(frozen=True)
+class Key:
+    """A public key: `name+id+base64(0x01 || Ed25519 key)`."""
+
+    text: str
+    name: str
+    id: bytes
+    public: bytes
+
+    @classmethod
+    def of(cls, text: str) -> Key:
+        """ValueError when `text` is no such key."""
+        name, key_id, data = (*text.split("+", 2), "", "")[:3]
+        key = decode(data)
+        if not name or any(character.isspace() for character in name) or len(key) != 33 or key[0] != 1:
+            raise ValueError("a key reads name+id+base64 and is an Ed25519 key: pass the whole line")
+        expected = hashlib.sha256(name.encode() + b"\n" + key).digest()[:4]
+        if expected.hex() != key_id:
+            raise ValueError(f"the id of this key is {expected.hex()}, not {key_id}: the text was changed")
+        return cls(text, name, expected, key[1:])
+
+
+def decode(text: str) -> bytes:
+    """Canonical base64; empty when it is not."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        return b""
+    return data if base64.b64encode(data).decode() == text else b""
+
+
+def open_checkpoint(note: str, keys: Sequence[Key], origin: str) -> tuple[int, bytes]:
+    """Size and root of a checkpoint that one of the keys signed; raises Bad."""
+    text, separator, signatures = note.rpartition("\n\n")
+    lines = signatures.split("\n")
+    if not separator or lines.pop() or any(character < " " and character != "\n" for character in note):
+        raise Bad(Failure.SIGNATURE, "the checkpoint is not a signed note")
+    body = text + "\n"
+    signed = False
+    for line in lines:
+        found = SIGNATURE_LINE.fullmatch(line)
+        data = decode(found[2]) if found else b""
+        if found is None or len(data) < 5:
+            raise Bad(Failure.SIGNATURE, "the checkpoint has a malformed signature line")
+        for key in keys:
+            if (key.name, key.id) == (found[1], data[:4]):
+                try:
+                    Ed25519PublicKey.from_public_bytes(key.public).verify(data[4:], body.encode())
+                except InvalidSignature:
+                    raise Bad(Failure.SIGNATURE, f"the signature of {key.name} is wrong") from None
+                signed = True
+    if not signed:
+        raise Bad(Failure.SIGNATURE, "the checkpoint is not signed by the key you gave")
+    fields = text.split("\n")
+    if len(fields) != 3 or not re.fullmatch(r"0|[1-9][0-9]{0,18}", fields[1], re.ASCII):
+        raise Bad(Failure.SIGNATURE, "a checkpoint has three lines: origin, size, root")
+    root = decode(fields[2])
+    if len(root) != 32:
+        raise Bad(Failure.SIGNATURE, "the checkpoint's root is not a SHA-256 hash")
+    if fields[0] != origin:
+        raise Bad(Failure.SIGNATURE, f"the checkpoint is of {fields[0]!r}, the export of {origin!r}")
+    return int(fields[1]), root
+
+
+# -- duties recomputed from the entries --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ChainRules:
+    """What a release says of one chain kind, as far as it is recomputed here."""
+
+    repeats: Mapping[str, str]  # step -> never | same_person | anyone
+    reapprove: frozenset[str]  # steps that an amendment opens again
+    mandatory: frozenset[str]
+    separate: tuple[tuple[str, frozenset[str]], ...]
+
+
+def read_release(data: Any) -> dict[str, ChainRules]:
+    """Chain kinds of a release by id; KeyError, TypeError, ValueError, AttributeError if it is none."""
+    if data["format"] != 1:
+        raise ValueError("unknown format")
+    kinds: list[dict[str, Any]] = []
+    separate: list[dict[str, Any]] = []
+    for name, content in sorted(data["files"].items()):
+        items = content if isinstance(content, list) else [content]
+        if name.startswith("chains/"):
+            kinds += items
+        elif name.startswith("duties/"):
+            separate += [item for item in items if _is_recomputed(item)]
+    rules: dict[str, ChainRules] = {}
+    for kind in kinds:
+        steps = {step["id"]: step for step in kind["steps"]}
+        rules[kind["chain"]] = ChainRules(
+            repeats={name: str(step.get("repeats", "never")) for name, step in steps.items()},
+            reapprove=frozenset(name for name, step in steps.items() if step.get("reapprove") is True),
+            mandatory=frozenset(name for name, step in steps.items() if step.get("optional") is not True),
+            separate=tuple(
+                (str(item["id"]), frozenset(item["steps"]))
+                for item in separate
+                if item.get("chain", kind["chain"]) == kind["chain"] and steps.keys() >= set(item["steps"])
+            ),
+        )
+    return rules
+
+
+def _is_recomputed(constraint: dict[str, Any]) -> bool:
+    """Whether the constraint holds always: conditions, periods and other scopes need a replay."""
+    return (
+        (constraint["kind"], constraint["then"]) == ("separate", "deny")
+        and "when" not in constraint
+        and "effective" not in constraint
+        and constraint.get("scope", "chain") == "chain"
+    )
+
+
+class Chain:
+    """Who acted on which steps of one chain, and which claims hold its steps now."""
+
+    __slots__ = ("acts", "holders")
+
+    def __init__(self) -> None:
+        self.acts: dict[str, tuple[str, ...]] = {}  # person -> steps, whatever became of the acts
+        self.holders: dict[str, tuple[bytes, ...]] = {}  # step -> live claims
+
+
+@dataclass
+class Claim:
+    """One claim; `state` is claimed, performed, abandoned, void or reopened."""
+
+    __slots__ = ("chain", "person", "state", "step")
+    chain: Chain
+    step: str
+    person: str
+    state: str
+
+
+class Duties:
+    """Replays claims and their ends in ledger order, and raises Bad(DUTY) where a duty is broken."""
+
+    def __init__(self) -> None:
+        self._releases: dict[str, Any] = {}  # digest -> the parsed blob
+        self._rules: dict[str, dict[str, ChainRules]] = {}
+        self.chains: dict[tuple[str, str], Chain] = {}
+        self._claims: dict[bytes, Claim] = {}
+        self._approvals: dict[bytes, bytes] = {}  # approval -> the claim that consumed it
+
+    def offer(self, digest: str, text: str) -> None:
+        """A blob that may be a release: a JSON object that holds `files`."""
+        if text.startswith("{"):
+            try:
+                content = json.loads(text)
+            except (ValueError, RecursionError):
+                return  # some other text
+            if "files" in content:
+                self._releases[digest] = content
+
+    def entry(self, entry: dict[str, Any]) -> Iterator[Bad]:
+        """What is wrong with this entry's acts."""
+        kind = entry["kind"]
+        if kind == "decision":
+            yield from self._decision(entry)
+        elif kind == "outcome":
+            yield from self._end(_text(entry, "claim"), _text(entry, "outcome"))
+        elif kind == "resolution" and entry.get("void") is not None:
+            yield from self._end(_text(entry, "void"), "void")
+        elif kind == "expiry" and short(_text(entry, "claim")) not in self._claims:
+            yield duty(f"claim {entry['claim']} expired but was never made")
+
+    def _decision(self, entry: dict[str, Any]) -> Iterator[Bad]:
+        reopens, taken, approval = entry.get("reopens") or [], entry.get("claim"), entry.get("approval")
+        if taken is None and not reopens:
+            return
+        if entry.get("outcome", "permit") != "permit":
+            yield duty("an act follows from a decision that is no permit")
+        where = entry["chain"]
+        rules = self._chain_rules(_text(entry, "release"), _text(where, "kind"))
+        chain = self.chains.setdefault((_text(where, "kind"), _text(where, "id")), Chain())
+        for step in reopens:
+            if step not in rules.reapprove:
+                yield duty(f"step {step} was opened again, though its chain kind does not say `reapprove`")
+            for holder in chain.holders.pop(step, ()):
+                self._claims[holder].state = "reopened"
+        if taken is None:
+            return
+        person, step = sys.intern(_text(entry, "person")), sys.intern(_text(taken, "step"))
+        if step not in rules.repeats:
+            raise duty(f"step {step} is not in the release's chain kind")
+        if taken.get("shared"):
+            yield from self._share(taken, chain=chain, step=step, person=person)
+        else:
+            yield from self._take(taken, chain=chain, step=step, person=person, repeats=rules.repeats[step])
+        actors = [person]
+        if approval is not None:
+            actors.append(sys.intern(_text(approval, "approver")))
+            used, by = short(_text(approval, "id")), short(_text(taken, "id"))
+            if self._approvals.setdefault(used, by) != by:
+                yield duty(f"approval {approval['id']} was used by two claims")
+        for actor in dict.fromkeys(actors):
+            yield from self._act(chain, actor, step, rules)
+
+    def _share(self, taken: dict[str, Any], *, chain: Chain, step: str, person: str) -> Iterator[Bad]:
+        name = short(_text(taken, "id"))
+        claim = self._claims.get(name)
+        if claim is None or (claim.chain, claim.step, claim.person) != (chain, step, person):
+            yield duty(f"claim {taken['id']} is shared, but {person} never made it on step {step}")
+        elif name not in chain.holders.get(step, ()):
+            yield duty(f"claim {taken['id']} is shared after it ended ({claim.state})")
+
+    def _take(
+        self, taken: dict[str, Any], *, chain: Chain, step: str, person: str, repeats: str
+    ) -> Iterator[Bad]:
+        name = short(_text(taken, "id"))
+        if name in self._claims:
+            raise duty(f"claim {taken['id']} is made twice")
+        holders = chain.holders.get(step, ())
+        others = [self._claims[holder].person for holder in holders if self._claims[holder].person != person]
+        if holders and repeats == "never":
+            yield duty(f"step {step} is claimed by {person} while {self._claims[holders[0]].person} holds it")
+        elif others and repeats == "same_person":
+            yield duty(f"step {step} is claimed by {person}, but only {others[0]} may repeat it")
+        self._claims[name] = Claim(chain, step, person, "claimed")
+        chain.holders[step] = (*holders, name)
+
+    def _act(self, chain: Chain, person: str, step: str, rules: ChainRules) -> Iterator[Bad]:
+        before = chain.acts.get(person, ())
+        if step in before:
+            return
+        steps = chain.acts[person] = (*before, step)
+        if rules.mandatory and rules.mandatory.issubset(steps):
+            yield duty(f"{person} has acted on every mandatory step of the chain")
+        for name, apart in rules.separate:
+            if step in apart and not apart.isdisjoint(before):
+                both = ", ".join(sorted(apart.intersection(steps)))
+                yield duty(f"{person} has acted on {both}, which `{name}` keeps separate")
+
+    def _end(self, name: str, state: str) -> Iterator[Bad]:
+        claim = self._claims.get(short(name))
+        if claim is None:
+            yield duty(f"claim {name} is ended ({state}) but was never made")
+            return
+        if state not in ("performed", "abandoned", "void"):
+            yield duty(f"claim {name} has the unknown outcome {state!r}")
+        elif claim.state in ("abandoned", "void") or (state, claim.state) == ("abandoned", "performed"):
+            yield duty(f"claim {name} is {state} after it was {claim.state}")
+        elif claim.state != "reopened":  # a reopened claim holds nothing any more
+            claim.state = sys.intern(state)
+            if state != "performed":
+                left = tuple(item for item in claim.chain.holders[claim.step] if item != short(name))
+                claim.chain.holders[claim.step] = left
+
+    def _chain_rules(self, digest: str, kind: str) -> ChainRules:
+        if digest not in self._rules:
+            if digest not in self._releases:
+                raise Bad(Failure.MISSING_BLOB, f"the release {digest} is not in the export")
+            try:
+                self._rules[digest] = read_release(self._releases[digest])
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise duty(f"the release {digest} cannot be read: {error!r}") from None
+        if kind not in self._rules[digest]:
+            raise duty(f"the release {digest} has no chain kind {kind}")
+        return self._rules[digest][kind]
+
+
+def duty(message: str) -> Bad:
+    return Bad(Failure.DUTY, message)
+
+
+def short(name: str) -> bytes:
+    """A name in 16 bytes: a million of them are kept."""
+    return hashlib.sha256(name.encode()).digest()[:16]
+
+
+def _text(fields: Any, name: str) -> str:
+    value = fields.get(name) if isinstance(fields, dict) else None
+    if not isinstance(value, str):
+        raise Bad(Failure.COLUMNS, f"`{name}` is missing in the entry, or is no text")
+    return value
+
+
+# -- one entry ---------------------------------------------------------------------------------------------
+
+
+def read_entry(data: bytes) -> dict[str, Any]:
+    """The fields of an entry; raises Bad."""
+    try:
+        entry = parse(data.decode())
+    except ValueError as error:
+        raise Bad(Failure.MALFORMED, f"the entry cannot be read: {error}") from None
+    if len(data) > MAX_ENTRY or not isinstance(entry, dict) or entry.get("v") != 1:
+        raise Bad(Failure.MALFORMED, "the entry is too long, or no object of version 1")
+    if _text(entry, "kind") not in KINDS or not _text(entry, "id") or not AT.fullmatch(_text(entry, "at")):
+        raise Bad(Failure.MALFORMED, "the entry's kind, id or time is malformed")
+    return entry
+
+
+def microseconds(at: str) -> int:
+    """Microseconds since 1970 of an entry's time."""
+    try:
+        since = datetime.strptime(at, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=EPOCH.tzinfo) - EPOCH
+    except ValueError:
+        raise Bad(Failure.MALFORMED, f"{at} is no time") from None
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def check_columns(entry: dict[str, Any], at: int, columns: Any) -> Iterator[Bad]:
+    """The columns repeat the entry's id, kind, time, chain and (if it is not private) person."""
+    chain, person = entry.get("chain"), entry.get("person")
+    expected = {
+        "id": entry["id"],
+        "kind": entry["kind"],
+        "at": at,
+        "chain": chain.get("id") if isinstance(chain, dict) else chain,
+        "person": person if isinstance(person, str) else None,
+    }
+    if columns != expected:
+        given = columns if isinstance(columns, dict) else {}
+        names = [name for name in expected if name not in given or given[name] != expected[name]]
+        yield Bad(Failure.COLUMNS, f"column and entry differ: {', '.join(names) or 'unknown column'}")
+
+
+def commitments(entry: Any) -> dict[str, str]:
+    """The commitments in an entry by their path; raises Bad for one without, or for two of one path."""
+    found: dict[str, str] = {}
+
+    def walk(value: Any, path: str | None) -> None:
+        if isinstance(value, list):
+            for item in value:
+                walk(item, None)
+        elif isinstance(value, dict):
+            if value.keys() == {"hmac"} and _is_hex(value["hmac"]):
+                if path is None or found.setdefault(path, value["hmac"]) != value["hmac"]:
+                    raise Bad(Failure.DISCLOSURE, f"the entry has two commitments for {path or 'no path'}")
+            else:
+                for key, item in value.items():
+                    walk(item, key)
+
+    walk(entry, None)
+    return found
+
+
+def commitment(path: str, value: Any, salt: str) -> str:
+    message = canonical(normal([path, value])).encode()
+    return hmac.digest(bytes.fromhex(salt), message, "sha256").hex()
+
+
+def _is_hex(value: object) -> bool:
+    return isinstance(value, str) and HEX_256.fullmatch(value) is not None
+
+
+def named_blobs(value: Any) -> Iterator[str]:
+    """The digests of the blobs that an entry names."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key in BLOB_FIELDS and isinstance(item, str) and DIGEST.fullmatch(item):
+                yield item
+            else:
+                yield from named_blobs(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from named_blobs(item)
+
+
+# -- the whole export --------------------------------------------------------------------------------------
+
+FIELDS: Final = {
+    "header": {"type", "format", "origin", "tenant", "vkey", "from", "to"},
+    "blob": {"type", "digest", "data"},
+    "entry": {"type", "index", "columns", "bytes", "disclosure"},
+    "checkpoint": {"type", "size", "note"},
+    "end": {"type", "entries", "sha256"},
+}
+STAGES: Final = {name: stage for stage, name in enumerate(FIELDS)}
+
+
+class Verification:
+    """Reads the lines of one export once, and reports.
+
+    There is one method for each type of line. It yields a Bad for a failure after which it can go on with
+    the line, and raises one after which it cannot.
+    """
+
+    def __init__(self, keys: Sequence[Key], kept: str | None = None) -> None:
+        self.report = Report()
+        self._keys = keys
+        self._kept = kept
+        self._tree = Tree()
+        self._duties = Duties()
+        self._blobs: set[str] = set()
+        self._missing: set[str] = set()
+        self._ids: set[bytes] = set()
+        self._last_at = 0
+        self._next = 0  # index of the next entry
+        self._announced = 0  # how many entries the header announces
+        self._signed = -1  # size of the last checkpoint
+        self._trusted = True  # whether all checkpoints so far had the right root
+        self._last_blob = ""
+        self._digest = hashlib.sha256()
+
+    def run(self, lines: Iterable[bytes]) -> Report:
+        report = self.report
+        stage, number = -1, 0
+        try:
+            for number, data in enumerate(lines, start=1):
+                stage = self._line(data, stage=stage, number=number)
+                self._digest.update(data)
+            if stage != STAGES["end"]:
+                raise malformed("the last line is missing: the file was cut short")
+        except Bad as bad:
+            report.add(bad, line=number, entry=None)
+        except (OSError, EOFError, zlib.error) as error:  # what gzip says of a damaged file, too
+            report.add(malformed(f"the file cannot be read on: {error}"), line=number + 1, entry=None)
+        report.entries = self._tree.size
+        report.chains = len(self._duties.chains)
+        report.verified = not report.failures
+        return report
+
+    def _line(self, data: bytes, *, stage: int, number: int) -> int:
+        try:
+            if not data.endswith(b"\n"):
+                raise ValueError("it does not end: the file was cut short")
+            line = parse(data[:-1].decode())
+            kind = line.get("type") if isinstance(line, dict) else None
+            if not isinstance(kind, str) or line.keys() != FIELDS.get(kind):
+                raise ValueError("it is of no known type, or has other fields")
+            reached = STAGES[kind]
+            if reached < stage or (reached == stage and reached in (0, 4)) or (stage < 0 < reached):
+                raise ValueError(f"a line of type {kind} does not belong here")
+        except ValueError as error:
+            raise malformed(str(error)) from None
+        methods = (self._header, self._blob, self._entry, self._checkpoint, self._finish)
+        index = line.get("index")
+        for bad in collect(methods[reached](line)):
+            self.report.add(bad, line=number, entry=bad.entry if index is None else index)
+        return reached
+
+    def _header(self, line: dict[str, Any]) -> Iterator[Bad]:
+        if line["format"] != FORMAT:
+            raise malformed(f"the format is not {FORMAT}")
+        if not all(isinstance(line[name], str) for name in ("origin", "tenant", "vkey")):
+            raise malformed("origin, tenant and key must be texts")
+        if not _is_count(line["from"]) or line["from"] != 0 or not _is_count(line["to"]):
+            raise malformed("only an export from entry 0 on can be verified")
+        self.report.origin, self.report.tenant, self._announced = line["origin"], line["tenant"], line["to"]
+        if line["vkey"] not in [key.text for key in self._keys]:
+            yield Bad(Failure.SIGNATURE, f"the export names the key {line['vkey']}: not the one you gave")
+        if line["origin"] not in [key.name for key in self._keys]:
+            yield Bad(
+                Failure.SIGNATURE, f"the export is of {line['origin']!r}: your key is of another ledger"
+            )
+
+    def _blob(self, line: dict[str, Any]) -> Iterator[Bad]:
+        digest, text = line["digest"], line["data"]
+        if not isinstance(digest, str) or not DIGEST.fullmatch(digest) or not isinstance(text, str):
+            raise malformed("a blob has a digest and a text")
+        if digest <= self._last_blob:
+            raise malformed(f"the blob {digest} is not in order")
+        self._last_blob = digest
+        self.report.blobs += 1
+        self._blobs.add(digest)
+        if hashlib.sha256(text.encode()).hexdigest() != digest[7:]:
+            yield Bad(Failure.BLOB, f"the blob {digest} has other bytes")
+        self._duties.offer(digest, text)
+
+    def _entry(self, line: dict[str, Any]) -> Iterator[Bad]:
+        index, text, disclosure = line["index"], line["bytes"], line["disclosure"]
+        if not _is_count(index) or not isinstance(text, str) or not isinstance(disclosure, dict | None):
+            raise malformed("an entry has an index, bytes, and a disclosure or null")
+        if index != self._next:
+            yield Bad(Failure.GAP, f"entry {self._next} should stand here")
+        self._next = index + 1
+        data = text.encode()
+        self._tree.append(data)
+        entry = read_entry(data)
+        at = microseconds(entry["at"])
+        yield from self._place(entry, at)
+        yield from collect(check_columns(entry, at, line["columns"]))
+        yield from collect(self._disclosure(entry, disclosure))
+        yield from collect(self._duties.entry(entry))
+
+    def _place(self, entry: dict[str, Any], at: int) -> Iterator[Bad]:
+        if entry.get("ledger") != self.report.origin:
+            yield Bad(Failure.SIGNATURE, f"the entry is of the ledger {entry.get('ledger')!r}")
+        if at < self._last_at:
+            yield Bad(Failure.TIME, f"its time {entry['at']} is before that of an earlier entry")
+        self._last_at = max(at, self._last_at)
+        name = short(entry["id"])
+        if name in self._ids:
+            yield Bad(Failure.REPEATED_ID, f"the id {entry['id']} was used before")
+        self._ids.add(name)
+        for digest in named_blobs(entry):
+            if digest not in self._blobs and digest not in self._missing:
+                self._missing.add(digest)
+                yield Bad(Failure.MISSING_BLOB, f"the blob {digest} that it names is not in the export")
+
+    def _disclosure(self, entry: dict[str, Any], disclosure: dict[str, Any] | None) -> Iterator[Bad]:
+        committed = commitments(entry)
+        opened = disclosure or {}
+        self.report.erased += len(committed.keys() - opened.keys())
+        self.report.disclosed += len(opened)
+        for path, item in opened.items():
+            if path not in committed:
+                yield Bad(Failure.DISCLOSURE, f"{path} is disclosed, but the entry commits to no such value")
+            elif not isinstance(item, dict) or item.keys() != {"salt", "value"} or not _is_hex(item["salt"]):
+                yield Bad(Failure.DISCLOSURE, f"the disclosure of {path} is malformed")
+            elif commitment(path, item["value"], item["salt"]) != committed[path]:
+                yield Bad(Failure.DISCLOSURE, f"the value disclosed for {path} is not the one committed to")
+
+    def _checkpoint(self, line: dict[str, Any]) -> Iterator[Bad]:
+        size, text = line["size"], line["note"]
+        if not _is_count(size) or not isinstance(text, str) or size <= self._signed:
+            raise malformed("checkpoints have a size and a note, and come by size")
+        before, self._signed = max(self._signed, 0), size
+        self.report.checkpoints += 1
+        signed_size, root = open_checkpoint(text, self._keys, self.report.origin)
+        if signed_size != size:
+            raise Bad(Failure.SIGNATURE, f"the checkpoint of size {size} was signed for size {signed_size}")
+        if size > self._tree.size:
+            raise Bad(
+                Failure.ROOT, f"a checkpoint over {size} entries was signed; {self._tree.size} are here"
+            )
+        if self._tree.root(size) != root and self._trusted:
+            self._trusted = False  # every later root is wrong as well
+            where = f"an entry from {before} to {size - 1}" if size else "the empty tree"
+            yield Bad(Failure.ROOT, f"{where} is not what was signed, or one is missing", entry=before)
+
+    def _finish(self, line: dict[str, Any]) -> Iterator[Bad]:
+        size = self._tree.size
+        if line["sha256"] != self._digest.hexdigest():
+            yield malformed("the file is not as it was written: its digest differs")
+        if line["entries"] != self._announced or self._next != self._announced:
+            yield Bad(
+                Failure.GAP, f"{self._announced} entries are announced; the last here is {self._next - 1}"
+            )
+        if self._signed < size or self._signed < 0:
+            first = max(self._signed, 0)
+            yield Bad(Failure.ROOT, f"no checkpoint covers the entries from {first} on", entry=first)
+        self._tree.restart()
+        self.report.root = self._tree.root(size).hex()
+        if self._kept is not None:
+            yield from self._check_kept(self._kept)
+
+    def _check_kept(self, note: str) -> Iterator[Bad]:
+        size, here = 0, self._tree.size
+        try:
+            size, root = open_checkpoint(note, self._keys, self.report.origin)
+        except Bad as bad:
+            raise Bad(Failure.KEPT_CHECKPOINT, f"your checkpoint: {bad}") from None
+        if size > here:
+            raise Bad(
+                Failure.KEPT_CHECKPOINT, f"you saw {size} entries, {here} are here: the rest was cut off"
+            )
+        self._tree.restart()
+        if self._tree.root(size) != root:
+            yield Bad(Failure.KEPT_CHECKPOINT, f"the first {size} entries are not those that you saw")
+
+
+def collect(problems: Iterator[Bad]) -> Iterator[Bad]:
+    """What is yielded, and what is raised unless nothing after it can be read."""
+    try:
+        yield from problems
+    except Bad as bad:
+        if bad.fatal:
+            raise
+        yield bad
+
+
+def malformed(message: str) -> Bad:
+    return Bad(Failure.MALFORMED, message, fatal=True)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+# -- the command -------------------------------------------------------------------------------------------
+
+
+def verify(path: Path, keys: Sequence[str], kept: str | None = None) -> Report:
+    """Verify the export in a file (gzipped or not).
+
+    Raises:
+        OSError: the file cannot be opened.
+        ValueError: a key is malformed.
+    """
+    parsed = [Key.of(key) for key in keys]
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        stream: Any = gzip.GzipFile(fileobj=file) if packed else file
+        return Verification(parsed, kept).run(iter(lambda: stream.readline(MAX_LINE), b""))
+
+
+def show(report: Report, out: TextIO) -> None:
+    """The report in words."""
+    private = f"{report.disclosed} private values disclosed, {report.erased} erased"
+    print(f"ledger       {report.origin} (tenant {report.tenant})", file=out)
+    print(f"entries      {report.entries}, {report.chains} chains; {private}", file=out)
+    print(f"checkpoints  {report.checkpoints}, {report.blobs} blobs", file=out)
+    print(f"root         {report.root}", file=out)
+    if report.verified:
+        print("VERIFIED: signatures, tree, columns, disclosures, blobs and duties agree.", file=out)
+        return
+    print(f"NOT VERIFIED: {report.failures} failures (exit code {report.code}). The first:", file=out)
+    for problem in report.problems[:10]:
+        where = f"line {problem.line}" if problem.entry is None else f"entry {problem.entry}"
+        print(f"  {where}: {problem.failure}: {problem.message}", file=out)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="controls-verify", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("export", metavar="EXPORT", type=Path, help="JSON lines, or gzipped")
+    parser.add_argument(
+        "--key", metavar="VKEY", action="append", required=True, help="public key; again for each later key"
+    )
+    parser.add_argument("--checkpoint", metavar="FILE", type=Path, help="a checkpoint that you kept")
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
+    options = parser.parse_args(arguments)
+    try:
+        kept = options.checkpoint.read_text("utf-8") if options.checkpoint else None
+        report = verify(options.export, options.key, kept)
+    except (OSError, ValueError) as error:
+        print(f"controls-verify: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps(asdict(report), indent=2))
+    else:
+        show(report, sys.stdout)
+    return report.code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
