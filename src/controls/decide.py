@@ -7,18 +7,19 @@ exactly the review findings it names, never a deny, and only when it clears all 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
-from controls.duties.enforcement import Enforcement, Question
-from controls.duties.material import amendment, check_material
-from controls.duties.order import check_order
+from controls.duties.enforcement import Enforcement
+from controls.duties.hearing import Question
+from controls.duties.material import AMEND, Amendment, amendment, material_findings
+from controls.duties.order import OrderAnswer, step_order
 from controls.ledger.canonical import canonical_bytes
 from controls.model import reasons
-from controls.model.chain import Act, ChainHistory, ChainKind, Step
+from controls.model.chain import ChainHistory, ChainKind, Step
 from controls.model.condition import Facts
 from controls.model.decision import Approval, ClaimIntent, ClearedFinding, Decision, Obligation
 from controls.model.duty import Scope
@@ -26,46 +27,292 @@ from controls.model.errors import ControlsError
 from controls.model.finding import Effect, Finding, Outcome, strictest
 from controls.model.people import Account
 from controls.model.request import Request
-from controls.model.values import Json, Value, canonical
+from controls.model.values import Value, canonical, utc_text
 from controls.rules.engine import Engine
 from controls.rules.release import Release
+from controls.rules.rule import Rule
 from controls.rules.vocabulary import FactReading
 
 # What a caller says about time is recorded; further off than this it is refused.
 ASSERTED_TIME_TOLERANCE: Final = timedelta(minutes=5)
+# The most allocation lines one request may carry: each becomes a ledger entry.
+MAX_LINES: Final = 500
 
-AMEND: Final = "amend"
-REVIEW_RESOURCE: Final = "review"
+# The resource type of review cases: resolving one is itself decided.
+REVIEW: Final = "review"
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveRelease:
-    """A release with what was built from it once: Casbin's enforcers and the rule engines."""
+    """A release with what is built from it once: Casbin's enforcers, the rule engine and indexes."""
 
     release: Release
     enforcement: Enforcement
     engine: Engine
+    rules: Mapping[str, Rule] = field(init=False)
+    account_scoped: frozenset[str] = field(init=False)  # chain kinds with a constraint that counts by account
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rules", {rule.id: rule for rule in self.release.rules})
+        scoped = {
+            constraint.chain
+            for constraint in self.release.constraints
+            if constraint.scope is Scope.ACCOUNT
+        }
+        object.__setattr__(self, "account_scoped", frozenset(scoped))
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
     """Everything a decision reads besides the request, as of the lock.
 
-    `account` is the subject's account now, if there is one; `account_acts` the acts on all chains of the
-    account that the order names (only filled when a constraint looks at them); `approvals` those given
-    for this resource; `reviewed` the chain a review belongs to, with `reviewed_parties` who had a hand.
+    `account` is the subject's account now, if there is one. `account_histories` are the chains of the
+    account that the order names (None: it names none, or no constraint looks at them). `approvals` are
+    those given for this resource. `reviewed` is what a `review` resource is about.
     """
 
     reading: FactReading
     account: Account | None
     history: ChainHistory
-    account_acts: tuple[Act, ...]
-    approvals: tuple[Approval, ...]
-    now: Facts | None = None
-    reviewed_parties: frozenset[str] = frozenset()
-    reviewed_chain: str = ""
+    now: datetime
+    approvals: Sequence[Approval] = ()
+    account_histories: tuple[ChainHistory, ...] | None = None
+    reviewed: ReviewedChain | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedChain:
+    """The chain (or plain resource) that a review case belongs to, and who had a hand in it."""
+
+    name: str
+    parties: frozenset[str]
 
 
 def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> Decision:
-    """The decision on one request. Never raises for anything a caller or a rule author can cause."""
-    raise NotImplementedError
+    """The decision on one request. Never raises for anything that a caller or a rule author can cause."""
+    release = active.release
+    reading = situation.reading
+    findings = [reasons.malformed_fact(problem.name, problem.message) for problem in reading.malformed]
+    asserted = request.asserted_at
+    if asserted is not None and abs(asserted - situation.now) > ASSERTED_TIME_TOLERANCE:
+        findings.append(reasons.asserted_time_off(utc_text(asserted), utc_text(situation.now)))
+    kind = release.chains.get(request.resource_type)
+    known_action = f"{request.resource_type}.{request.action}" in release.actions
+    if not known_action:
+        findings.append(reasons.unknown_action(request.action, request.resource_type))
+    account = situation.account
+    if account is None or request.subject_type not in release.vocabulary.subject_types:
+        findings.append(reasons.unknown_subject(request.subject_type))
+    if account is None or not known_action or request.subject_type not in release.vocabulary.subject_types:
+        return _concluded(request, situation, active=active, kind=kind, findings=findings)
+    facts = Facts(_values(request, situation, account=account), situation.history, situation.now)
+    step = kind.step(request.action) if kind is not None else None
+    order = OrderAnswer()
+    amended = Amendment()
+    if kind is not None and step is not None:
+        order = step_order(
+            kind, history=situation.history, person=account.person.id, step=step, now=situation.now
+        )
+        findings += order.findings
+        material = material_of(kind, step=step, values=reading.values)
+        findings += material_findings(kind, history=situation.history, step=step, material=material)
+    elif kind is not None and request.action == AMEND:
+        material = material_of(kind, step=None, values=reading.values)
+        amended = amendment(kind, history=situation.history, material=material)
+        findings += amended.findings
+    else:
+        material = _own_properties(request, reading.values)
+    if step is not None and step.lines:
+        lines = reading.values.get(step.lines)
+        if isinstance(lines, tuple) and len(lines) > MAX_LINES:
+            findings.append(reasons.too_many_lines(len(lines), MAX_LINES))
+    answer = active.enforcement.decide(
+        Question(
+            person=account.person,
+            action=request.action,
+            resource_type=request.resource_type,
+            facts=facts,
+            history=situation.history,
+            now=situation.now,
+            kind=kind,
+            step=step,
+            account_histories=situation.account_histories,
+        )
+    )
+    findings += answer.findings
+    reviewed = situation.reviewed
+    if reviewed is not None and account.person.id in reviewed.parties:
+        findings.append(reasons.party_to_chain(account.person.id, reviewed.name))
+    try:
+        findings += active.engine.evaluate(f"{request.resource_type}.{request.action}", facts)
+    except ControlsError as failure:
+        findings.append(reasons.engine_failure(failure.code, failure.detail))
+    claim = None
+    if kind is not None and (step is not None or request.action == AMEND):
+        shared = order.shared
+        claim = ClaimIntent(
+            step=request.action,
+            valid_until=situation.now + kind.claim_valid_for if shared is None else shared.valid_until,
+            material=material,
+            scope_account=account_scope(active, kind=kind, values=reading.values),
+            shared="" if shared is None else shared.claim,
+            reopens=amended.reopens,
+        )
+    return _concluded(
+        request, situation, active=active, kind=kind, findings=findings, material=material, claim=claim, step=step
+    )
+
+
+def _concluded(
+    request: Request,
+    situation: Situation,
+    *,
+    active: ActiveRelease,
+    kind: ChainKind | None,
+    findings: Sequence[Finding],
+    material: Mapping[str, str] | None = None,
+    claim: ClaimIntent | None = None,
+    step: Step | None = None,
+) -> Decision:
+    """The strictest finding wins; an approval may clear the reviews among them."""
+    material = material or {}
+    account = situation.account
+    outcome = strictest(finding.effect for finding in findings if not finding.observed)
+    kept: tuple[Finding, ...] = tuple(findings)
+    cleared: tuple[Finding, ...] = ()
+    approval = ""
+    if outcome is Outcome.REVIEW and account is not None:
+        held = tuple(item for item in kept if item.effect is Effect.REVIEW and not item.observed)
+        for offered in situation.approvals:
+            if _clears(offered, request, situation, material=material, held=held):
+                approval = offered.id
+                cleared = held
+                kept = tuple(item for item in kept if item not in held)
+                outcome = Outcome.PERMIT
+                break
+    chain_step = claim is not None
+    if outcome is Outcome.PERMIT and chain_step and not request.claim:
+        outcome = Outcome.WOULD_PERMIT
+    permitted = outcome is Outcome.PERMIT
+    lines: tuple[Mapping[str, Value], ...] = ()
+    if permitted and step is not None and step.lines:
+        stated = situation.reading.values.get(step.lines, ())
+        if isinstance(stated, tuple):
+            lines = tuple(line for line in stated if isinstance(line, Mapping))
+    return Decision(
+        request=request.id,
+        outcome=outcome,
+        findings=kept,
+        person=account.person.id if account is not None else "",
+        account=account.ref if account is not None else "",
+        chain_kind=kind.id if kind is not None else "",
+        claim=claim if permitted else None,
+        approval=approval if permitted else "",
+        cleared=cleared,
+        obligations=_obligations(kept, active=active) if permitted else (),
+        material=material,
+        lines=lines,
+        engine=active.engine.name,
+    )
+
+
+def material_of(kind: ChainKind, *, step: Step | None, values: Mapping[str, Value]) -> dict[str, str]:
+    """Canonical text of the material facts that were stated; what is absent is absent."""
+    names = kind.material if step is None else kind.material_of(step)
+    return {name: canonical_text(values[name]) for name in names if name in values}
+
+
+def canonical_text(value: Value) -> str:
+    """One text for one value."""
+    form = canonical(value)
+    return form if isinstance(form, str) else canonical_bytes(form).decode()
+
+
+def account_scope(active: ActiveRelease, *, kind: ChainKind, values: Mapping[str, Value]) -> str:
+    """The account whose chains a constraint with `scope: account` counts over: the fact `<resource>.account`."""
+    if kind.id not in active.account_scoped:
+        return ""
+    value = values.get(f"{kind.resource}.account")
+    return "" if value is None else canonical_text(value)
+
+
+def cleared_finding(finding: Finding) -> ClearedFinding:
+    """The finding as an approval names it; the digest changes with any value that made it speak."""
+    told = canonical_bytes(
+        [
+            finding.effect.value,
+            finding.cause.value,
+            {name: canonical(value) for name, value in finding.values.items()},
+            list(finding.missing),
+        ]
+    )
+    return ClearedFinding(finding.rule, finding.version, sha256(told).hexdigest())
+
+
+def material_digest(material: Mapping[str, str]) -> str:
+    """What an approval binds the material facts by."""
+    return sha256(canonical_bytes(dict(material))).hexdigest()
+
+
+def _clears(
+    offered: Approval,
+    request: Request,
+    situation: Situation,
+    *,
+    material: Mapping[str, str],
+    held: Sequence[Finding],
+) -> bool:
+    return (
+        not offered.used
+        and situation.account is not None
+        and offered.person == situation.account.person.id
+        and offered.action == request.action
+        and offered.resource_type == request.resource_type
+        and offered.resource_id == request.resource_id
+        and situation.now < offered.expires_at
+        and offered.material == material_digest(material)
+        and set(offered.findings).issuperset(cleared_finding(item) for item in held)
+    )
+
+
+def _values(request: Request, situation: Situation, *, account: Account) -> dict[str, Value]:
+    """The caller's facts, and the service's own, which no caller can state."""
+    return dict(situation.reading.values) | {
+        "subject.type": request.subject_type,
+        "subject.id": request.subject_id,
+        "action.name": request.action,
+        "resource.type": request.resource_type,
+        "resource.id": request.resource_id,
+        "person.id": account.person.id,
+        "person.roles": tuple(sorted(account.person.roles)),
+    }
+
+
+def _own_properties(request: Request, values: Mapping[str, Value]) -> dict[str, str]:
+    """Where no chain kind names material facts, all that was stated about the resource is material."""
+    prefix = f"{request.resource_type}."
+    return {name: canonical_text(value) for name, value in values.items() if name.startswith(prefix)}
+
+
+def _obligations(findings: Sequence[Finding], *, active: ActiveRelease) -> tuple[Obligation, ...]:
+    return tuple(
+        Obligation(id=finding.rule, rule=finding.rule, properties=active.rules[finding.rule].obligation or {})
+        for finding in findings
+        if finding.effect is Effect.OBLIGE and not finding.observed
+    )
+
+
+__all__ = [
+    "AMEND",
+    "MAX_LINES",
+    "REVIEW",
+    "ActiveRelease",
+    "ReviewedChain",
+    "Situation",
+    "account_scope",
+    "canonical_text",
+    "cleared_finding",
+    "decide",
+    "material_digest",
+    "material_of",
+]

@@ -95,20 +95,6 @@ def party_to_chain(person: str, chain: str) -> Finding:
     )
 
 
-def missing_scope(fact: str) -> Finding:
-    return _finding(
-        "missing_scope",
-        origin=Origin.DUTY,
-        title=Text("The account is not stated", "Falta la cuenta"),
-        message=Text(
-            f"A duty constraint counts by account, and {fact} is missing; send it.",
-            f"Una restricción de funciones cuenta por cuenta y falta {fact}; envíelo.",
-        ),
-        cause=Cause.MISSING,
-        missing=(fact,),
-    )
-
-
 def engine_failure(code: str, detail: str) -> Finding:
     return _finding(
         "engine_failure",

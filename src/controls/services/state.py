@@ -30,7 +30,7 @@ def activate(release: Release, *, engine: str) -> ActiveRelease:
             grants=release.grants,
             role_closure=release.roles,
             constraints=release.constraints,
-            chains=release.chains,
+            chains=release.chains.values(),
         ),
         engine=build_engine(engine, release.rules),
     )
@@ -97,8 +97,3 @@ class StateCache:
     @property
     def directory(self) -> Directory | None:
         return self._directory
-
-    def forget(self) -> None:
-        """Drop what was read inside a transaction that was rolled back after changing it."""
-        self._directory = None
-        self._keys = None

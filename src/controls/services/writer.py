@@ -25,7 +25,7 @@ from controls.services.commands import Command, Context, Render
 from controls.services.identifiers import NewId
 from controls.services.metrics import Metrics
 from controls.services.state import StateCache
-from controls.store.database import CommitUnknown, Database
+from controls.store.database import CommitUnknown, Database, StoreUnavailable
 from controls.store.unit import flush, load, lock_head, recorded
 from controls.store.workspace import Needs, Sealed, Workspace
 
@@ -68,6 +68,7 @@ class Writer:
     settings: WriterSettings
     metrics: Metrics
     _queue: asyncio.Queue[_Waiting] = field(init=False)
+    _held: _Waiting | None = field(default=None, init=False)  # taken from the queue, not yet served
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -82,6 +83,8 @@ class Writer:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+        if self._held is not None:
+            _settle(self._held, _stopping())
         while not self._queue.empty():
             _settle(self._queue.get_nowait(), _stopping())
 
@@ -119,9 +122,7 @@ class Writer:
 
     async def _run(self) -> None:
         while True:
-            batch = [await self._queue.get()]
-            while len(batch) < self.settings.max_batch and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
+            batch = await self._next_batch()
             try:
                 await self._serve(batch)
             except asyncio.CancelledError:
@@ -134,10 +135,27 @@ class Writer:
                 for waiting in batch:
                     _settle(waiting, _defect(error))
 
+    async def _next_batch(self) -> list[_Waiting]:
+        """What is waiting, in order of arrival; a command that changes what is in force stands alone."""
+        first = self._held or await self._queue.get()
+        self._held = None
+        batch = [first]
+        while (
+            not first.command.alone and len(batch) < self.settings.max_batch and not self._queue.empty()
+        ):
+            following = self._queue.get_nowait()
+            if following.command.alone:
+                self._held = following
+                break
+            batch.append(following)
+        return batch
+
     async def _serve(self, batch: Sequence[_Waiting]) -> None:
         started = perf_counter()
         try:
             answers = await self._attempt([waiting.command for waiting in batch])
+        except CommitUnknown as error:
+            answers = [error] * len(batch)  # a retry could record twice what may be recorded already
         except Exception as error:
             if len(batch) == 1:
                 answers = [await self._retry_alone(batch[0].command, error)]
@@ -147,6 +165,8 @@ class Writer:
                 for waiting in batch:
                     try:
                         answers += await self._attempt([waiting.command])
+                    except CommitUnknown as unknown:
+                        answers.append(unknown)
                     except Exception as alone:
                         answers.append(await self._retry_alone(waiting.command, alone))
         self.metrics.batch(len(batch), perf_counter() - started)
@@ -172,10 +192,10 @@ class Writer:
             async with self.database.write() as connection:
                 work, sealed, answers = await self._transact(connection, commands)
                 ids = [entry.id for entry in work.entries]
-        except CommitUnknown:
+        except CommitUnknown as error:
             _log.warning("commit_unknown", size=len(commands))
-            if not ids or not await self._look_up(ids):
-                raise
+            if ids and not await self._look_up(ids):
+                raise StoreUnavailable(error) from error
         if ids and self.settings.published is not None:
             self.settings.published(sealed.tree.frontier.size, sealed.checkpoint)
         self.state.committed()

@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from controls.model.errors import Conflict, InvalidInput, Unavailable
 
@@ -78,7 +78,7 @@ class Database:
             self._writer = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=LOCK_SECONDS)
             self._reader = create_async_engine(url, pool_size=pool_size, max_overflow=0)
             for engine, begin in ((self._writer, "BEGIN IMMEDIATE"), (self._reader, "BEGIN")):
-                _prepare_sqlite(engine, begin)
+                prepare_sqlite(engine.sync_engine, begin=begin)
         elif parsed.drivername == "postgresql+asyncpg":
             self._writer = self._reader = create_async_engine(
                 url,
@@ -179,10 +179,10 @@ async def _release(connection: AsyncConnection, *, broken: bool) -> None:
         return
 
 
-def _prepare_sqlite(engine: AsyncEngine, begin: str) -> None:
+def prepare_sqlite(engine: Engine, *, begin: str) -> None:
     """WAL, full durability and the trigger settings that the ledger's guards rest on, on every connection."""
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -196,6 +196,6 @@ def _prepare_sqlite(engine: AsyncEngine, begin: str) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def begin_transaction(connection: Connection) -> None:
         connection.exec_driver_sql(begin)

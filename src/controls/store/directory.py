@@ -117,3 +117,8 @@ async def revoke_key(connection: AsyncConnection, tenant: str, key: str, *, at: 
     await connection.execute(
         update(api_keys).where(api_keys.c.tenant == tenant, api_keys.c.id == key), {"revoked_at": at}
     )
+
+
+async def add_key(connection: AsyncConnection, tenant: str, key: ApiKey) -> None:
+    """Put a new key on record."""
+    await connection.execute(api_keys.insert(), [key.row(tenant)])

@@ -69,7 +69,7 @@ async def _stored_hashes(
             )
             .order_by(tiles.c.index)
         )
-        hashes = [_root(split(bytes(row.data))) for row in await connection.execute(query)]
+        hashes = [_root(_full(bytes(row.data))) for row in await connection.execute(query)]
     if len(hashes) != end - start:
         raise VerificationFailed(
             "tree_incomplete",
@@ -85,6 +85,18 @@ def split(data: bytes) -> list[bytes]:
     return [data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)]
 
 
+def _full(data: bytes) -> list[bytes]:
+    """The hashes in a stored tile, which must be full."""
+    if len(data) != TILE_WIDTH * HASH_SIZE:
+        raise VerificationFailed(
+            "tile_malformed",
+            "A stored tile of the ledger's tree is not whole",
+            detail=f"it holds {len(data)} bytes and must hold {TILE_WIDTH * HASH_SIZE}",
+            help="Verify an export of this ledger and restore the last good backup.",
+        )
+    return split(data)
+
+
 def _root(hashes: Sequence[bytes]) -> bytes:
     """The root over a power of two of hashes."""
     row = list(hashes)
@@ -93,9 +105,7 @@ def _root(hashes: Sequence[bytes]) -> bytes:
     return row[0]
 
 
-async def with_nodes(
-    connection: AsyncConnection, tenant: str, *, size: int, build: Callable[[ReadNode], _T]
-) -> _T:
+async def with_nodes(connection: AsyncConnection, tenant: str, *, build: Callable[[ReadNode], _T]) -> _T:
     """What `build` makes of the tree's nodes: it is run once to learn which, then with them."""
     wanted: list[tuple[int, int]] = []
 
@@ -104,11 +114,11 @@ async def with_nodes(
         return bytes(HASH_SIZE)
 
     build(note)
-    known = {key: await _node(connection, tenant, key[0], key[1], size) for key in dict.fromkeys(wanted)}
+    known = {key: await _node(connection, tenant, key[0], key[1]) for key in dict.fromkeys(wanted)}
     return build(lambda level, index: known[level, index])
 
 
-async def _node(connection: AsyncConnection, tenant: str, level: int, index: int, size: int) -> bytes:
+async def _node(connection: AsyncConnection, tenant: str, level: int, index: int) -> bytes:
     tile_level, rest = divmod(level, TILE_LEVELS)
     start, width = index << rest, 1 << rest
     number = start // TILE_WIDTH
@@ -118,7 +128,7 @@ async def _node(connection: AsyncConnection, tenant: str, level: int, index: int
     row = (await connection.execute(query)).one_or_none()
     if row is not None:
         offset = start % TILE_WIDTH
-        return _root(split(bytes(row.data))[offset : offset + width])
+        return _root(_full(bytes(row.data))[offset : offset + width])
     return _root(await _stored_hashes(connection, tenant, tile_level, start, start + width))
 
 
@@ -127,7 +137,7 @@ async def prove_inclusion(
 ) -> tuple[bytes, ...]:
     """RFC 9162 inclusion proof of entry `index` in the tree of `size` entries."""
     return await with_nodes(
-        connection, tenant, size=size, build=lambda node: inclusion_proof(index, size=size, node=node)
+        connection, tenant, build=lambda node: inclusion_proof(index, size=size, node=node)
     )
 
 
@@ -136,7 +146,7 @@ async def prove_consistency(
 ) -> tuple[bytes, ...]:
     """RFC 9162 consistency proof between two tree sizes."""
     return await with_nodes(
-        connection, tenant, size=size2, build=lambda node: consistency_proof(size1, size2=size2, node=node)
+        connection, tenant, build=lambda node: consistency_proof(size1, size2=size2, node=node)
     )
 
 
@@ -192,9 +202,7 @@ async def iterate_entries(
     while at < end:
         query = (
             _with_disclosures()
-            .where(
-                entries.c.tenant == tenant, entries.c.index >= at, entries.c.index < min(end, at + PAGE)
-            )
+            .where(entries.c.tenant == tenant, entries.c.index >= at, entries.c.index < min(end, at + PAGE))
             .order_by(entries.c.index)
         )
         for row in (await connection.execute(query)).all():

@@ -30,7 +30,6 @@ from controls.store.tables import (
     entries,
     heads,
     idempotency,
-    metadata,
     reviews,
     tiles,
 )
@@ -215,8 +214,9 @@ async def flush(connection: AsyncConnection, work: Workspace, sealed: Sealed) ->
     await _insert(connection, disclosures, rows)
     for digest, data in work.new_blobs.items():
         await _insert_blob(connection, tenant, digest, data)
-    await _insert(connection, acts, [stored.row(tenant) for stored in work.new_acts.values()])
+    # Ended claims first: a new claim may take the step that one of them frees.
     await _update(connection, acts, "claim", [stored.row(tenant) for stored in work.changed_acts.values()])
+    await _insert(connection, acts, [stored.row(tenant) for stored in work.new_acts.values()])
     await _insert(connection, reviews, [case.row(tenant) for case in work.new_reviews.values()])
     await _update(connection, reviews, "id", [case.row(tenant) for case in work.changed_reviews.values()])
     await _insert(connection, approvals, [approval_row(item, tenant) for item in work.new_approvals])
@@ -230,8 +230,8 @@ async def flush(connection: AsyncConnection, work: Workspace, sealed: Sealed) ->
     )
     await _insert(connection, changes, [change.row(tenant) for change in work.new_changes.values()])
     await _update(connection, changes, "id", [change.row(tenant) for change in work.changed_changes.values()])
-    for name, plain in work.rows:
-        await connection.execute(insert(metadata.tables[name]), plain)
+    for operation in work.operations:
+        await operation(connection)
     await _insert(
         connection,
         idempotency,

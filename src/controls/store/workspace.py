@@ -8,12 +8,14 @@ before `flush`, and `flush` writes entries, state and the new head in the caller
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, TypeAlias
 
-from controls.ledger.commitment import commit
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from controls.ledger.commitment import SALT_SIZE, Disclosure
 from controls.ledger.envelope import EntryKind, entry_bytes
 from controls.ledger.merkle import BatchTree, leaf_hash
 from controls.model.chain import Act, ActState, ChainHistory
@@ -21,7 +23,9 @@ from controls.model.decision import Approval
 from controls.model.values import Json, microseconds, utc_text
 from controls.store.rows import Change, Head, ReviewCase, StoredAct
 
-SALT_BYTES: Final = 32
+
+# A write that is made with the rest of the unit of work.
+Operation: TypeAlias = Callable[[AsyncConnection], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -98,11 +102,12 @@ class Workspace:
         self.changed_reviews: dict[str, ReviewCase] = {}
         self.new_approvals: list[Approval] = []
         self.approval_uses: list[tuple[str, str]] = []
+        self.promised: dict[tuple[str, str, str], bytes] = {}  # answers that this batch is still making
         self.new_answers: dict[tuple[str, str, str], StoredAnswer] = {}
         self.new_blobs: dict[str, bytes] = {}
         self.new_changes: dict[str, Change] = {}
         self.changed_changes: dict[str, Change] = {}
-        self.rows: list[tuple[str, list[dict[str, Any]]]] = []  # plain inserts and updates of other tables
+        self.operations: list[Operation] = []  # writes of tables that only administration touches
 
     # -- entries -------------------------------------------------------------------------------------
 
@@ -155,14 +160,8 @@ class Workspace:
         """Commitments for private values, and the disclosure that opens them; both keyed by path."""
         if not values:
             return {}, {}
-        salts = self._entropy(SALT_BYTES * len(values))
-        hidden: dict[str, Json] = {}
-        opened: dict[str, Json] = {}
-        for number, (path, value) in enumerate(values.items()):
-            salt = salts[number * SALT_BYTES : (number + 1) * SALT_BYTES]
-            hidden[path] = {"hmac": commit(path, value, salt)}
-            opened[path] = {"salt": salt.hex(), "value": value}
-        return hidden, opened
+        opened = Disclosure.of(values, randomness=self._entropy(SALT_SIZE * len(values)))
+        return dict(opened.commitments()), opened.to_json()
 
     # -- acts ----------------------------------------------------------------------------------------
 
@@ -184,11 +183,12 @@ class Workspace:
             self._histories[(kind, chain)] = found
         return found
 
-    def account_acts(self, account: str) -> tuple[Act, ...]:
-        """Acts on all chains of one account, this batch included."""
-        return tuple(
-            self.changed_acts.get(item.act.claim, item).act for item in self._scoped.get(account, ())
-        )
+    def account_histories(self, account: str) -> tuple[ChainHistory, ...]:
+        """The histories of all chains of one account, this batch included."""
+        chains: dict[tuple[str, str], list[Act]] = {}
+        for item in self._scoped.get(account, ()):
+            chains.setdefault((item.kind, item.act.chain), []).append(item.act)
+        return tuple(ChainHistory(kind, chain, tuple(acts)) for (kind, chain), acts in chains.items())
 
     def add_act(self, stored: StoredAct) -> None:
         claim = stored.act.claim
@@ -260,10 +260,9 @@ class Workspace:
         self.answers[token] = answer
         self.new_answers[token] = answer
 
-    def write_rows(self, table: str, rows: list[dict[str, Any]]) -> None:
-        """Queue plain rows for a table that only this command's kind writes (directory, keys)."""
-        if rows:
-            self.rows.append((table, rows))
+    def later(self, operation: Operation) -> None:
+        """Queue a write that `flush` makes in the same transaction (directory, keys)."""
+        self.operations.append(operation)
 
     def set_head(self, **fields: Any) -> None:
         """Change what the head row says is in force (directory_index, keys_index, release)."""
@@ -281,4 +280,4 @@ def as_object(value: Json) -> dict[str, Json]:
     """The value as a JSON object; entries are ours, so anything else is a broken ledger."""
     if not isinstance(value, dict):
         raise TypeError(f"expected an object in a ledger entry, found {type(value).__name__}")
-    return cast("dict[str, Json]", value)
+    return value

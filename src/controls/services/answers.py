@@ -1,0 +1,165 @@
+"""How decisions are told: the native answer and AuthZEN's, with the receipt that proves the record.
+
+Guarantees: built only after the batch's place in the tree is known, so that an answer and its receipt are
+one; both forms say the same outcome.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from controls.model.chain import ActState, ChainHistory
+from controls.model.decision import Decision
+from controls.model.finding import Finding, Origin, Outcome, Source
+from controls.model.values import Json, canonical, utc_text
+from controls.store.workspace import Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One decision with everything that was recorded along with it."""
+
+    decision: Decision
+    index: int
+    leaf: bytes
+    release: str
+    claim: str = ""
+    review: str = ""
+    chain: ChainHistory | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An item of a list that could not be read; it is answered with false and never decided."""
+
+    reason: str
+
+
+Item: TypeAlias = "Told | Unread"
+# Builds the whole answer from its items, in the order they were asked.
+Teller: TypeAlias = Callable[[Sequence[Item], Sealed], bytes]
+
+
+def encode(value: Json | Mapping[str, Json]) -> bytes:
+    """Compact JSON in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def native_one(items: Sequence[Item], sealed: Sealed) -> bytes:
+    """The answer to one decision request."""
+    return encode(native(items[0], sealed))
+
+
+def native_list(items: Sequence[Item], sealed: Sealed) -> bytes:
+    """The answers to a list of decision requests, in order."""
+    return encode([native(item, sealed) for item in items])
+
+
+def authzen_one(items: Sequence[Item], sealed: Sealed) -> bytes:
+    """AuthZEN's answer to one evaluation."""
+    return encode(authzen(items[0], sealed))
+
+
+def authzen_list(items: Sequence[Item], sealed: Sealed) -> bytes:
+    """AuthZEN's answer to several evaluations, in order."""
+    return encode({"evaluations": [authzen(item, sealed) for item in items]})
+
+
+def native(item: Item, sealed: Sealed) -> dict[str, Json]:
+    """The full answer: outcome, reasons, what was claimed, and the receipt."""
+    if isinstance(item, Unread):
+        return {"decision": False, "error": {"status": 400, "message": item.reason}}
+    decision = item.decision
+    answer: dict[str, Json] = {
+        "id": decision.request,
+        "outcome": decision.outcome.value,
+        "decision": decision.outcome is Outcome.PERMIT,
+        "findings": [finding_json(finding) for finding in decision.findings],
+        "obligations": [
+            {"id": duty.id, "rule": duty.rule, "properties": canonical(dict(duty.properties))}
+            for duty in decision.obligations
+        ],
+    }
+    if decision.approval:
+        answer["approval"] = {
+            "id": decision.approval,
+            "cleared": [finding_json(finding) for finding in decision.cleared],
+        }
+    if item.claim and decision.claim is not None:
+        answer["claim"] = {
+            "id": item.claim,
+            "step": decision.claim.step,
+            "valid_until": utc_text(decision.claim.valid_until),
+        }
+    if item.review:
+        answer["review"] = {"id": item.review, "href": f"/v1/reviews/{item.review}"}
+    if item.chain is not None:
+        answer["chain"] = chain_json(item.chain)
+    answer["release"] = item.release
+    answer["receipt"] = receipt(item.index, item.leaf, sealed)
+    return answer
+
+
+def authzen(item: Item, sealed: Sealed) -> dict[str, Json]:
+    """AuthZEN 1.0 decision: a boolean, and the reasons in `context`."""
+    full = native(item, sealed)
+    decided = full.pop("decision")
+    return {"decision": decided, "context": full}
+
+
+def finding_json(finding: Finding) -> dict[str, Json]:
+    """A finding as a caller reads it."""
+    told: dict[str, Json] = {
+        "rule": finding.rule,
+        "version": finding.version,
+        "effect": finding.effect.value,
+        "cause": finding.cause.value,
+        "title": dict(finding.title.as_json()),
+        "message": dict(finding.message.as_json()),
+        "values": {name: canonical(value) for name, value in finding.values.items()},
+    }
+    if finding.missing:
+        told["missing"] = list(finding.missing)
+    if finding.sources:
+        told["source"] = [source_json(source) for source in finding.sources]
+    if finding.observed:
+        told["observed"] = True
+    if finding.origin is not Origin.RULE:
+        told["origin"] = finding.origin.value
+    return told
+
+
+def source_json(source: Source) -> dict[str, Json]:
+    told: dict[str, Json] = {"law": source.law, "article": source.article, "basis": source.basis}
+    if not source.reviewed:
+        told["reviewed"] = False
+    return told
+
+
+def chain_json(history: ChainHistory) -> dict[str, Json]:
+    """Where the chain stands: which steps are claimed and which performed."""
+    standing = [act for act in history.acts if act.stands()]
+    steps: dict[str, Json] = {}
+    for act in standing:
+        if steps.get(act.step) != ActState.PERFORMED.value:
+            steps[act.step] = act.state.value
+    return {"kind": history.kind, "id": history.chain, "steps": steps}
+
+
+def receipt(index: int, leaf: bytes, sealed: Sealed) -> dict[str, Json]:
+    """Proof that the entry is in the signed tree (RFC 9162 inclusion proof, C2SP checkpoint)."""
+    tree = sealed.tree
+    return {
+        "index": index,
+        "leaf": b64encode(leaf).decode(),
+        "proof": {
+            "size": tree.size,
+            "root": b64encode(tree.root).decode(),
+            "hashes": [b64encode(item).decode() for item in tree.inclusion_proof(index)],
+        },
+        "checkpoint": sealed.checkpoint,
+    }

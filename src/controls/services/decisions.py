@@ -1,0 +1,309 @@
+"""Asking: one request or a list of them, decided and recorded in one unit of work.
+
+Guarantees: every answered decision is an entry; what a permit claims, the case that a review opens and the
+lines of an allocation are written in the same transaction; later items of a list see the earlier ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+from controls.decide import REVIEW, Situation, account_scope, cleared_finding, decide, material_digest
+from controls.ledger.envelope import EntryKind
+from controls.model.chain import Act, ActState, Capacity, ChainHistory, ChainKind, Repeats
+from controls.model.decision import Decision
+from controls.model.errors import InvalidInput
+from controls.model.finding import Effect, Outcome
+from controls.model.people import Account
+from controls.model.request import Request
+from controls.model.values import Json, canonical, utc_text
+from controls.rules.vocabulary import FactReading, read_facts
+from controls.services.answers import Item, Teller, Told, Unread
+from controls.services.commands import Context, Render
+from controls.services.records import decision_entry, private_text, titles
+from controls.store.rows import ReviewCase, StoredAct
+from controls.store.workspace import Needs, Sealed
+
+# The service's own acts of these types go through their own routes, never through a plain question.
+ADMINISTERED: Final = frozenset({REVIEW, "change"})
+
+APPROVAL_VALID_FOR: Final = timedelta(hours=24)
+
+
+class Semantic(StrEnum):
+    """AuthZEN's evaluations_semantic: when to stop answering a list."""
+
+    EXECUTE_ALL = "execute_all"
+    DENY_ON_FIRST_DENY = "deny_on_first_deny"
+    PERMIT_ON_FIRST_PERMIT = "permit_on_first_permit"
+
+    def stops(self, *, permitted: bool) -> bool:
+        if self is Semantic.EXECUTE_ALL:
+            return False
+        return permitted is (self is Semantic.PERMIT_ON_FIRST_PERMIT)
+
+
+@dataclass(slots=True)
+class Decide:
+    """Decide requests in order. An `Unread` item is answered with false and leaves no record."""
+
+    requests: tuple[Request | Unread, ...]
+    key: str
+    tell: Teller
+    semantic: Semantic = Semantic.EXECUTE_ALL
+    alone: bool = False
+    id: str = field(init=False)
+    claims: tuple[str, ...] = field(default=(), init=False)
+    told: list[Item] = field(default_factory=list, init=False)
+    _readings: dict[str, FactReading] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.id = next((item.id for item in self.requests if isinstance(item, Request)), "")
+
+    def prepare(self, context: Context, needs: Needs) -> None:
+        release = context.active.release
+        for request in self.requests:
+            if isinstance(request, Unread):
+                continue
+            reading = read_facts(release.vocabulary, request.properties)
+            self._readings[request.id] = reading
+            needs.resources.add((request.resource_type, request.resource_id))
+            kind = release.chains.get(request.resource_type)
+            if kind is not None:
+                needs.chains.add((kind.id, request.resource_id))
+                account = account_scope(context.active, kind=kind, values=reading.values)
+                if account:
+                    needs.account_scopes.add(account)
+
+    def execute(self, context: Context) -> Render:
+        told: list[Item] = []  # afresh on every attempt
+        for request in self.requests:
+            if isinstance(request, Unread):
+                told.append(request)
+                permitted = False
+            else:
+                answer = _one(context, request, self._readings[request.id], key=self.key)
+                told.append(answer)
+                permitted = answer.decision.permitted
+            if self.semantic.stops(permitted=permitted):
+                break
+        self.told = told
+        self.claims = tuple(item.claim for item in told if isinstance(item, Told) and item.claim)
+        tell = self.tell
+
+        def render(sealed: Sealed) -> bytes:
+            return tell(told, sealed)
+
+        return render
+
+    def refused_act(self) -> dict[str, Json]:
+        return {"act": "decide", "decision": self.id}
+
+
+def _one(context: Context, request: Request, reading: FactReading, *, key: str) -> Told:
+    work, active = context.work, context.active
+    if request.resource_type in ADMINISTERED:
+        raise InvalidInput(
+            "administered_resource",
+            f"{request.resource_type!r} is a resource of the service itself",
+            help="Use /v1/reviews or the administration commands.",
+        )
+    kind = active.release.chains.get(request.resource_type)
+    history = ChainHistory("", request.resource_id)
+    account_histories = None
+    if kind is not None:
+        history = work.history(kind.id, request.resource_id)
+        scope = account_scope(active, kind=kind, values=reading.values)
+        if scope:
+            account_histories = work.account_histories(scope)
+    account = context.directory.account(request.subject_id, at=work.at)
+    situation = Situation(
+        reading=reading,
+        account=account,
+        history=history,
+        now=work.now,
+        approvals=work.approvals_for(request.resource_type, request.resource_id),
+        account_histories=account_histories,
+    )
+    decision = decide(request, situation, active=active)
+    return _record(context, request, reading, decision, kind=kind, account=account, key=key)
+
+
+def _record(
+    context: Context,
+    request: Request,
+    reading: FactReading,
+    decision: Decision,
+    *,
+    kind: ChainKind | None,
+    account: Account | None,
+    key: str,
+) -> Told:
+    work, release = context.work, context.active.release
+    fields, disclosure = decision_entry(
+        work, release, request=request, decision=decision, reading=reading, key=key
+    )
+    intent = decision.claim
+    claim = ""
+    if intent is not None:
+        claim = intent.shared or context.new_id("clm")
+        fields["claim"] = {
+            "id": claim,
+            "step": intent.step,
+            "shared": bool(intent.shared),
+            "valid_until": utc_text(intent.valid_until),
+        }
+        if intent.reopens:
+            fields["reopens"] = list(intent.reopens)
+    if decision.approval:
+        approval = work.approvals[decision.approval]
+        fields["approval"] = {
+            "id": approval.id,
+            "review": approval.review,
+            "approver": approval.approver,
+        }
+    case = _case(context, request, decision, claim=claim)
+    if case is not None:
+        fields["review"] = case.id
+    if decision.lines:
+        fields["lines"] = len(decision.lines)
+    chain_name = f"{kind.id}:{request.resource_id}" if kind is not None else None
+    index = work.append(
+        EntryKind.DECISION,
+        request.id,
+        fields,
+        chain=chain_name,
+        person=decision.person or None,
+        disclosure=disclosure,
+    )
+    leaf = work.entries[-1].leaf
+    _record_lines(context, request, decision, chain=chain_name, fields=fields, key=key)
+    if case is not None and case.id not in work.reviews:
+        work.add_review(case)
+    if decision.approval:
+        work.use_approval(decision.approval, request.id)
+    if intent is not None and kind is not None and not intent.shared:
+        for act in work.history(kind.id, request.resource_id).acts:
+            if act.step in intent.reopens and act.stands():
+                work.change_act(act.claim, state=ActState.REOPENED)
+        step = kind.step(intent.step)
+        work.add_act(
+            StoredAct(
+                act=Act(
+                    claim=claim,
+                    decision=request.id,
+                    chain=request.resource_id,
+                    step=intent.step,
+                    person=decision.person,
+                    account=decision.account,
+                    capacity=Capacity.ACTOR,
+                    # An amendment is no step that somebody performs later: the permit changes the facts.
+                    state=ActState.PERFORMED if step is None else ActState.CLAIMED,
+                    at=work.now,
+                    valid_until=intent.valid_until,
+                    index=index,
+                    key=key,
+                    material=intent.material,
+                ),
+                kind=kind.id,
+                scope_account=intent.scope_account,
+                exclusive=step is not None and step.repeats is Repeats.NEVER,
+            )
+        )
+    return Told(
+        decision=decision,
+        index=index,
+        leaf=leaf,
+        release=release.digest,
+        claim=claim,
+        review=case.id if case is not None else "",
+        chain=work.history(kind.id, request.resource_id) if kind is not None else None,
+    )
+
+
+def _record_lines(
+    context: Context,
+    request: Request,
+    decision: Decision,
+    *,
+    chain: str | None,
+    fields: Mapping[str, Json],
+    key: str,
+) -> None:
+    """Each line of a permitted allocation as an entry of its own."""
+    work = context.work
+    for number, line in enumerate(decision.lines):
+        hidden, disclosure = work.conceal({"allocation": canonical(line)})
+        work.append(
+            EntryKind.ALLOCATION,
+            context.new_id("alc"),
+            {
+                "key": key,
+                "decision": request.id,
+                "chain": fields["chain"],
+                "person": decision.person,
+                "account": decision.account,
+                "line": number + 1,
+                "of": len(decision.lines),
+                **hidden,
+            },
+            chain=chain,
+            person=decision.person,
+            disclosure=disclosure,
+        )
+
+
+def _case(context: Context, request: Request, decision: Decision, *, claim: str) -> ReviewCase | None:
+    """The case for a supervisor: the open one about the same thing, or a new one; None when none is due."""
+    findings = [item for item in decision.findings if not item.observed]
+    if decision.outcome is Outcome.REVIEW:
+        kind, wanted = "hold", [item for item in findings if item.effect is Effect.REVIEW]
+    elif decision.outcome is Outcome.PERMIT:
+        kind, wanted = "flag", [item for item in findings if item.effect is Effect.FLAG]
+    else:
+        return None
+    if not wanted:
+        return None
+    named = tuple(cleared_finding(item) for item in wanted)
+    material = material_digest(decision.material)
+    for open_case in context.work.open_reviews_for(request.resource_type, request.resource_id):
+        if (
+            open_case.kind == kind
+            and open_case.person == decision.person
+            and open_case.action == request.action
+            and open_case.material == material
+            and open_case.findings == named
+        ):
+            return open_case
+    return ReviewCase(
+        id=context.new_id("rev"),
+        kind=kind,
+        state="open",
+        decision=request.id,
+        claim=claim,
+        person=decision.person,
+        action=request.action,
+        resource_type=request.resource_type,
+        resource_id=request.resource_id,
+        chain_kind=decision.chain_kind,
+        material=material,
+        findings=named,
+        reasons=tuple(reason for reason in titles(wanted) if isinstance(reason, dict)),
+        opened_at=context.work.at,
+    )
+
+
+def refused_request(request: Request, *, key: str, code: str) -> dict[str, Json]:
+    """What a refusal entry says of a request that was never decided."""
+    return {
+        "key": key,
+        "code": code,
+        "act": "decide",
+        "action": request.action,
+        "resource": {"type": request.resource_type, "id": request.resource_id},
+        "subject": private_text(request.subject_type),
+    }

@@ -1,0 +1,117 @@
+"""API keys: a 256-bit secret whose HMAC is stored, with what it may do and for whom it may speak.
+
+Guarantees: the secret is shown once and stored nowhere; comparing takes the same time for any wrong key; a
+key's pattern is matched against whole logins.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
+from typing import Final
+
+from controls.model.errors import Conflict, FieldError, InvalidInput, Unauthenticated
+from controls.store.rows import ApiKey
+
+SCOPES: Final = frozenset({"decide", "outcome", "review", "directory", "release", "read", "verify"})
+LIVE_AT_ONCE: Final = 2  # so that a key can be replaced without a gap
+
+_CONTEXT: Final = b"controls api key v1"
+_SHAPE: Final = re.compile(r"ck_([0-9a-f]{16})_([A-Za-z0-9_-]{43})\Z")
+
+
+def mint(
+    *,
+    name: str,
+    scopes: Iterable[str],
+    actions: Iterable[str] = ("*",),
+    speaks_for: str = "",
+    account: str = "",
+    at: int,
+    entropy: Callable[[int], bytes],
+) -> tuple[str, ApiKey]:
+    """A new key: the text to hand out once, and what is stored of it.
+
+    Args:
+        actions: patterns over `resource.action`; `*` stands for any text.
+        speaks_for: a pattern over logins whose requests the key may bring; empty for none.
+        account: the login that the key's own acts are attributed to; empty for systems.
+        at: now, in microseconds.
+
+    Raises:
+        InvalidInput: an unknown scope, or a personal scope without an account.
+    """
+    wanted = frozenset(scopes)
+    if not wanted or not wanted <= SCOPES:
+        raise InvalidInput(
+            "scope_unknown",
+            "A key needs scopes that exist",
+            help=f"Choose among: {', '.join(sorted(SCOPES))}.",
+            errors=(FieldError("/scopes", "scope_unknown", ", ".join(sorted(wanted - SCOPES)) or "none given"),),
+        )
+    if wanted & {"review", "directory", "release"} and not account:
+        raise InvalidInput(
+            "account_required",
+            "A key for review or administration belongs to one person's account",
+            help="Name the account that the key is bound to.",
+            errors=(FieldError("/account", "account_required", "is needed for these scopes"),),
+        )
+    id = entropy(8).hex()
+    secret = urlsafe_b64encode(entropy(32)).decode().rstrip("=")
+    key = ApiKey(
+        id=id,
+        name=name,
+        mac=_mac(secret),
+        scopes=wanted,
+        actions=tuple(actions),
+        speaks_for=speaks_for,
+        account=account,
+        created_at=at,
+    )
+    return f"ck_{id}_{secret}", key
+
+
+def _mac(secret: str) -> str:
+    return hmac.digest(secret.encode(), _CONTEXT, "sha256").hex()
+
+
+def authenticate(text: str, find: Callable[[str], ApiKey | None]) -> ApiKey:
+    """The key that `text` is.
+
+    Raises:
+        Unauthenticated: it is none; nothing says whether the id or the secret was wrong.
+    """
+    shape = _SHAPE.match(text)
+    known = find(shape[1]) if shape else None
+    if shape is None or known is None or not hmac.compare_digest(_mac(shape[2]), known.mac):
+        raise Unauthenticated(
+            "key_invalid",
+            "The API key is not valid",
+            help="Send `Authorization: Bearer ck_…` with a live key of this service.",
+        )
+    return known
+
+
+def may_speak_for(key: ApiKey, login: str) -> bool:
+    """Whether the key may bring requests of this login."""
+    return login == key.account if not key.speaks_for else fnmatchcase(login, key.speaks_for)
+
+
+def may_ask(key: ApiKey, resource_type: str, action: str) -> bool:
+    """Whether the key may ask about this action at all."""
+    name = f"{resource_type}.{action}"
+    return any(pattern == "*" or fnmatchcase(name, pattern) for pattern in key.actions)
+
+
+def check_live(keys: Iterable[ApiKey], name: str) -> None:
+    """Refuse a third live key of one name."""
+    live = [key for key in keys if key.name == name and key.revoked_at is None]
+    if len(live) >= LIVE_AT_ONCE:
+        raise Conflict(
+            "too_many_keys",
+            f"{name} has {LIVE_AT_ONCE} live keys already",
+            help="Revoke the older one first.",
+        )

@@ -1,0 +1,147 @@
+"""From decisions to ledger entries: what is written in clear, what as a commitment.
+
+Guarantees: a fact that the vocabulary does not mark public, an unknown subject's id and all free text are
+in the entry only as commitments; what opens them is in the one deletable disclosure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Final
+
+from controls.model.decision import Decision
+from controls.model.finding import Cause, Finding
+from controls.model.request import Request
+from controls.model.values import Json, Value, canonical, utc_text
+from controls.rules.release import Release
+from controls.rules.vocabulary import FactReading
+from controls.store.workspace import Workspace
+
+# Version of the rule language that an entry's release was evaluated with.
+LANGUAGE: Final = 1
+
+_PRIVATE_OF_SERVICE: Final = frozenset({"subject.id"})
+
+
+def is_private(release: Release, name: str, value: Value) -> bool:
+    """Whether a value may only stand in an entry as a commitment; lists always do, for their size."""
+    declared = release.vocabulary.facts.get(name.removeprefix("recorded."))
+    if declared is None:
+        return name in _PRIVATE_OF_SERVICE
+    return not declared.public or isinstance(value, tuple | Mapping)
+
+
+def private_text(value: Json | Mapping[str, Json]) -> str:
+    """What the caller sent, as one text: for values that no declaration gives a type."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def decision_entry(
+    work: Workspace,
+    release: Release,
+    *,
+    request: Request,
+    decision: Decision,
+    reading: FactReading,
+    key: str,
+) -> tuple[dict[str, Json], dict[str, Json]]:
+    """Fields and disclosure of the entry for one decision; claim, review and lines are added by the caller."""
+    private: dict[str, Json] = {}
+    stated: dict[str, Json] = {}
+    for name, value in reading.values.items():
+        if is_private(release, name, value):
+            private[name] = canonical(value)
+        else:
+            stated[name] = canonical(value)
+    for problem in reading.malformed:
+        private[problem.name] = private_text(request.properties[problem.name])
+    if reading.undeclared:
+        private["undeclared"] = private_text({name: request.properties[name] for name in reading.undeclared})
+    if not decision.account:
+        private["subject.id"] = request.subject_id
+    findings = decision.findings + decision.cleared
+    for finding in findings:
+        for name, value in finding.values.items():
+            if name not in private and is_private(release, name, value):
+                private[name] = canonical(value)
+    if findings:
+        private["messages"] = [finding.message.as_json() for finding in findings]
+    hidden, disclosure = work.conceal(private)
+    properties = stated | {name: item for name, item in hidden.items() if name in request.properties}
+    for extra in ("undeclared", "subject.id"):
+        if extra in hidden:
+            properties[extra] = hidden[extra]
+    asked: dict[str, Json] = {
+        "subject_type": request.subject_type,
+        "action": request.action,
+        "resource": {"type": request.resource_type, "id": request.resource_id},
+        "properties": properties,
+    }
+    if request.asserted_at is not None:
+        asked["at"] = utc_text(request.asserted_at)
+    if not request.claim:
+        asked["claim"] = False
+    fields: dict[str, Json] = {
+        "key": key,
+        "request": asked,
+        "outcome": decision.outcome.value,
+        "language": LANGUAGE,
+        "engine": decision.engine,
+    }
+    if decision.account:
+        fields["account"] = decision.account
+        fields["person"] = decision.person
+    if decision.chain_kind:
+        fields["chain"] = {"kind": decision.chain_kind, "id": request.resource_id}
+    if findings:
+        fields["findings"] = [finding_json(finding, hidden) for finding in decision.findings]
+        fields["messages"] = hidden["messages"]
+    if decision.cleared:
+        fields["cleared"] = [finding_json(finding, hidden) for finding in decision.cleared]
+    if decision.obligations:
+        fields["obligations"] = [
+            {"id": item.id, "rule": item.rule, "properties": canonical(dict(item.properties))}
+            for item in decision.obligations
+        ]
+    return fields, disclosure
+
+
+def finding_json(finding: Finding, hidden: Mapping[str, Json]) -> dict[str, Json]:
+    """A finding as an entry holds it: no message, and commitments for private values."""
+    found: dict[str, Json] = {
+        "rule": finding.rule,
+        "version": finding.version,
+        "effect": finding.effect.value,
+    }
+    if finding.cause is not Cause.FIRED:
+        found["cause"] = finding.cause.value
+    if finding.values:
+        found["values"] = {
+            name: hidden[name] if name in hidden else canonical(value)
+            for name, value in finding.values.items()
+        }
+    if finding.missing:
+        found["missing"] = list(finding.missing)
+    if finding.observed:
+        found["observed"] = True
+    return found
+
+
+def blob_digest(data: bytes) -> str:
+    """The content address of a blob."""
+    return "sha256:" + sha256(data).hexdigest()
+
+
+def titles(findings: Iterable[Finding]) -> list[Json]:
+    """Findings as a supervisor's list shows them: rule, effect and both languages."""
+    return [
+        {
+            "rule": finding.rule,
+            "effect": finding.effect.value,
+            "title": dict(finding.title.as_json()),
+            "message": dict(finding.message.as_json()),
+        }
+        for finding in findings
+    ]

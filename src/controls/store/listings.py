@@ -1,0 +1,69 @@
+"""Reads that people ask for: the acts of one chain, review cases, proposed changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from controls.store.tables import acts, changes, reviews
+
+
+async def kinds_of_chain(connection: AsyncConnection, tenant: str, chain: str) -> list[str]:
+    """The chain kinds under which a chain of this id is known."""
+    query = select(acts.c.kind).where(acts.c.tenant == tenant, acts.c.chain == chain).distinct()
+    return sorted(row.kind for row in await connection.execute(query))
+
+
+async def acts_of_chain(connection: AsyncConnection, tenant: str, kind: str, chain: str) -> Sequence[Any]:
+    """The acts on one chain in ledger order."""
+    query = (
+        select(acts)
+        .where(acts.c.tenant == tenant, acts.c.kind == kind, acts.c.chain == chain)
+        .order_by(acts.c.index, acts.c.claim)
+    )
+    return (await connection.execute(query)).all()
+
+
+async def reviews_page(
+    connection: AsyncConnection,
+    tenant: str,
+    *,
+    state: str | None,
+    limit: int,
+    after: tuple[int, str] | None,
+) -> Sequence[Any]:
+    """Review cases by age, starting after the given (opened_at, id)."""
+    query = select(reviews).where(reviews.c.tenant == tenant)
+    if state is not None:
+        query = query.where(reviews.c.state == state)
+    if after is not None:
+        query = query.where(tuple_(reviews.c.opened_at, reviews.c.id) > after)
+    query = query.order_by(reviews.c.opened_at, reviews.c.id).limit(limit)
+    return (await connection.execute(query)).all()
+
+
+async def review_named(connection: AsyncConnection, tenant: str, id: str) -> Any:
+    query = select(reviews).where(reviews.c.tenant == tenant, reviews.c.id == id)
+    return (await connection.execute(query)).one_or_none()
+
+
+async def open_review_count(connection: AsyncConnection, tenant: str) -> int:
+    query = (
+        select(func.count())
+        .select_from(reviews)
+        .where(reviews.c.tenant == tenant, reviews.c.state == "open")
+    )
+    return int((await connection.execute(query)).scalar_one())
+
+
+async def proposed_changes(connection: AsyncConnection, tenant: str) -> Sequence[Any]:
+    """Changes that wait for a second administrator, oldest first."""
+    query = (
+        select(changes)
+        .where(changes.c.tenant == tenant, changes.c.state == "proposed")
+        .order_by(changes.c.proposed_at, changes.c.id)
+    )
+    return (await connection.execute(query)).all()
