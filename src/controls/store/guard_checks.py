@@ -1,0 +1,177 @@
+"""Are the ledger's guards in place? Every trigger, key and table shape against what the migrations made.
+
+Guarantees: a guard that is missing, switched off, emptied or made conditional is named, and so is what
+works around one (a foreign trigger, a rule, a table that hides the real one). Nothing is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sqlalchemy import Connection, Inspector, inspect, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from controls.store.guard_definitions import (
+    GUARDED,
+    GUARDED_NAMES,
+    POSTGRES_FUNCTIONS,
+    POSTGRES_TRIGGERS,
+    SQLITE_TRIGGERS,
+    fingerprint,
+)
+from controls.store.tables import acts, entries, heads
+
+LIVE_STEP: Final = "uq_acts_live_step"
+
+_SQLITE_QUERY: Final = text(
+    "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"
+    " UNION ALL SELECT name, tbl_name, sql FROM sqlite_temp_master WHERE type = 'trigger'"
+)
+# Tables are looked up as the service does it, so that a table that hides the real one is found out.
+_POSTGRES_QUERY: Final = text(
+    "SELECT t.tgname AS name, c.relname AS table, t.tgtype AS kind, CAST(t.tgenabled AS text) AS enabled,"
+    " t.tgqual IS NOT NULL OR CAST(t.tgattr AS text) <> '' AS conditional, p.proname AS function,"
+    " concat_ws(' ', l.lanname, p.prosecdef, p.proconfig,"
+    " replace(p.prosrc, quote_ident(n.nspname) || '.ledger_entries', 'ledger_entries')) AS body"
+    " FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language l ON l.oid = p.prolang"
+    " WHERE NOT t.tgisinternal AND t.tgrelid IN"
+    " (SELECT to_regclass(name) FROM unnest(CAST(:tables AS text[])) AS name)"
+)
+_POSTGRES_STRANGE: Final = text(
+    "SELECT relname AS table, relkind <> 'r' AS kind, relpersistence <> 'p' AS persistence,"
+    " EXISTS (SELECT FROM pg_rewrite WHERE ev_class = c.oid) AS rules, relrowsecurity AS security,"
+    " EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent)) AS family"
+    " FROM pg_class c WHERE oid IN"
+    " (SELECT to_regclass(name) FROM unnest(CAST(:tables AS text[])) AS name)"
+)
+_STRANGE: Final = {
+    "kind": "is not an ordinary table",
+    "persistence": "is not written durably",
+    "rules": "has a rule that rewrites statements",
+    "security": "hides rows by a policy",
+    "family": "inherits or is inherited from",
+}
+_POSTGRES_ROLE: Final = text(
+    "SELECT relname AS table, pg_has_role(current_user, relowner, 'USAGE') AS owner,"
+    " has_table_privilege(oid, 'UPDATE') AS update, has_table_privilege(oid, 'DELETE') AS delete,"
+    " has_table_privilege(oid, 'TRUNCATE') AS truncate FROM pg_class WHERE oid IN"
+    " (SELECT to_regclass(name) FROM unnest(CAST(:tables AS text[])) AS name)"
+    " ORDER BY relname"
+)
+_POSTGRES_FORGETFUL: Final = text(
+    "SELECT name FROM pg_settings WHERE setting = 'off'"
+    " AND name IN ('fsync', 'full_page_writes', 'synchronous_commit') ORDER BY name"
+)
+
+
+async def check_guards(connection: AsyncConnection) -> tuple[str, ...]:
+    """What is missing of the guards or was changed; empty when all is as the migrations made it."""
+    if connection.dialect.name == "sqlite":
+        found = await _check_sqlite(connection)
+    else:
+        found = await _check_postgresql(connection)
+    found += await connection.run_sync(lambda blocking: list(_wrong_shapes(blocking)))
+    return tuple(found)
+
+
+async def check_surroundings(connection: AsyncConnection) -> tuple[str, ...]:
+    """What weakens the guards without being wrong: fit for a development database, not for production."""
+    if connection.dialect.name == "sqlite":
+        level = (await connection.execute(text("PRAGMA synchronous"))).scalar_one()
+        return () if level >= 2 else ("synchronous is below FULL: a power loss can undo what was answered",)
+    found: list[str] = []
+    superuser = (await connection.execute(text("SHOW is_superuser"))).scalar_one() == "on"
+    if superuser:
+        found.append("the service connects as a superuser, who can switch every guard off")
+    rows = (await connection.execute(_POSTGRES_ROLE, {"tables": list(GUARDED_NAMES)})).all()
+    owned = [row.table for row in rows if row.owner]
+    if owned and not superuser:
+        found.append(f"the service owns {', '.join(owned)} and can switch the guards off")
+    if not owned and not superuser:
+        for row in rows:
+            more = [name for name in ("update", "delete", "truncate") if getattr(row, name)]
+            if row.table == heads.name and "update" in more:
+                more.remove("update")
+            if more:
+                found.append(f"the service has the right to {' and '.join(more)} on {row.table}")
+    forgetful = (await connection.execute(_POSTGRES_FORGETFUL)).scalars()
+    found += [f"{setting} is off: a crash can undo what was answered" for setting in forgetful]
+    return tuple(found)
+
+
+async def _check_sqlite(connection: AsyncConnection) -> list[str]:
+    found = []
+    if not (await connection.execute(text("PRAGMA recursive_triggers"))).scalar_one():
+        found.append("recursive_triggers is off on this connection")
+    present = {row.name: row for row in await connection.execute(_SQLITE_QUERY)}
+    for name, expected in SQLITE_TRIGGERS.items():
+        row = present.pop(name, None)
+        if row is None:
+            found.append(f"the trigger {name} is missing")
+        elif fingerprint(row.sql) != expected:
+            found.append(f"the trigger {name} was changed")
+    found += [
+        f"{row.tbl_name} has a trigger {row.name} that is not ours"
+        for row in present.values()
+        if row.tbl_name.lower() in GUARDED_NAMES
+    ]
+    return found
+
+
+async def _check_postgresql(connection: AsyncConnection) -> list[str]:
+    asked = {"tables": list(GUARDED_NAMES)}
+    found = []
+    # A trigger's name is its own on one table only.
+    present = {(row.table, row.name): row for row in await connection.execute(_POSTGRES_QUERY, asked)}
+    for name, expected in POSTGRES_TRIGGERS.items():
+        row = present.pop((expected.table, name), None)
+        if row is None:
+            found.append(f"the trigger {name} is missing")
+            continue
+        if row.enabled != "A":
+            found.append(f"the trigger {name} is not enabled always")
+        if row.conditional or row.kind != expected.kind or row.function != expected.function:
+            found.append(f"the trigger {name} was changed")
+        elif fingerprint(row.body) != POSTGRES_FUNCTIONS[expected.function]:
+            found.append(f"the function {row.function} of the trigger {name} was changed")
+    found += [f"{table} has a trigger {name} that is not ours" for table, name in present]
+    for row in await connection.execute(_POSTGRES_STRANGE, asked):
+        found += [f"{row.table} {words}" for name, words in _STRANGE.items() if getattr(row, name)]
+    return found
+
+
+def _wrong_shapes(connection: Connection) -> Iterator[str]:
+    inspector = inspect(connection)
+    present = set(inspector.get_table_names())
+    for table in (*GUARDED, acts):
+        if table.name not in present:
+            yield f"the table {table.name} is missing"
+            continue
+        columns = {column["name"] for column in inspector.get_columns(table.name)}
+        if columns != set(table.columns.keys()):
+            yield f"the columns of {table.name} were changed"
+        key = inspector.get_pk_constraint(table.name)["constrained_columns"]
+        if key != [column.name for column in table.primary_key.columns]:
+            yield f"the primary key of {table.name} is missing or was changed"
+        if table is entries and ["tenant", "id"] not in _unique(inspector, table.name):
+            yield f"{table.name} does not keep ids unique"
+        if table is acts and not any(_guards_live_step(index) for index in inspector.get_indexes(acts.name)):
+            yield f"the unique index {LIVE_STEP} is missing or was changed"
+
+
+def _unique(inspector: Inspector, table: str) -> list[list[str]]:
+    return [constraint["column_names"] for constraint in inspector.get_unique_constraints(table)]
+
+
+def _guards_live_step(index: Any) -> bool:
+    where = " ".join(
+        str(value) for name, value in index.get("dialect_options", {}).items() if "where" in name
+    )
+    return (
+        index["name"] == LIVE_STEP
+        and bool(index["unique"])
+        and index["column_names"] == ["tenant", "kind", "chain", "step"]
+        and all(word in where for word in ("exclusive", "'claimed'", "'performed'"))
+    )
