@@ -1,0 +1,234 @@
+"""Small chains, acts and constraints for the tests of duties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from controls.duties.constraints import Asked
+from controls.duties.hearing import Question
+from controls.model.chain import (
+    Act,
+    ActState,
+    Capacity,
+    ChainHistory,
+    ChainKind,
+    Repeats,
+    Step,
+)
+from controls.model.condition import Facts, Truth, Verdict
+from controls.model.duty import Constraint, ConstraintKind, Grant, Period, Scope
+from controls.model.finding import Effect, Finding, Text
+from controls.model.people import Person
+
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+STEPS = ("capture", "approve", "execute", "allocate", "settle")
+
+
+@dataclass(slots=True)
+class Fixed:
+    """A condition whose truth is given."""
+
+    truth: Truth
+    missing: tuple[str, ...] = ()
+    error: str = ""
+    source: str = 'order.side == "buy"'
+
+    def evaluate(self, _: Facts) -> Verdict:
+        return Verdict(self.truth, missing=self.missing, error=self.error)
+
+    def test(self, _: Facts) -> int:
+        return int(self.truth)
+
+
+@dataclass(slots=True)
+class Counting:
+    """A condition that is true and counts how often it was asked."""
+
+    asked: list[Facts] = field(default_factory=list)
+    source: str = "true"
+
+    def evaluate(self, facts: Facts) -> Verdict:
+        self.asked.append(facts)
+        return Verdict(Truth.TRUE)
+
+    def test(self, facts: Facts) -> int:
+        return int(self.evaluate(facts).truth)
+
+
+def a_step(
+    name: str,
+    *,
+    after: tuple[str, ...] = (),
+    optional: bool = False,
+    repeats: Repeats = Repeats.NEVER,
+    reapprove: bool = False,
+    material: tuple[str, ...] | None = None,
+) -> Step:
+    return Step(
+        id=name,
+        title=Text(name.capitalize(), f"{name.capitalize()} (es)"),
+        after=after,
+        optional=optional,
+        repeats=repeats,
+        reapprove=reapprove,
+        material=material,
+    )
+
+
+def a_kind(
+    *steps: Step,
+    name: str = "order_chain",
+    resource: str = "order",
+    free: bool = False,
+    progress_claimed: bool = False,
+    sole_actor_allowed: bool = False,
+    material: tuple[str, ...] = (),
+) -> ChainKind:
+    """A chain kind; without steps the five of `STEPS`, each after the one before."""
+    given = steps or tuple(a_step(step, after=STEPS[max(0, at - 1) : at]) for at, step in enumerate(STEPS))
+    return ChainKind(
+        id=name,
+        title=Text(name, name),
+        resource=resource,
+        steps=given,
+        material=material,
+        free_order=free,
+        progress_claimed=progress_claimed,
+        sole_actor_allowed=sole_actor_allowed,
+    )
+
+
+KIND = a_kind()
+
+
+def an_act(
+    step: str,
+    person: str,
+    *,
+    state: ActState = ActState.PERFORMED,
+    capacity: Capacity = Capacity.ACTOR,
+    at: datetime = NOW,
+    valid_for: timedelta = timedelta(hours=24),
+    material: Mapping[str, str] | None = None,
+    chain: str = "O-1",
+    index: int = 0,
+) -> Act:
+    return Act(
+        claim=f"clm-{chain}-{step}-{person}",
+        decision="dec",
+        chain=chain,
+        step=step,
+        person=person,
+        account=f"acc-{person}",
+        capacity=capacity,
+        state=state,
+        at=at,
+        valid_until=at + valid_for,
+        index=index,
+        material=material or {},
+    )
+
+
+def a_history(*acts: Act, kind: str = "order_chain", chain: str = "O-1") -> ChainHistory:
+    return ChainHistory(kind=kind, chain=chain, acts=acts)
+
+
+def done(*pairs: tuple[str, str], chain: str = "O-1", kind: str = "order_chain") -> ChainHistory:
+    """A history of performed steps: (step, person) in order."""
+    return a_history(*(an_act(step, person, chain=chain) for step, person in pairs), chain=chain, kind=kind)
+
+
+def a_constraint(
+    kind: ConstraintKind,
+    *steps: str,
+    name: str = "rule",
+    chain: str = "order_chain",
+    then: Effect = Effect.DENY,
+    limit: int = 0,
+    roles: tuple[str, ...] = (),
+    scope: Scope = Scope.CHAIN,
+    when: Fixed | Counting | None = None,
+    effective: Period | None = None,
+    message: Text | None = None,
+) -> Constraint:
+    return Constraint(
+        id=name,
+        version="7",
+        kind=kind,
+        chain=chain,
+        then=then,
+        title=Text("A rule", "Una regla"),
+        steps=steps,
+        roles=roles,
+        limit=limit,
+        scope=scope,
+        when=when,
+        effective=effective or Period(),
+        message=message,
+    )
+
+
+def asking(
+    step: str,
+    person: str,
+    history: ChainHistory,
+    *,
+    kind: ChainKind = KIND,
+    roles: frozenset[str] = frozenset(),
+    account_histories: tuple[ChainHistory, ...] | None = (),
+) -> Asked:
+    return Asked(
+        person=person,
+        step=step,
+        kind=kind,
+        history=history,
+        roles=roles,
+        account_histories=account_histories,
+    )
+
+
+def facts_of(history: ChainHistory, *, now: datetime = NOW) -> Facts:
+    return Facts(values={}, chain=history, now=now)
+
+
+def a_grant(
+    role: str,
+    *actions: str,
+    resource: str = "order",
+    when: Fixed | Counting | None = None,
+    name: str = "grant",
+) -> Grant:
+    return Grant(id=name, role=role, actions=actions, resource=resource, when=when)
+
+
+def a_question(
+    action: str,
+    person: str | None,
+    *roles: str,
+    history: ChainHistory | None = None,
+    kind: ChainKind | None = KIND,
+    resource: str = "order",
+    account_histories: tuple[ChainHistory, ...] | None = (),
+    now: datetime = NOW,
+) -> Question:
+    """A question about a step of `kind`, or with `kind=None` about an action without a chain."""
+    asked = a_history() if history is None else history
+    if kind is None:
+        asked = ChainHistory(kind="", chain="")
+    return Question(
+        person=None if person is None else Person(person, frozenset(roles)),
+        action=action,
+        resource_type=resource,
+        facts=facts_of(asked, now=now),
+        history=asked,
+        now=now,
+        kind=kind,
+        step=None if kind is None else kind.step(action),
+        account_histories=account_histories,
+    )
+
+
+def rules_of(findings: tuple[Finding, ...] | list[Finding]) -> list[str]:
+    return [finding.rule for finding in findings]
