@@ -180,9 +180,7 @@ def _check_cycles(nodes: Iterable[MappingNode], steps: Mapping[str, Step], diagn
             )
 
 
-def _check_facts(
-    node: MappingNode, key: str, vocabulary: VocabularySource, diagnostics: Diagnostics
-) -> None:
+def _check_facts(node: MappingNode, key: str, vocabulary: VocabularySource, diagnostics: Diagnostics) -> None:
     for fact in node.scalars(key):
         _is_declared(fact, vocabulary, diagnostics)
 

@@ -10,10 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from controls.model.values import Value
-from controls.rules.condition import ConditionError, ConditionInvalid, Names, compile_condition
+from controls.rules.condition import (
+    ConditionError,
+    ConditionInvalid,
+    Names,
+    WholeCondition,
+    compile_condition,
+)
 from controls.rules.diagnostics import Diagnostics
 from controls.rules.nodes import Scalar
-from controls.rules.rule import CompiledCondition
 from controls.rules.types import ValueType
 from controls.rules.vocabulary import VocabularySource
 
@@ -34,7 +39,7 @@ class ConditionScope:
         steps: Iterable[str],
         parameters: Mapping[str, tuple[ValueType, Value]] | None = None,
         broken: frozenset[str] = frozenset(),
-    ) -> CompiledCondition | None:
+    ) -> WholeCondition | None:
         """The condition that a scalar holds; None when it is none, with the reasons noted.
 
         Args:

@@ -15,13 +15,13 @@ from controls.model.duty import Constraint, ConstraintKind, Period, Scope
 from controls.model.finding import Effect, Source, Text
 from controls.model.values import Json
 from controls.rules.chains import Chains
+from controls.rules.condition_files import ConditionScope
 from controls.rules.diagnostics import Diagnostics, closest, listed, quoted
 from controls.rules.messages import placeholders
-from controls.rules.nodes import MappingNode, Scalar, mappings_of
+from controls.rules.nodes import MappingNode, mappings_of
 from controls.rules.periods import period_of
 from controls.rules.roles import Roles
 from controls.rules.rule import CompiledCondition
-from controls.rules.condition_files import ConditionScope
 from controls.rules.shapes import is_sound
 from controls.rules.sources import SourceFile
 from controls.rules.structure import DUTY
@@ -248,9 +248,7 @@ class _Reader:
         steps, roles = listed(node.texts("steps")), listed(node.texts("roles"))
         account = node.text("scope") == Scope.ACCOUNT
         titles: Mapping[ConstraintKind, Text] = {
-            ConstraintKind.SEPARATE: Text(
-                f"Different persons: {steps}", f"Personas distintas: {steps}"
-            ),
+            ConstraintKind.SEPARATE: Text(f"Different persons: {steps}", f"Personas distintas: {steps}"),
             ConstraintKind.AT_MOST: Text(
                 f"At most {limit} per person{' and account' if account else ''}: {steps}",
                 f"Como máximo {limit} por persona{' y cuenta' if account else ''}: {steps}",

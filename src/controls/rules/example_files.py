@@ -8,11 +8,11 @@ from typing import cast
 
 from controls.model.duty import Period
 from controls.model.values import Json
+from controls.rules.condition_files import ConditionScope
 from controls.rules.diagnostics import Diagnostics, closest, listed, quoted
 from controls.rules.nodes import MappingNode, Scalar, as_json
 from controls.rules.readers import MalformedValue, reader_of
 from controls.rules.rule import Example, ExampleAct
-from controls.rules.condition_files import ConditionScope
 from controls.rules.structure import DEFAULT_LIST, MAX_STRING
 from controls.rules.types import TIMESTAMP
 from controls.rules.vocabulary import SERVICE_READERS
@@ -71,16 +71,16 @@ def _check_given(given: MappingNode, scope: ConditionScope) -> None:
             scope.diagnostics.add(entry.value.place, "bad_value", message)
 
 
-def _performed(
-    node: MappingNode, *, steps: frozenset[str], scope: ConditionScope
-) -> tuple[ExampleAct, ...]:
+def _performed(node: MappingNode, *, steps: frozenset[str], scope: ConditionScope) -> tuple[ExampleAct, ...]:
     chain = node.mapping("chain")
     performed = chain.mapping("performed") if chain is not None else None
     acts: list[ExampleAct] = []
     for step, entry in sorted(performed.entries.items()) if performed is not None else ():
         if step not in steps and scope.chains_complete:
             scope.diagnostics.add(
-                entry.key.place, "unknown_step", f"{quoted(step)} is no step of the chain{closest(step, steps)}"
+                entry.key.place,
+                "unknown_step",
+                f"{quoted(step)} is no step of the chain{closest(step, steps)}",
             )
         if isinstance(entry.value, MappingNode):
             moment = _moment(entry.value, scope.diagnostics)
@@ -100,4 +100,3 @@ def _moment(node: MappingNode, diagnostics: Diagnostics) -> datetime | None:
         return None
     assert isinstance(moment, datetime)
     return moment
-

@@ -70,7 +70,7 @@ def run_examples(release: Release, engines: Sequence[ExampleEngine]) -> tuple[Ex
 
 
 def facts_of_example(release: Release, rule: Rule, example: Example) -> Facts:
-    """What the conditions may read in an example: what it gives, and ordinary values for the service's own."""
+    """What the conditions may read in an example: what it gives, and the service's own facts."""
     action = example.action or rule.on[0]
     resource, _, name = action.partition(".")
     now = example.at or _moment_within(rule.periods)

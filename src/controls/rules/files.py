@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, StringMark
 from ruamel.yaml.events import (
     AliasEvent,
+    CollectionStartEvent,
     DocumentStartEvent,
     Event,
     MappingEndEvent,
@@ -38,14 +39,17 @@ MAX_ALIASED_NODES: Final = 10_000  # what aliases may add: enough for shared tex
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)\Z")
 # What some YAML reader takes for a number: fractions, exponents, other bases, leading zeros, infinities.
 _OTHER_NUMBER: Final = re.compile(
-    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z|[-+]?0[xob][0-9a-fA-F]+\Z|[-+]?\.(inf|nan)\Z", re.I
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z|[-+]?0[xob][0-9a-fA-F]+\Z|[-+]?\.(inf|nan)\Z",
+    re.IGNORECASE,
 )
 _CONSTANTS: Final[Mapping[str, bool | None]] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
 # Control characters, line ends that editors do not show as such, and characters that reorder what is shown.
-_REFUSED: Final = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_REFUSED: Final = re.compile(
+    "[^\t\n\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 _TEXT_TAG: Final = "tag:yaml.org,2002:str"
 
 
@@ -104,9 +108,9 @@ def read_yaml(file: str, text: str, diagnostics: Diagnostics) -> Node | None:
         diagnostics.add(refusal.place, refusal.code, refusal.message)
         return None
     except MarkedYAMLError as error:
-        diagnostics.add(_place_of_error(file, error), "bad_yaml", _words_of(error, text))
+        diagnostics.add(_place_of_error(file, error), "bad_yaml", _words_of(error))
         return None
-    except Exception as error:  # whatever the library trips over in hostile text is a fault of the text
+    except Exception as error:  # noqa: BLE001 - what the library trips over in hostile text is the text's fault
         diagnostics.add(start, "bad_yaml", f"this is not YAML: {type(error).__name__}")
         return None
     if node is None:
@@ -159,6 +163,7 @@ class _Reader:
             self._check_tag(event, place)
             node = self._sequence(place, depth)
         else:
+            assert isinstance(event, MappingStartEvent)
             self._check_tag(event, place)
             node = self._mapping(place, depth)
         if event.anchor is not None:
@@ -219,9 +224,7 @@ class _Reader:
         """Escapes in quoted text can bring back what the file's own text may not hold."""
         refused = _REFUSED.search(text)
         if refused:
-            raise _Refused(
-                place, "bad_character", f"the character U+{ord(refused.group()):04X} may not be in a rule file"
-            )
+            raise _Refused(place, "bad_character", f"U+{ord(refused.group()):04X} may not be in a rule file")
         return text if text.isascii() else unicodedata.normalize("NFC", text)
 
     def _alias(self, event: AliasEvent, place: Place, depth: int) -> Node:
@@ -236,9 +239,9 @@ class _Reader:
             raise _Refused(place, "too_deep", f"nested deeper than {MAX_DEPTH} levels")
         return node
 
-    def _check_tag(self, event: ScalarEvent | NodeEvent, place: Place) -> None:
+    def _check_tag(self, event: ScalarEvent | CollectionStartEvent, place: Place) -> None:
         if event.tag is not None and not (isinstance(event, ScalarEvent) and event.tag in ("!", _TEXT_TAG)):
-            raise _Refused(place, "bad_tag", f"remove the tag {quoted(str(event.tag))}: rule files have no tags")
+            raise _Refused(place, "bad_tag", f"rule files have no tags: remove {quoted(str(event.tag))}")
 
     def _place(self, mark: StringMark) -> Place:
         return Place(self._file, mark.line + 1, mark.column + 1)
@@ -254,7 +257,7 @@ def _place_of_error(file: str, error: MarkedYAMLError) -> Place:
     return Place(file, 1, 1) if mark is None else Place(file, mark.line + 1, mark.column + 1)
 
 
-def _words_of(error: MarkedYAMLError, text: str) -> str:
+def _words_of(error: MarkedYAMLError) -> str:
     problem = str(error.problem or error.context or "this is not YAML")
     if "'\\t'" in problem or "tab" in problem:
         return "indent with spaces: YAML knows no tabs here"
@@ -268,4 +271,3 @@ def check_size(files: Mapping[str, str], diagnostics: Diagnostics) -> None:
         diagnostics.add(Place("rules", 1, 1), "too_many_files", f"a release has at most {MAX_FILES} files")
     if sum(len(text) for text in files.values()) > MAX_TOTAL_BYTES:
         diagnostics.add(Place("rules", 1, 1), "release_too_large", "a release has at most 32 MiB")
-

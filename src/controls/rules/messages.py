@@ -16,6 +16,7 @@ from controls.model.values import Value, canonical
 MAX_RENDERED: Final = 2_000
 _MAX_VALUE: Final = 300
 _BLANKS: Final = "\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
+_UNPRINTABLE: Final = "\N{REPLACEMENT CHARACTER}"
 _PART: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
@@ -55,9 +56,7 @@ def shown(value: Value) -> str:
     text = _shortened(text, _MAX_VALUE)
     if text.isprintable():
         return text
-    return "".join(
-        letter if letter.isprintable() or letter in _BLANKS else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
+    return "".join(letter if letter.isprintable() or letter in _BLANKS else _UNPRINTABLE for letter in text)
 
 
 def _shortened(text: str, limit: int) -> str:

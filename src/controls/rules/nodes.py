@@ -30,7 +30,7 @@ class Origin:
 @dataclass(frozen=True, slots=True)
 class Scalar:
     place: Place
-    value: None | bool | int | str
+    value: bool | int | str | None
     origin: Origin | None = None
 
     def locate(self, offset: int) -> Place:
@@ -82,9 +82,8 @@ class MappingNode:
 
     def text(self, key: str, default: str = "") -> str:
         node = self.get(key)
-        if isinstance(node, Scalar) and isinstance(node.value, str | int) and not isinstance(node.value, bool):
-            return str(node.value)
-        return default
+        value = node.value if isinstance(node, Scalar) else None
+        return default if value is None or isinstance(value, bool) else str(value)
 
     def flag(self, key: str, *, default: bool) -> bool:
         node = self.get(key)
@@ -167,10 +166,10 @@ def _from_json(value: Json, place: Place, depth: int) -> Node:
     if isinstance(value, list):
         return Sequence(place, tuple(_from_json(item, place, depth - 1) for item in value))
     if isinstance(value, dict):
-        return MappingNode(
-            place,
-            {key: Entry(Scalar(place, key), _from_json(item, place, depth - 1)) for key, item in value.items()},
-        )
+        entries = {
+            key: Entry(Scalar(place, key), _from_json(item, place, depth - 1)) for key, item in value.items()
+        }
+        return MappingNode(place, entries)
     raise ValueError(f"a rule file cannot hold {type(value).__name__}")
 
 

@@ -33,7 +33,9 @@ def period_of(node: MappingNode, diagnostics: Diagnostics) -> Period | None:
     )
     if period.start is not None and period.end is not None and period.start >= period.end:
         diagnostics.add(
-            node.place_of("to"), "empty_period", "`to` must be after `from`: it is the first day without the rule"
+            node.place_of("to"),
+            "empty_period",
+            "`to` must be after `from`: it is the first day without the rule",
         )
     return period if diagnostics.count == before else None
 

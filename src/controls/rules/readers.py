@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 from controls.model.finding import Text
 from controls.model.values import Json, Money, Value, parse_decimal
@@ -47,7 +47,8 @@ _SURROGATE: Final = Text(
     es="envíe Unicode válido: contiene medio carácter",
 )
 _DATE: Final = Text(
-    en='send a date as a string such as "2026-03-02"', es='envíe la fecha como texto, por ejemplo "2026-03-02"'
+    en='send a date as a string such as "2026-03-02"',
+    es='envíe la fecha como texto, por ejemplo "2026-03-02"',
 )
 _TIMESTAMP: Final = Text(
     en='send a moment with its zone between 1990 and 2100, such as "2026-03-02T09:30:00Z"',
@@ -61,16 +62,18 @@ _RECORD: Final = Text(en="send an object", es="envíe un objeto")
 
 
 class MalformedValue(Exception):
-    """A value that is not of its declared type; `message` says what to send."""
+    """A value that is not of its declared type; `message` says what to send.
 
-    def __init__(self, message: Text) -> None:
+    `located`: the message begins with the way to the value inside a list or a record.
+    """
+
+    def __init__(self, message: Text, *, located: bool = False) -> None:
         super().__init__(message.en)
         self.message = message
+        self.located = located
 
 
-def reader_of(
-    type_: ValueType, *, values: tuple[str, ...] = (), max_length: int, max_items: int
-) -> Reader:
+def reader_of(type_: ValueType, *, values: tuple[str, ...] = (), max_length: int, max_items: int) -> Reader:
     """The function that reads values of a type.
 
     Args:
@@ -102,9 +105,9 @@ def _read_bool(raw: Json) -> bool:
 
 def _read_int(raw: Json) -> int:
     if raw.__class__ is int:
-        number = cast(int, raw)
-    elif raw.__class__ is str and _INTEGER.match(cast(str, raw)):
-        number = int(cast(str, raw))
+        number = raw
+    elif raw.__class__ is str and _INTEGER.match(raw):
+        number = int(raw)
     else:
         raise MalformedValue(_INT)
     if -MAX_INTEGER < number < MAX_INTEGER:
@@ -115,7 +118,7 @@ def _read_int(raw: Json) -> int:
 def _decimal(text: str, wrong: Text) -> Decimal:
     if _PLAIN.match(text):
         number = Decimal(text)
-        return number if number else Decimal(0)
+        return number or Decimal(0)
     try:
         return parse_decimal(text)
     except ValueError:
@@ -124,16 +127,16 @@ def _decimal(text: str, wrong: Text) -> Decimal:
 
 def _read_decimal(raw: Json) -> Decimal:
     if raw.__class__ is str:
-        return _decimal(cast(str, raw), _DECIMAL)
-    if raw.__class__ is int and -MAX_INTEGER < cast(int, raw) < MAX_INTEGER:
-        return Decimal(cast(int, raw))
+        return _decimal(raw, _DECIMAL)
+    if raw.__class__ is int and -MAX_INTEGER < raw < MAX_INTEGER:
+        return Decimal(raw)
     raise MalformedValue(_DECIMAL)
 
 
 def _read_money(raw: Json) -> Money:
     if raw.__class__ is not str:
         raise MalformedValue(_MONEY)
-    amount, _, currency = cast(str, raw).partition(" ")
+    amount, _, currency = raw.partition(" ")
     if not _CURRENCY.match(currency):
         raise MalformedValue(_MONEY)
     return Money(_decimal(amount, _MONEY), currency)
@@ -142,7 +145,7 @@ def _read_money(raw: Json) -> Money:
 def _read_date(raw: Json) -> date:
     try:
         if raw.__class__ is str:
-            return parse_date(cast(str, raw))
+            return parse_date(raw)
     except ValueError:
         pass
     raise MalformedValue(_DATE)
@@ -150,7 +153,7 @@ def _read_date(raw: Json) -> date:
 
 def _read_timestamp(raw: Json) -> datetime:
     try:
-        if raw.__class__ is str and FIRST_MOMENT <= (moment := parse_timestamp(cast(str, raw))) < LAST_MOMENT:
+        if raw.__class__ is str and FIRST_MOMENT <= (moment := parse_timestamp(raw)) < LAST_MOMENT:
             return moment
     except ValueError:
         pass
@@ -160,7 +163,7 @@ def _read_timestamp(raw: Json) -> datetime:
 def _read_duration(raw: Json) -> timedelta:
     try:
         if raw.__class__ is str:
-            return parse_duration(cast(str, raw))
+            return parse_duration(raw)
     except ValueError:
         pass
     raise MalformedValue(_DURATION)
@@ -185,7 +188,7 @@ def _string(max_length: int) -> Reader:
     def read(raw: Json) -> str:
         if raw.__class__ is not str:
             raise MalformedValue(_STRING)
-        text = cast(str, raw)
+        text = raw
         if len(text) > max_length:
             raise MalformedValue(too_long)
         return text if text.isascii() else _normalised(text, max_length, too_long)
@@ -212,9 +215,9 @@ def _one_of(values: tuple[str, ...]) -> Reader:
     def read(raw: Json) -> str:
         if raw.__class__ is not str:
             raise MalformedValue(wrong)
-        found = known.get(cast(str, raw))
+        found = known.get(raw)
         if found is None:
-            found = known.get(unicodedata.normalize("NFC", cast(str, raw)[: 4 * max(map(len, values))]))
+            found = known.get(unicodedata.normalize("NFC", raw[: 4 * max(map(len, values))]))
         if found is None:
             raise MalformedValue(wrong)
         return found
@@ -266,10 +269,16 @@ def _record(fields: Mapping[str, Reader]) -> Reader:
 
 def _inside(where: str, problem: MalformedValue) -> MalformedValue:
     """The problem with the way to it in front: `[3] price: send ...`."""
+    inner = problem.located
     return MalformedValue(
-        Text(en=_joined(where, problem.message.en), es=_joined(where, problem.message.es))
+        Text(
+            en=_joined(where, problem.message.en, inner=inner),
+            es=_joined(where, problem.message.es, inner=inner),
+        ),
+        located=True,
     )
 
 
-def _joined(where: str, message: str) -> str:
-    return f"{where} {message}" if message[:1] == "[" else f"{where}: {message}" if ": " not in message else f"{where} {message}"
+def _joined(where: str, message: str, *, inner: bool) -> str:
+    """A colon after the innermost name only."""
+    return f"{where} {message}" if inner else f"{where}: {message}"

@@ -14,16 +14,16 @@ from controls.model.duty import Period
 from controls.model.finding import Effect, Text
 from controls.model.values import Json, Value, canonical
 from controls.rules.chains import Chains
+from controls.rules.condition import RESERVED_NAMES, WholeCondition
+from controls.rules.condition_files import ConditionScope
 from controls.rules.constraints import sources_of
-from controls.rules.condition import RESERVED_NAMES
 from controls.rules.diagnostics import Diagnostics, Place, closest, listed, quoted
 from controls.rules.example_files import example_of
 from controls.rules.messages import placeholders
 from controls.rules.nodes import MappingNode, as_json, mappings_of
 from controls.rules.periods import check_overlaps, period_of
 from controls.rules.readers import MalformedValue, reader_of
-from controls.rules.rule import CompiledCondition, Example, MissingPolicy, Parameter, Rule
-from controls.rules.condition_files import ConditionScope
+from controls.rules.rule import Example, MissingPolicy, Parameter, Rule
 from controls.rules.shapes import is_sound
 from controls.rules.sources import SourceFile
 from controls.rules.structure import MAX_LIST, MAX_STRING, RULE
@@ -162,8 +162,12 @@ class _Reader:
             assert isinstance(parameter, MappingNode)
             if name in RESERVED_NAMES:
                 self.diagnostics.add(
-                    entry.key.place, "reserved_name", f"{quoted(name)} is a word of conditions: choose another"
+                    entry.key.place,
+                    "reserved_name",
+                    f"{quoted(name)} is a word of conditions: choose another",
                 )
+                found.broken.add(name)
+                continue
             if any(fact.partition(".")[0] == name for fact in types):
                 self.diagnostics.add(
                     entry.key.place,
@@ -187,7 +191,7 @@ class _Reader:
         return found
 
     def _check_parameters_used(
-        self, node: MappingNode, condition: CompiledCondition, parameters: _Parameters
+        self, node: MappingNode, condition: WholeCondition, parameters: _Parameters
     ) -> None:
         declared = node.mapping("parameters")
         for name in parameters.known:
@@ -198,9 +202,7 @@ class _Reader:
                     f"`when` does not use {quoted(name)}: use it or remove it",
                 )
 
-    def _check_message(
-        self, node: MappingNode, condition: CompiledCondition, parameters: _Parameters
-    ) -> None:
+    def _check_message(self, node: MappingNode, condition: WholeCondition, parameters: _Parameters) -> None:
         allowed = condition.names | parameters.known.keys() | parameters.broken | SERVICE_FACTS.keys()
         message = node.mapping("message")
         assert message is not None
@@ -235,12 +237,12 @@ class _Reader:
             )
         obliges = node.text("then") == Effect.OBLIGE
         if obliges and "obligation" not in node:
-            self.diagnostics.add(
-                node.place_of("then"), "missing_key", "`then: oblige` needs an `obligation`"
-            )
+            self.diagnostics.add(node.place_of("then"), "missing_key", "`then: oblige` needs an `obligation`")
         if "obligation" in node and not obliges:
             self.diagnostics.add(
-                node.entries["obligation"].key.place, "misplaced_key", "`obligation` belongs to `then: oblige`"
+                node.entries["obligation"].key.place,
+                "misplaced_key",
+                "`obligation` belongs to `then: oblige`",
             )
 
     def _examples(
@@ -252,7 +254,9 @@ class _Reader:
             assert isinstance(item, MappingNode)
             name = item.text("name")
             if name in names:
-                self.diagnostics.add(item.place_of("name"), "duplicate_id", f"{quoted(name)} is already there")
+                self.diagnostics.add(
+                    item.place_of("name"), "duplicate_id", f"{quoted(name)} is already there"
+                )
             names.add(name)
             examples.append(example_of(item, on=on, periods=periods, steps=steps, scope=self.scope))
         expected = {example.expect for example in examples}

@@ -95,7 +95,8 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Release:
     )
     constraints = constraints_of(sources.of(FileKind.DUTY), roles=roles, chains=chains, scope=scope)
     actions = frozenset(f"{grant.resource}.{action}" for grant in roles.grants for action in grant.actions)
-    actions |= {f"{resource}.{step.id}" for resource, kind in chains.by_resource.items() for step in kind.steps}
+    kinds = chains.by_resource.values()
+    actions |= {f"{kind.resource}.{step.id}" for kind in kinds for step in kind.steps}
     rules = rules_of(
         sources.of(FileKind.RULE),
         actions=actions,
@@ -113,7 +114,7 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Release:
         role_titles=roles.titles,
         grants=roles.grants,
         chains=chains.by_resource,
-        constraints=(*built_in_constraints(chains.by_resource.values()), *constraints),
+        constraints=(*built_in_constraints(kinds), *constraints),
         rules=rules,
         actions=actions,
     )

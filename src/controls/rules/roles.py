@@ -13,10 +13,10 @@ from typing import Final
 from controls.model.duty import Grant
 from controls.model.finding import Text
 from controls.rules.chains import RESERVED_RESOURCES, Chains
+from controls.rules.condition_files import ConditionScope
 from controls.rules.diagnostics import Diagnostics, closest, listed, quoted
 from controls.rules.nodes import MappingNode, Scalar
 from controls.rules.rule import CompiledCondition
-from controls.rules.condition_files import ConditionScope
 from controls.rules.shapes import is_sound
 from controls.rules.sources import SourceFile
 from controls.rules.structure import GRANT, ROLE
@@ -38,9 +38,7 @@ class Roles:
     complete: bool = True
 
 
-def roles_of(
-    files: Iterable[SourceFile], *, complete: bool, chains: Chains, scope: ConditionScope
-) -> Roles:
+def roles_of(files: Iterable[SourceFile], *, complete: bool, chains: Chains, scope: ConditionScope) -> Roles:
     """The roles and grants of all files, the built-in ones first.
 
     Args:
@@ -190,6 +188,6 @@ def _check_facts(
             scope.diagnostics.add(
                 place,
                 "progress_from_caller",
-                f"{quoted(name)} is what the caller says about progress: use chain.performed(...) with one of "
-                f"{steps}",
+                f"{quoted(name)} is what the caller says about progress: use chain.performed(...) with one "
+                f"of {steps}",
             )

@@ -56,7 +56,7 @@ class Example:
     action: str = ""  # one of the rule's `on`; the first when empty
     at: datetime | None = None  # when it is asked; a moment at which the rule applies when None
     performed: tuple[ExampleAct, ...] = ()
-    line: int = 0
+    line: int = field(default=0, compare=False)  # known only when loaded from files
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +81,4 @@ class Rule:
     obligation: Mapping[str, Json] | None = None
     examples: tuple[Example, ...] = ()
     file: str = ""
-    line: int = 0
+    line: int = field(default=0, compare=False)  # known only when loaded from files

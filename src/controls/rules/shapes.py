@@ -60,7 +60,9 @@ class TextShape:
         if self.number_too and isinstance(value, int) and not isinstance(value, bool):
             return
         if not isinstance(value, str):
-            diagnostics.add(node.place, "wrong_type", f"write {self.what} here, not {_kind(node)}{_quote(node)}")
+            diagnostics.add(
+                node.place, "wrong_type", f"write {self.what} here, not {_kind(node)}{_quote(node)}"
+            )
         elif not value.strip() and not self.empty_too:
             diagnostics.add(node.place, "empty_text", f"write {self.what} here")
         elif len(value) > self.max_length:
@@ -196,7 +198,9 @@ class MappingShape:
                 diagnostics.add(entry.key.place, "unknown_key", message)
             elif isinstance(entry.value, Scalar) and entry.value.value is None:
                 code = self.empty_code or "empty_value"
-                diagnostics.add(entry.key.place, code, f"{quoted(name)} has no value: write it or remove the key")
+                diagnostics.add(
+                    entry.key.place, code, f"{quoted(name)} has no value: write it or remove the key"
+                )
             else:
                 before = diagnostics.count
                 if self.empty_code and isinstance(entry.value, Scalar) and entry.value.value == "":

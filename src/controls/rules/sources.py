@@ -62,7 +62,9 @@ class Sources:
 
     def clean(self, *kinds: FileKind) -> bool:
         """Whether every file of the kinds was read and is right in structure."""
-        return self.unreadable.isdisjoint(kinds) and all(file.clean for file in self.files if file.kind in kinds)
+        return self.unreadable.isdisjoint(kinds) and all(
+            file.clean for file in self.files if file.kind in kinds
+        )
 
 
 def read_sources(texts: Mapping[str, str], diagnostics: Diagnostics) -> Sources:
@@ -175,4 +177,4 @@ def _about_unknown(path: str) -> str:
         return "name it .yaml"
     if path.endswith(".csv") or path.startswith(("lists/", "tables/", "scenarios/")):
         return f"lists, tables and scenarios are not known yet; there are {_KNOWN}"
-    return f"no rule file belongs there: there are {_KNOWN}{closest(path.split('/')[0], _FOLDERS)}"
+    return f"no rule file belongs there: there are {_KNOWN}{closest(path.partition('/')[0], _FOLDERS)}"

@@ -92,7 +92,7 @@ _SOURCE: Final = MappingShape(
             "how binding it is: law, guidance or policy",
             required=True,
         ),
-        Key("reviewed", BooleanShape(), "false while nobody has read the source's own wording (default true)"),
+        Key("reviewed", BooleanShape(), "false while nobody has read the source itself (default true)"),
     ),
 )
 _SOURCES: Final = ListShape(_SOURCE, maximum=50, one_too=True)
@@ -134,7 +134,11 @@ FACT_DECLARATION: Final = MappingShape(
             IntegerShape(1, MAX_STRING),
             f"the longest string that is taken (default {MAX_STRING})",
         ),
-        Key("max_items", IntegerShape(1, MAX_LIST), f"the longest list that is taken (default {DEFAULT_LIST})"),
+        Key(
+            "max_items",
+            IntegerShape(1, MAX_LIST),
+            f"the longest list that is taken (default {DEFAULT_LIST})",
+        ),
         Key("label", _TITLE, "what people call it", required=True),
         Key("unit", _SHORT, "the unit of a number, such as shares"),
         Key("public", BooleanShape(), "true when its value may stand in the open part of the ledger"),
@@ -178,7 +182,7 @@ ROLE: Final = MappingShape(
 GRANT: Final = MappingShape(
     "a grant",
     (
-        Key("id", TextShape(what="an id", max_length=300), "its name in findings (default role:resource:actions)"),
+        Key("id", TextShape(what="an id", max_length=300), "its name in findings (default: made up)"),
         Key("role", _NAME, "who is granted: a role, or anyone", required=True),
         Key("actions", ListShape(_ACTION, maximum=200, unique=True), "the actions granted", required=True),
         Key("resource", _RESOURCE, "the type of resource", required=True),
@@ -188,7 +192,11 @@ GRANT: Final = MappingShape(
 ROLES_FILE: Final = MappingShape(
     "the roles file",
     (
-        Key("roles", TableShape("the roles", key=_NAME, value=ROLE, maximum=500), "the roles that persons may have"),
+        Key(
+            "roles",
+            TableShape("the roles", key=_NAME, value=ROLE, maximum=500),
+            "the roles that persons may have",
+        ),
         Key(
             "grants",
             ListShape(GRANT, minimum=0, maximum=5_000),
@@ -203,7 +211,7 @@ _STEP: Final = MappingShape(
         Key("id", _ACTION, "the step's name, which is also the action", required=True),
         Key("title", _TITLE, "what people call it"),
         Key("office", _SHORT, "the office that takes it: front, middle or back"),
-        Key("after", ListShape(_ACTION, minimum=0, maximum=100, unique=True), "the steps that come before it"),
+        Key("after", ListShape(_ACTION, minimum=0, maximum=100, unique=True), "what comes before it"),
         Key("optional", BooleanShape(), "true when a chain may end without it"),
         Key(
             "repeats",
@@ -230,7 +238,7 @@ CHAIN: Final = MappingShape(
             ListShape(FACT, minimum=0, maximum=100, unique=True),
             "facts that may not change along the way",
         ),
-        Key("steps", ListShape(_STEP, minimum=2, maximum=64), "the steps, at least two of them", required=True),
+        Key("steps", ListShape(_STEP, minimum=2, maximum=64), "the steps, two or more", required=True),
         Key(
             "order",
             ChoiceShape(("free", "required")),
@@ -350,7 +358,7 @@ _EXAMPLE: Final = MappingShape(
             "facts with their values, as a caller would send them",
         ),
         Key("expect", _OUTCOMES, "what this rule alone leads to", required=True),
-        Key("action", TextShape(what="an action", max_length=200), "one of the rule's `on` (default the first)"),
+        Key("action", TextShape(what="an action", max_length=200), "one of the rule's `on` (default: first)"),
         Key("at", TextShape(what="a moment", max_length=40), "when it is asked (default: while it applies)"),
         Key(
             "chain",
@@ -432,7 +440,7 @@ RULE: Final = MappingShape(
             TableShape("the obligation", key=_FIELD, value=ValueShape(), maximum=50),
             "the duty that comes with the permit, for `then: oblige`",
         ),
-        Key("message", _MESSAGE, "what the person is told; {fact} and {parameter} are filled in", required=True),
+        Key("message", _MESSAGE, "what the person is told, with {fact} and {parameter}", required=True),
         Key(
             "missing",
             ChoiceShape(("review", "deny", "skip")),

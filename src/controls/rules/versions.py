@@ -24,6 +24,4 @@ def condition_text(source: str) -> str:
 
 
 def period_json(period: Period) -> list[Json]:
-    return [
-        None if moment is None else utc_text(moment) for moment in (period.start, period.end)
-    ]
+    return [None if moment is None else utc_text(moment) for moment in (period.start, period.end)]

@@ -71,7 +71,9 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         readers = {
-            name: reader_of(fact.type, values=fact.values, max_length=fact.max_length, max_items=fact.max_items)
+            name: reader_of(
+                fact.type, values=fact.values, max_length=fact.max_length, max_items=fact.max_items
+            )
             for name, fact in self.facts.items()
         }
         object.__setattr__(self, "readers", readers)
@@ -129,9 +131,7 @@ class VocabularySource:
     complete: bool = True
 
 
-def vocabulary_of(
-    file: MappingNode, *, clean: bool, diagnostics: Diagnostics
-) -> VocabularySource:
+def vocabulary_of(file: MappingNode, *, clean: bool, diagnostics: Diagnostics) -> VocabularySource:
     """The vocabulary of a file whose structure has been checked.
 
     Args:
@@ -174,7 +174,8 @@ def _check_name(name: str, key: Scalar, diagnostics: Diagnostics) -> None:
         diagnostics.add(
             key.place,
             "reserved_name",
-            f"{quoted(first)} has a meaning of its own; begin with a resource type, subject, action or context",
+            f"{quoted(first)} has a meaning of its own: begin with a resource type, subject, action or "
+            "context",
         )
     elif not _KEYWORDS.isdisjoint(parts):
         diagnostics.add(key.place, "reserved_name", "true, false, null, in and has are words of conditions")
@@ -193,7 +194,9 @@ def _fact(name: str, node: MappingNode, diagnostics: Diagnostics) -> FactDeclara
     ):
         if key in node and not fits:
             diagnostics.add(
-                node.entries[key].key.place, "misplaced_key", f"{quoted(key)} is for {needed}, not for {type_}"
+                node.entries[key].key.place,
+                "misplaced_key",
+                f"{quoted(key)} is for {needed}, not for {type_}",
             )
     values = node.texts("values")
     max_length = node.integer("max_length", MAX_STRING)
