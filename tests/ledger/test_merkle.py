@@ -254,5 +254,5 @@ def test_impossible_sizes_are_refused() -> None:
 )
 def test_bytes_that_are_no_frontier_are_refused(data: bytes) -> None:
     """The number of hashes must be the number of bits set in the size."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         Frontier.from_bytes(data)

@@ -155,7 +155,11 @@ def test_texts_that_no_reader_would_accept_are_not_signed(text: str) -> None:
 def test_our_own_checkpoints_are_read_strictly() -> None:
     """Another origin, a root of another length or extension lines are not of this ledger."""
     assert Checkpoint.parse_own(BODY, origin="example.com/ledger").size == 7
-    for wrong in (BODY + "more\n", "other\n7\n" + BODY.split("\n")[2] + "\n", "example.com/ledger\n7\nYmFu\n"):
+    for wrong in (
+        BODY + "more\n",
+        "other\n7\n" + BODY.split("\n")[2] + "\n",
+        "example.com/ledger\n7\nYmFu\n",
+    ):
         with pytest.raises(VerificationFailed):
             Checkpoint.parse_own(wrong, origin="example.com/ledger")
 

@@ -99,7 +99,8 @@ def test_a_root_is_read_out_of_tiles() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["tile/0/x000/001", "tile/0/1", "tile/00/001", "tile/0/001.p/257", "tile/0/001.p/256", "tile/0/001.p/0"]
+    "path",
+    ["tile/0/x000/001", "tile/0/1", "tile/00/001", "tile/0/001.p/257", "tile/0/001.p/256", "tile/0/001.p/0"],
 )
 def test_a_tile_has_one_path(path: str) -> None:
     """Other spellings of a path, and widths that no tile has, are refused."""

@@ -392,7 +392,9 @@ class Duties:
             return
         if entry.get("outcome", "permit") != "permit":
             yield duty("an act follows from a decision that is no permit")
-        where = entry["chain"]
+        if not isinstance(reopens, list) or not all(isinstance(step, str) for step in reopens):
+            raise duty("`reopens` is no list of steps")
+        where = entry.get("chain")
         rules = self._chain_rules(_text(entry, "release"), _text(where, "kind"))
         chain = self.chains.setdefault((_text(where, "kind"), _text(where, "id")), Chain())
         for step in reopens:
@@ -405,7 +407,7 @@ class Duties:
         person, step = sys.intern(_text(entry, "person")), sys.intern(_text(taken, "step"))
         if step not in rules.repeats:
             raise duty(f"step {step} is not in the release's chain kind")
-        if taken.get("shared"):
+        if taken.get("shared") is True:
             yield from self._share(taken, chain=chain, step=step, person=person)
         else:
             yield from self._take(taken, chain=chain, step=step, person=person, repeats=rules.repeats[step])
@@ -493,7 +495,7 @@ def short(name: str) -> bytes:
 def _text(fields: Any, name: str) -> str:
     value = fields.get(name) if isinstance(fields, dict) else None
     if not isinstance(value, str):
-        raise Bad(Failure.COLUMNS, f"`{name}` is missing in the entry, or is no text")
+        raise Bad(Failure.MALFORMED, f"`{name}` is missing in the entry, or is no text")
     return value
 
 

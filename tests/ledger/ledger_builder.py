@@ -1,0 +1,225 @@
+"""Builds small ledgers and their exports: honest ones, and ones that were tampered with and sealed again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+from controls.ledger.canonical import exact_bytes
+from controls.ledger.commitment import Disclosure
+from controls.ledger.envelope import blob_digest, entry_bytes, parse_entry
+from controls.ledger.export import Blob, Columns, ExportedEntry, Header, SignedHead, export_lines
+from controls.ledger.merkle import Frontier, leaf_hash
+from controls.ledger.note import Checkpoint, Signer, generate_key, sign_note
+from controls.model.values import Json, microseconds, utc_text
+
+ORIGIN = "example.com/ledger"
+KEYS = generate_key(ORIGIN, seed=bytes(range(32)))
+SIGNER = Signer.parse(KEYS.signing)
+START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+Line: TypeAlias = dict[str, Any]
+
+RELEASE: dict[str, Json] = {
+    "format": 1,
+    "files": {
+        "chains/order.yaml": {
+            "chain": "order",
+            "resource": "order",
+            "steps": [
+                {"id": "capture"},
+                {"id": "approve", "after": ["capture"], "reapprove": True},
+                {"id": "note", "optional": True, "repeats": "anyone"},
+                {"id": "execute", "after": ["approve"], "repeats": "same_person"},
+                {"id": "settle", "after": ["execute"]},
+            ],
+        },
+        "chains/others.yaml": [{"chain": "claim", "resource": "claim", "steps": [{"id": "a"}, {"id": "b"}]}],
+        "duties/separate.yaml": [
+            {"id": "maker_checker", "kind": "separate", "steps": ["capture", "approve"], "then": "deny"},
+            {"id": "far", "kind": "separate", "steps": ["capture", "settle"], "then": "review"},
+            {"id": "some", "kind": "separate", "steps": ["note", "settle"], "then": "deny", "when": "true"},
+            {"id": "few", "kind": "at_most", "steps": ["capture", "settle"], "max": 1, "then": "deny"},
+        ],
+        "roles.yaml": {"roles": {"trader": {}}},
+    },
+}
+RELEASE_BYTES = exact_bytes(RELEASE)
+RELEASE_DIGEST = blob_digest(RELEASE_BYTES)
+
+
+def a_commitment(
+    values: Mapping[str, Json], *, seed: str
+) -> tuple[dict[str, dict[str, Json]], dict[str, Json]]:
+    """Commitments and disclosure of some values, with salts that follow from a seed."""
+    randomness = b"".join(sha256(f"{seed}{at}".encode()).digest() for at in range(len(values)))
+    made = Disclosure.of(values, randomness=randomness)
+    return made.commitments(), made.to_json()
+
+
+class LedgerBuilder:
+    """A ledger that grows entry by entry, with a checkpoint wherever one is asked for."""
+
+    def __init__(self) -> None:
+        self.entries: list[ExportedEntry] = []
+        self.checkpoints: list[SignedHead] = []
+        self.blobs: list[Blob] = [Blob(digest=RELEASE_DIGEST, data=RELEASE_BYTES)]
+        self.now = START
+        self._frontier = Frontier()
+        self.add("genesis", administrators=["person-1", "person-2"])
+
+    def add(self, kind: str, *, private: Mapping[str, Json] | None = None, **fields: Json) -> str:
+        """Append an entry; its id."""
+        index = len(self.entries)
+        name = f"0195{index:028x}"
+        committed, disclosure = a_commitment(private or {}, seed=f"{index}/")
+        data = entry_bytes(
+            {
+                "v": 1,
+                "ledger": ORIGIN,
+                "kind": kind,
+                "id": name,
+                "at": utc_text(self.now),
+                "release": RELEASE_DIGEST,
+                "directory": 0,
+                **({"request": cast(Json, committed)} if committed else {}),
+                **fields,
+            }
+        )
+        chain, person = fields.get("chain"), fields.get("person")
+        columns = Columns(
+            id=name,
+            kind=kind,
+            at=microseconds(self.now),
+            chain=str(chain["id"]) if isinstance(chain, dict) else None,
+            person=person if isinstance(person, str) else None,
+        )
+        self.entries.append(
+            ExportedEntry(index=index, columns=columns, data=data, disclosure=disclosure or None)
+        )
+        self.now += timedelta(milliseconds=250)
+        return name
+
+    def claim(
+        self, person: str, step: str, *, chain: str = "O-1", kind: str = "order", **fields: Json
+    ) -> str:
+        """Append a permitted decision that claims a step; the claim's id."""
+        claim = f"claim-{len(self.entries)}"
+        taken: dict[str, Json] = {
+            "id": claim,
+            "step": step,
+            "shared": False,
+            "valid_until": utc_text(self.now + timedelta(days=1)),
+        }
+        self.add(
+            "decision",
+            person=person,
+            outcome="permit",
+            chain={"kind": kind, "id": chain},
+            claim=taken,
+            private={"order.notional": "1000.50", "subject.id": person},
+            **fields,
+        )
+        return claim
+
+    def share(self, person: str, step: str, claim: str, *, chain: str = "O-1") -> None:
+        """Append a decision that shares a live claim."""
+        taken: dict[str, Json] = {
+            "id": claim,
+            "step": step,
+            "shared": True,
+            "valid_until": utc_text(self.now),
+        }
+        self.add(
+            "decision", person=person, outcome="permit", chain={"kind": "order", "id": chain}, claim=taken
+        )
+
+    def amend(self, person: str, *steps: str, chain: str = "O-1") -> None:
+        """Append a permitted amendment that opens steps again."""
+        self.add(
+            "decision",
+            person=person,
+            outcome="permit",
+            chain={"kind": "order", "id": chain},
+            reopens=list(steps),
+        )
+
+    def end(self, claim: str, outcome: str = "performed") -> None:
+        """Append the outcome of a claim."""
+        self.add("outcome", claim=claim, outcome=outcome)
+
+    def sign(self) -> str:
+        """Sign the ledger as it is; the note."""
+        leaves = [leaf_hash(entry.data) for entry in self.entries[self._frontier.size :]]
+        self._frontier = self._frontier.append(leaves)
+        note = a_note(self._frontier)
+        self.checkpoints.append(SignedHead(size=self._frontier.size, note=note))
+        return note
+
+    def export(self) -> bytes:
+        """The export, signed over everything."""
+        if not self.checkpoints or self.checkpoints[-1].size < len(self.entries):
+            self.sign()
+        header = Header(origin=ORIGIN, tenant="main", vkey=KEYS.verifying, start=0, end=len(self.entries))
+        return b"".join(
+            export_lines(header, blobs=self.blobs, entries=self.entries, checkpoints=self.checkpoints)
+        )
+
+
+def a_note(frontier: Frontier, *, signer: Signer = SIGNER, origin: str = ORIGIN) -> str:
+    """A signed checkpoint over a frontier."""
+    body = Checkpoint(origin=origin, size=frontier.size, root=frontier.root()).text()
+    return sign_note(body, signers=[signer])
+
+
+def an_order(*, sign_each: bool = False) -> LedgerBuilder:
+    """A short honest day: one order by three people, a referral, a refusal, private values."""
+    ledger = LedgerBuilder()
+    ledger.sign()
+    for person, step in (("ana", "capture"), ("bea", "approve"), ("ana", "execute"), ("eva", "settle")):
+        ledger.end(ledger.claim(person, step))
+        if sign_each:
+            ledger.sign()
+    ledger.add("refusal", private={"reason": "tarde, «mañana» será otro día"})
+    ledger.add("decision", person="ana", outcome="deny", chain={"kind": "order", "id": "O-1"})
+    return ledger
+
+
+def lines_of(export: bytes) -> list[Line]:
+    """The lines of an export as values."""
+    return [json.loads(line) for line in export.splitlines()]
+
+
+def sealed(lines: Sequence[Line], *, sign: bool = False) -> bytes:
+    """The export of these lines with a right digest, so that only what it is a digest of can be wrong.
+
+    With `sign`, every checkpoint is made anew over the entries that are there: what a holder of the key
+    could do.
+    """
+    lines = [dict(line) for line in lines]
+    if sign:
+        hashes = [leaf_hash(line["bytes"].encode()) for line in lines if line["type"] == "entry"]
+        for line in lines:
+            if line["type"] == "checkpoint":
+                line["note"] = a_note(Frontier().append(hashes[: line["size"]]))
+    before = b"".join(exact_bytes(line) + b"\n" for line in lines[:-1])
+    return before + exact_bytes({**lines[-1], "sha256": sha256(before).hexdigest()}) + b"\n"
+
+
+def changed_entry(line: Line, **fields: Json) -> Line:
+    """An entry line with other fields in its bytes, canonical as before."""
+    entry = {**parse_entry(line["bytes"].encode()), **fields}
+    return {
+        **line,
+        "bytes": exact_bytes({name: item for name, item in entry.items() if item != "-"}).decode(),
+    }
+
+
+def written(folder: Path, export: bytes) -> Path:
+    """The export in a file."""
+    path = folder / "export.jsonl"
+    path.write_bytes(export)
+    return path
