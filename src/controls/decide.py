@@ -55,9 +55,7 @@ class ActiveRelease:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", {rule.id: rule for rule in self.release.rules})
         scoped = {
-            constraint.chain
-            for constraint in self.release.constraints
-            if constraint.scope is Scope.ACCOUNT
+            constraint.chain for constraint in self.release.constraints if constraint.scope is Scope.ACCOUNT
         }
         object.__setattr__(self, "account_scoped", frozenset(scoped))
 
@@ -159,7 +157,14 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             reopens=amended.reopens,
         )
     return _concluded(
-        request, situation, active=active, kind=kind, findings=findings, material=material, claim=claim, step=step
+        request,
+        situation,
+        active=active,
+        kind=kind,
+        findings=findings,
+        material=material,
+        claim=claim,
+        step=step,
     )
 
 
@@ -296,7 +301,9 @@ def _own_properties(request: Request, values: Mapping[str, Value]) -> dict[str, 
 
 def _obligations(findings: Sequence[Finding], *, active: ActiveRelease) -> tuple[Obligation, ...]:
     return tuple(
-        Obligation(id=finding.rule, rule=finding.rule, properties=active.rules[finding.rule].obligation or {})
+        Obligation(
+            id=finding.rule, rule=finding.rule, properties=dict(active.rules[finding.rule].obligation or {})
+        )
         for finding in findings
         if finding.effect is Effect.OBLIGE and not finding.observed
     )

@@ -20,7 +20,13 @@ from typing import Final, NoReturn
 
 from controls.model.values import SMALL_INTEGER, Json
 
+
+def _no_float(text: str) -> NoReturn:
+    raise ValueError(f"{text} is a float: numbers that are not small integers are strings")
+
+
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+_DECODER: Final = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_float)
 
 
 def canonical_bytes(value: Json) -> bytes:
@@ -56,7 +62,7 @@ def parse_exact(data: bytes) -> Json:
         ValueError: `data` is not UTF-8, not JSON, or not the one way to write its value.
     """
     try:
-        value: Json = json.loads(data.decode("utf-8"), parse_float=_no_float, parse_constant=_no_float)
+        value: Json = _DECODER.decode(data.decode("utf-8"))
         same = exact_bytes(value) == data
     except RecursionError:
         raise ValueError("the value is nested too deeply") from None
@@ -108,7 +114,3 @@ def _utf8(text: str) -> bytes:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError(f"a string holds half a surrogate pair (U+{ord(text[error.start]):04X})") from None
-
-
-def _no_float(text: str) -> NoReturn:
-    raise ValueError(f"{text} is a float: numbers that are not small integers are strings")

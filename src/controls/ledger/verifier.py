@@ -40,7 +40,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
@@ -53,7 +53,7 @@ MAX_LINE: Final = 256 * 1024 * 1024  # nothing that is honest comes near it
 MAX_ENTRY: Final = 65_535
 MAX_LISTED: Final = 100  # failures that the report lists; all are counted
 SMALL_INTEGER: Final = 2**53 - 1
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 (also runs where UTC has no alias)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 HEX_256: Final = re.compile(r"[0-9a-f]{64}")
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 AT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
@@ -134,30 +134,32 @@ class Report:
 # -- canonical JSON (RFC 8785 for objects with ASCII keys and small integers) ------------------------------
 
 
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"{text[:40]} is no small integer")
+
+
+def _small(text: str) -> int:
+    return int(text) if len(text) < 18 and abs(int(text)) <= SMALL_INTEGER else _refuse(text)
+
+
+ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+DECODER: Final = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse, parse_int=_small)
+
+
 def canonical(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    return ENCODER.encode(value)
 
 
 def parse(text: str) -> Any:
     """The value of which `text` is the one canonical form; ValueError when it is not."""
     try:
-        value = json.loads(text, parse_float=_refuse, parse_constant=_refuse, parse_int=_small)
+        value = DECODER.decode(text)
         same = canonical(value) == text
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not same:
         raise ValueError("it is not canonical JSON")
     return value
-
-
-def _refuse(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no small integer")
-
-
-def _small(text: str) -> int:
-    if len(text) > 17 or abs(int(text)) > SMALL_INTEGER:
-        _refuse(text[:40])
-    return int(text)
 
 
 def normal(value: Any) -> Any:
@@ -516,9 +518,9 @@ def read_entry(data: bytes) -> dict[str, Any]:
 
 
 def microseconds(at: str) -> int:
-    """Microseconds since 1970 of an entry's time."""
+    """Microseconds since 1970 of an entry's time; raises Bad."""
     try:
-        since = datetime.strptime(at, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=EPOCH.tzinfo) - EPOCH
+        since = datetime.fromisoformat(at) - EPOCH
     except ValueError:
         raise Bad(Failure.MALFORMED, f"{at} is no time") from None
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

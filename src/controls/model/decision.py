@@ -28,7 +28,7 @@ class Obligation:
 
     id: str
     rule: str
-    properties: Mapping[str, Json]
+    properties: dict[str, Json]
 
 
 @dataclass(frozen=True, slots=True)

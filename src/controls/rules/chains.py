@@ -170,9 +170,10 @@ def _check_cycles(nodes: Iterable[MappingNode], steps: Mapping[str, Step], diagn
             break
         for name in ready:
             del waiting[name]
+    stuck = frozenset(waiting)
     for node in nodes:
-        if node.text("id") in waiting:
-            names = listed(name for name in node.texts("after") if name in waiting)
+        if waiting.pop(node.text("id"), None) is not None:
+            names = listed(name for name in node.texts("after") if name in stuck)
             diagnostics.add(
                 node.place_of("after"),
                 "cycle",

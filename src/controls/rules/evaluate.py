@@ -366,11 +366,16 @@ def _choice(node: Choice) -> Run:
         if decided is False:
             return no(facts, variables)
         one, other = yes(facts, variables), no(facts, variables)
-        unknown = _joined(decided, one, other)
-        known = not isinstance(one, Unknown) and not isinstance(other, Unknown)
-        return one if known and one == other else unknown
+        return one if _whole(one) and _whole(other) and one == other else _joined(decided, one, other)
 
     return choose
+
+
+def _whole(value: object) -> bool:
+    """Whether a value is known in all its elements."""
+    if isinstance(value, tuple):
+        return not any(isinstance(element, Unknown) for element in value)
+    return not isinstance(value, Unknown)
 
 
 def _macro(node: Macro) -> Run:

@@ -216,7 +216,7 @@ class _Reader:
                 self._diagnostics.add(
                     place,
                     "unquoted_number",
-                    f'quote it ("{text[:40]}"): only plain integers up to 2^53 are written without quotes',
+                    f'only plain integers up to 2^53 go without quotes: where text is meant, quote it ("{text[:40]}")',
                 )
         return Scalar(place, text, Origin(self._text, event.start_mark.index, ""))
 
@@ -254,6 +254,8 @@ def _place_of(file: str, text: str, index: int) -> Place:
 
 def _place_of_error(file: str, error: MarkedYAMLError) -> Place:
     mark = error.problem_mark or error.context_mark
+    if "stream end" in str(error.problem) or "end of stream" in str(error.problem):
+        mark = error.context_mark or mark  # what was opened says more than where the file ends
     return Place(file, 1, 1) if mark is None else Place(file, mark.line + 1, mark.column + 1)
 
 

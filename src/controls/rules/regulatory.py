@@ -174,6 +174,7 @@ class _Reader:
                     "conflicting_name",
                     f"facts begin with {quoted(name + '.')}: give the parameter another name",
                 )
+                continue
             type_ = type_of(parameter, self.diagnostics)
             raw = parameter.get("value")
             if type_ is None or raw is None:

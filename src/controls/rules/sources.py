@@ -177,4 +177,6 @@ def _about_unknown(path: str) -> str:
         return "name it .yaml"
     if path.endswith(".csv") or path.startswith(("lists/", "tables/", "scenarios/")):
         return f"lists, tables and scenarios are not known yet; there are {_KNOWN}"
+    if path.startswith("regulatory/"):
+        return "put it into a folder of its stage: regulatory/<stage>/*.yaml"
     return f"no rule file belongs there: there are {_KNOWN}{closest(path.partition('/')[0], _FOLDERS)}"

@@ -22,7 +22,9 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_ERRORS: Final = 200
 
 # Ids appear in records, messages and Casbin rows: no separators, quotes, blanks at the ends or controls.
-_ID: Final = re.compile(r"[^\s,;:()\[\]#\"'\\\x00-\x1f\x7f]([^,;()\[\]#\"'\\\x00-\x1f\x7f]{0,126}[^\s,;:()\[\]#\"'\\\x00-\x1f\x7f])?\Z")
+_ID: Final = re.compile(
+    r"[^\s,;:()\[\]#\"'\\\x00-\x1f\x7f]([^,;()\[\]#\"'\\\x00-\x1f\x7f]{0,126}[^\s,;:()\[\]#\"'\\\x00-\x1f\x7f])?\Z"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,7 @@ def _check_header(header: list[str], errors: list[FieldError]) -> bool:
     missing = [name for name in REQUIRED if name not in header]
     if unknown or missing or len(set(header)) != len(header):
         said = f"unknown: {', '.join(unknown) or 'none'}; missing: {', '.join(missing) or 'none'}"
-        errors.append(
-            FieldError("line 1", "wrong_header", f"{said}; the columns are {','.join(COLUMNS)}")
-        )
+        errors.append(FieldError("line 1", "wrong_header", f"{said}; the columns are {','.join(COLUMNS)}"))
         return False
     return True
 
@@ -164,7 +164,9 @@ def _moment(where: str, column: str, text: str, errors: list[FieldError]) -> int
         moment = None
     if moment is None or moment.tzinfo is None or not 1990 <= moment.year <= 2200:
         errors.append(
-            FieldError(where, "bad_time", f"{column} {text[:40]!r} is not like 2026-03-02T09:30:00Z (with a zone)")
+            FieldError(
+                where, "bad_time", f"{column} {text[:40]!r} is not like 2026-03-02T09:30:00Z (with a zone)"
+            )
         )
         return None
     return microseconds(moment)

@@ -50,7 +50,9 @@ def mint(
             "scope_unknown",
             "A key needs scopes that exist",
             help=f"Choose among: {', '.join(sorted(SCOPES))}.",
-            errors=(FieldError("/scopes", "scope_unknown", ", ".join(sorted(wanted - SCOPES)) or "none given"),),
+            errors=(
+                FieldError("/scopes", "scope_unknown", ", ".join(sorted(wanted - SCOPES)) or "none given"),
+            ),
         )
     if wanted & {"review", "directory", "release"} and not account:
         raise InvalidInput(

@@ -12,7 +12,7 @@ from enum import StrEnum
 from controls.ledger.envelope import EntryKind
 from controls.model.chain import ActState, ChainKind
 from controls.model.errors import Conflict, Forbidden, NotFound
-from controls.model.values import Json, utc_text
+from controls.model.values import utc_text
 from controls.services.answers import chain_json, encode, receipt
 from controls.services.commands import Context, Render
 from controls.store.rows import StoredAct

@@ -11,12 +11,10 @@ from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from controls.ledger.note import Checkpoint
 from controls.model.errors import Conflict, FieldError, InvalidInput, NotFound
 from controls.model.values import Json, from_microseconds, utc_text
-from controls.store.database import Database
+from controls.store.database import Database, StoreConnection
 from controls.store.ledger_reads import (
     checkpoint_at,
     entry_at,
@@ -93,7 +91,7 @@ class Queries:
             proof = await prove_consistency(connection, self.tenant, size1=old, size2=new)
         return {"from": old} | _proof(new, proof, note)
 
-    async def _checkpoint(self, connection: AsyncConnection, size: int) -> str:
+    async def _checkpoint(self, connection: StoreConnection, size: int) -> str:
         note = await checkpoint_at(connection, self.tenant, size)
         if note is None:
             raise NotFound(

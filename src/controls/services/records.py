@@ -67,7 +67,7 @@ def decision_entry(
             if name not in private and is_private(release, name, value):
                 private[name] = canonical(value)
     if findings:
-        private["messages"] = [finding.message.as_json() for finding in findings]
+        private["messages"] = [dict(finding.message.as_json()) for finding in findings]
     hidden, disclosure = work.conceal(private)
     properties = stated | {name: item for name, item in hidden.items() if name in request.properties}
     for extra in ("undeclared", "subject.id"):
@@ -102,7 +102,7 @@ def decision_entry(
         fields["cleared"] = [finding_json(finding, hidden) for finding in decision.cleared]
     if decision.obligations:
         fields["obligations"] = [
-            {"id": item.id, "rule": item.rule, "properties": canonical(dict(item.properties))}
+            {"id": item.id, "rule": item.rule, "properties": canonical(item.properties)}
             for item in decision.obligations
         ]
     return fields, disclosure

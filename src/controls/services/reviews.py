@@ -162,9 +162,7 @@ class Resolve:
         if void:
             work.change_act(case.claim, state=ActState.VOID)
         if follow:
-            work.add_review(
-                replace(case, id=follow_up, kind="follow_up", opened_at=work.at, follows=case.id)
-            )
+            work.add_review(replace(case, id=follow_up, kind="follow_up", opened_at=work.at, follows=case.id))
         state = _STATES[self.resolution]
 
         def told() -> dict[str, Json]:

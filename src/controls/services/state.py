@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from controls.decide import ActiveRelease
 from controls.duties.enforcement import Enforcement
 from controls.model.errors import VerificationFailed
 from controls.rules.engine import build_engine
 from controls.rules.release import Release, release_from_document
 from controls.services.metrics import Metrics
+from controls.store.database import StoreConnection
 from controls.store.directory import Directory, load_directory, load_keys
 from controls.store.ledger_reads import blob
 from controls.store.rows import ApiKey, Head
@@ -49,7 +48,7 @@ class StateCache:
     _keys: tuple[int, Mapping[str, ApiKey]] | None = field(default=None, init=False)
 
     async def current(
-        self, connection: AsyncConnection, head: Head
+        self, connection: StoreConnection, head: Head
     ) -> tuple[ActiveRelease, Directory, Mapping[str, ApiKey]]:
         """What the head row names, loaded when it changed."""
         active = self._active
@@ -65,7 +64,7 @@ class StateCache:
             self._keys = keys
         return active, directory, keys[1]
 
-    async def _load_release(self, connection: AsyncConnection, head: Head) -> ActiveRelease:
+    async def _load_release(self, connection: StoreConnection, head: Head) -> ActiveRelease:
         document = await blob(connection, head.tenant, head.release)
         if document is None:
             raise VerificationFailed(

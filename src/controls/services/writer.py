@@ -16,7 +16,6 @@ from time import perf_counter
 from typing import Final, TypeAlias
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controls.ledger.envelope import EntryKind
 from controls.model.errors import ControlsError, Unauthenticated, Unavailable
@@ -25,7 +24,7 @@ from controls.services.commands import Command, Context, Render
 from controls.services.identifiers import NewId
 from controls.services.metrics import Metrics
 from controls.services.state import StateCache
-from controls.store.database import CommitUnknown, Database, StoreUnavailable
+from controls.store.database import CommitUnknown, Database, StoreConnection, StoreUnavailable
 from controls.store.unit import flush, load, lock_head, recorded
 from controls.store.workspace import Needs, Sealed, Workspace
 
@@ -140,9 +139,7 @@ class Writer:
         first = self._held or await self._queue.get()
         self._held = None
         batch = [first]
-        while (
-            not first.command.alone and len(batch) < self.settings.max_batch and not self._queue.empty()
-        ):
+        while not first.command.alone and len(batch) < self.settings.max_batch and not self._queue.empty():
             following = self._queue.get_nowait()
             if following.command.alone:
                 self._held = following
@@ -186,23 +183,25 @@ class Writer:
 
     async def _attempt(self, commands: Sequence[Command]) -> list[Outcome]:
         """One transaction for all of `commands`; raises when it was certainly rolled back."""
-        answers: list[Outcome] = []
-        ids: list[str] = []
+        done: tuple[Workspace, Sealed, list[Outcome]] | None = None
         try:
             async with self.database.write() as connection:
-                work, sealed, answers = await self._transact(connection, commands)
-                ids = [entry.id for entry in work.entries]
+                done = await self._transact(connection, commands)
         except CommitUnknown as error:
             _log.warning("commit_unknown", size=len(commands))
+            if done is None:
+                raise
+            ids = [entry.id for entry in done[0].entries]
             if ids and not await self._look_up(ids):
                 raise StoreUnavailable(error) from error
-        if ids and self.settings.published is not None:
+        work, sealed, answers = done
+        if work.entries and self.settings.published is not None:
             self.settings.published(sealed.tree.frontier.size, sealed.checkpoint)
         self.state.committed()
         return answers
 
     async def _transact(
-        self, connection: AsyncConnection, commands: Sequence[Command]
+        self, connection: StoreConnection, commands: Sequence[Command]
     ) -> tuple[Workspace, Sealed, list[Outcome]]:
         head, now = await lock_head(connection, self.settings.tenant, clock=self.settings.clock)
         active, directory, keys = await self.state.current(connection, head)
@@ -298,5 +297,3 @@ def _settle(waiting: _Waiting, answer: Outcome) -> None:
         waiting.answer.set_exception(answer)
     else:
         waiting.answer.set_result(answer)
-
-

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
@@ -18,6 +18,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from controls.model.errors import Conflict, InvalidInput, Unavailable
+
+# What a transaction is spoken to through; services pass it on and never look inside.
+StoreConnection: TypeAlias = AsyncConnection
 
 # How long one statement may wait for a lock or run before the caller is told to retry.
 LOCK_SECONDS: Final = 10

@@ -52,9 +52,7 @@ async def review_named(connection: AsyncConnection, tenant: str, id: str) -> Any
 
 async def open_review_count(connection: AsyncConnection, tenant: str) -> int:
     query = (
-        select(func.count())
-        .select_from(reviews)
-        .where(reviews.c.tenant == tenant, reviews.c.state == "open")
+        select(func.count()).select_from(reviews).where(reviews.c.tenant == tenant, reviews.c.state == "open")
     )
     return int((await connection.execute(query)).scalar_one())
 

@@ -23,7 +23,6 @@ from controls.model.decision import Approval
 from controls.model.values import Json, microseconds, utc_text
 from controls.store.rows import Change, Head, ReviewCase, StoredAct
 
-
 # A write that is made with the rest of the unit of work.
 Operation: TypeAlias = Callable[[AsyncConnection], Awaitable[None]]
 
@@ -178,7 +177,9 @@ class Workspace:
         """The chain's history as of now, this batch included."""
         found = self._histories.get((kind, chain))
         if found is None:
-            acts = sorted(self._acts.get((kind, chain), ()), key=lambda item: (item.act.index, item.act.claim))
+            acts = sorted(
+                self._acts.get((kind, chain), ()), key=lambda item: (item.act.index, item.act.claim)
+            )
             found = ChainHistory(kind, chain, tuple(item.act for item in acts))
             self._histories[(kind, chain)] = found
         return found
@@ -245,7 +246,9 @@ class Workspace:
         return tuple(
             case
             for case in self.reviews.values()
-            if case.state == "open" and case.resource_type == resource_type and case.resource_id == resource_id
+            if case.state == "open"
+            and case.resource_type == resource_type
+            and case.resource_id == resource_id
         )
 
     def add_change(self, change: Change) -> None:

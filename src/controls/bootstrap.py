@@ -1,0 +1,131 @@
+"""Wiring: the only module that knows every other. Clock, randomness and files come in here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+
+from controls.model.errors import InvalidInput
+from controls.services.identifiers import new_id
+from controls.services.metrics import Metrics
+from controls.services.queries import Queries
+from controls.services.service import Service
+from controls.services.signing import CheckpointSigner, read_key_file
+from controls.services.state import StateCache
+from controls.services.writer import MAX_BATCH, Writer, WriterSettings
+from controls.settings import Mode, Settings
+from controls.store.database import Database
+
+MAX_RULE_FILES = 2_000
+MAX_RULE_BYTES = 1_048_576
+
+
+def open_signer(settings: Settings) -> CheckpointSigner:
+    """The ledger's signer from its key file."""
+    signer = read_key_file(settings.signing_key_file, production=settings.mode is Mode.PRODUCTION)
+    return CheckpointSigner(signer, settings.checkpoint_file)
+
+
+def writer_settings(
+    settings: Settings,
+    signer: CheckpointSigner,
+    metrics: Metrics,
+    *,
+    clock: Callable[[], datetime] | None = None,
+) -> WriterSettings:
+    """What the writer is given."""
+
+    def published(size: int, note: str) -> None:
+        metrics.ledger_size.set(size)
+        metrics.checkpoint_at.set_to_current_time()
+        signer.keep(note)
+
+    return WriterSettings(
+        tenant=settings.tenant,
+        sign=signer.sign,
+        new_id=new_id,
+        entropy=os.urandom,
+        clock=clock,
+        published=published,
+        max_batch=MAX_BATCH,
+    )
+
+
+def build_service(settings: Settings, *, clock: Callable[[], datetime] | None = None) -> Service:
+    """A service that is ready to `start`."""
+    signer = open_signer(settings)
+    metrics = Metrics()
+    database = Database(settings.database_url, pool_size=settings.pool_size)
+    state = StateCache(engine=settings.engine, metrics=metrics)
+    writer = Writer(
+        database=database,
+        state=state,
+        settings=writer_settings(settings, signer, metrics, clock=clock),
+        metrics=metrics,
+    )
+    return Service(
+        database=database,
+        writer=writer,
+        queries=Queries(database, settings.tenant),
+        state=state,
+        signer=signer,
+        metrics=metrics,
+        new_id=new_id,
+    )
+
+
+def read_rule_files(folder: Path) -> Mapping[str, str]:
+    """All rule files below `folder`: path with forward slashes -> text.
+
+    Raises:
+        InvalidInput: there is no such folder, a file is not UTF-8, or there is far too much of it.
+    """
+    if not folder.is_dir():
+        raise InvalidInput(
+            "rules_missing", f"There is no rules folder {folder}", help="Name a folder with rule files."
+        )
+    files: dict[str, str] = {}
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
+        if len(files) >= MAX_RULE_FILES or path.stat().st_size > MAX_RULE_BYTES:
+            raise InvalidInput(
+                "rules_too_large",
+                f"{path} is one file too many or too large",
+                help=f"A rules folder holds at most {MAX_RULE_FILES} files of at most 1 MiB.",
+            )
+        try:
+            files[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidInput(
+                "not_utf8", f"{path} is not UTF-8 text", detail=str(error), help="Save it as UTF-8."
+            ) from None
+    return files
+
+
+def shipped(name: str) -> Path:
+    """A folder that comes with the product (`rules`, `migrations`): in the package, or in the checkout."""
+    installed = Path(__file__).parent / f"_{name}"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / name
+
+
+def configure_logging(level: str) -> None:
+    """structlog as JSON lines on stderr; ids and codes, never a payload."""
+    levels = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(levels[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,251 @@
+"""Changes to directory, keys and releases: one administrator proposes, another one confirms.
+
+Guarantees: both acts are decided like any other step (the chain kind `administration`, whose built-in whole
+chain keeps one person from doing both) and are entries; a confirmed change takes effect in the transaction
+that records it, and decisions after that entry use it. Names, logins and secrets are never in an entry.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
+
+from controls.decide import Situation, decide
+from controls.ledger.envelope import EntryKind
+from controls.model.chain import Act, ActState, Capacity
+from controls.model.decision import Decision
+from controls.model.errors import Conflict, FieldError, Forbidden, NotFound
+from controls.model.request import Request
+from controls.model.values import Json
+from controls.rules.vocabulary import read_facts
+from controls.services.answers import encode, receipt
+from controls.services.commands import Context, Render
+from controls.services.directory_changes import DirectoryChange
+from controls.services.key_changes import KeyCreation, KeyRevocation
+from controls.services.records import decision_entry
+from controls.services.release_changes import ReleaseActivation
+from controls.store.rows import Change, StoredAct
+from controls.store.workspace import Needs
+
+CHANGE: Final = "change"
+PROPOSE: Final = "propose"
+CONFIRM: Final = "confirm"
+
+
+class ChangeKind(Protocol):
+    """One kind of change: it can be checked when proposed, and applied when confirmed."""
+
+    kind: str
+
+    def check(self, context: Context) -> str:
+        """One sentence that says what the change does; raises a ControlsError when it may not be made."""
+        ...
+
+    def apply(self, context: Context, *, index: int) -> dict[str, Json]:
+        """Put it into force as entry `index`; the fields of that entry. Must have been checked."""
+        ...
+
+    def payload(self) -> dict[str, Json]: ...
+
+
+_KINDS: Final[Mapping[str, Any]] = {
+    kind.kind: kind for kind in (DirectoryChange, KeyCreation, KeyRevocation, ReleaseActivation)
+}
+_ENTRIES: Final = {
+    DirectoryChange.kind: EntryKind.DIRECTORY,
+    KeyCreation.kind: EntryKind.KEY,
+    KeyRevocation.kind: EntryKind.KEY,
+    ReleaseActivation.kind: EntryKind.RELEASE,
+}
+
+
+def read_change(kind: str, payload: str) -> ChangeKind:
+    """The change that was stored."""
+    change: ChangeKind = _KINDS[kind].from_payload(json.loads(payload))
+    return change
+
+
+@dataclass(slots=True)
+class Propose:
+    """Propose a change as the administrator that the key is bound to."""
+
+    id: str
+    change_id: str
+    key: str
+    change: ChangeKind
+    alone: bool = False
+    claims: tuple[str, ...] = field(default=(), init=False)
+
+    def prepare(self, context: Context, needs: Needs) -> None:
+        needs.chains.add(("administration", self.change_id))
+
+    def execute(self, context: Context) -> Render:
+        work = context.work
+        decision, request = _decided(context, self.id, self.key, PROPOSE, self.change_id)
+        summary = self.change.check(context)
+        payload = json.dumps(self.change.payload(), ensure_ascii=False, sort_keys=True)
+        fields, disclosure = _fields(context, request, decision, key=self.key)
+        hidden, opened = work.conceal({"payload": payload})
+        fields |= {"change": self.change_id, "change_kind": self.change.kind, "act": PROPOSE, **hidden}
+        index = work.append(
+            EntryKind.CHANGE,
+            self.id,
+            fields,
+            chain=f"administration:{self.change_id}",
+            person=decision.person,
+            disclosure=disclosure | opened,
+        )
+        leaf = work.entries[-1].leaf
+        _record_act(context, decision, self.id, self.change_id, PROPOSE, index, self.key)
+        work.add_change(
+            Change(
+                id=self.change_id,
+                kind=self.change.kind,
+                state="proposed",
+                summary=summary,
+                payload=payload,
+                proposed_by=decision.person,
+                proposed_at=work.at,
+            )
+        )
+        return lambda sealed: encode(
+            {
+                "change": self.change_id,
+                "kind": self.change.kind,
+                "state": "proposed",
+                "summary": summary,
+                "receipt": receipt(index, leaf, sealed),
+            }
+        )
+
+    def refused_act(self) -> dict[str, Json]:
+        return {"act": PROPOSE, "change": self.change_id, "change_kind": self.change.kind}
+
+
+@dataclass(slots=True)
+class Confirm:
+    """Confirm a proposed change as a second administrator; it takes effect at once."""
+
+    id: str
+    key: str
+    change_id: str
+    alone: bool = True
+    claims: tuple[str, ...] = field(default=(), init=False)
+
+    def prepare(self, context: Context, needs: Needs) -> None:
+        needs.changes.add(self.change_id)
+        needs.chains.add(("administration", self.change_id))
+
+    def execute(self, context: Context) -> Render:
+        work = context.work
+        proposed = work.changes.get(self.change_id)
+        if proposed is None:
+            raise NotFound(
+                "change_unknown", "There is no such change", help="List them: controls changes list."
+            )
+        if proposed.state != "proposed":
+            raise Conflict("change_done", "This change was confirmed already", help="Nothing is left to do.")
+        decision, request = _decided(context, self.id, self.key, CONFIRM, self.change_id)
+        change = read_change(proposed.kind, proposed.payload)
+        summary = change.check(context)
+        fields, disclosure = _fields(context, request, decision, key=self.key)
+        index = work.next_index
+        fields |= {"change": self.change_id, "act": CONFIRM, **change.apply(context, index=index)}
+        work.append(
+            _ENTRIES[proposed.kind],
+            self.id,
+            fields,
+            chain=f"administration:{self.change_id}",
+            person=decision.person,
+            disclosure=disclosure,
+        )
+        leaf = work.entries[-1].leaf
+        _record_act(context, decision, self.id, self.change_id, CONFIRM, index, self.key)
+        work.change_change(
+            replace(proposed, state="confirmed", confirmed_by=decision.person, confirmed_at=work.at)
+        )
+        return lambda sealed: encode(
+            {
+                "change": self.change_id,
+                "kind": proposed.kind,
+                "state": "confirmed",
+                "summary": summary,
+                "receipt": receipt(index, leaf, sealed),
+            }
+        )
+
+    def refused_act(self) -> dict[str, Json]:
+        return {"act": CONFIRM, "change": self.change_id}
+
+
+def _decided(context: Context, id: str, key: str, action: str, change: str) -> tuple[Decision, Request]:
+    """The decision on the administrator's own act, which must be permit."""
+    work, active = context.work, context.active
+    login = context.keys[key].account
+    if not login:
+        raise Forbidden(
+            "key_not_personal",
+            "A change is made by a person",
+            help="Use a key that is bound to an administrator's account.",
+        )
+    request = Request(
+        id=id,
+        subject_type=min(active.release.vocabulary.subject_types),
+        subject_id=login,
+        action=action,
+        resource_type=CHANGE,
+        resource_id=change,
+        properties={},
+    )
+    situation = Situation(
+        reading=read_facts(active.release.vocabulary, {}),
+        account=context.directory.account(login, at=work.at),
+        history=work.history("administration", change),
+        now=work.now,
+    )
+    decision = decide(request, situation, active=active)
+    if not decision.permitted:
+        raise Conflict(
+            "change_refused",
+            f"This person may not {action} this change",
+            detail="; ".join(finding.message.en for finding in decision.findings),
+            help="A change is proposed by one administrator and confirmed by another one.",
+            errors=tuple(FieldError("", item.rule, item.message.en) for item in decision.findings),
+        )
+    return decision, request
+
+
+def _fields(
+    context: Context, request: Request, decision: Decision, *, key: str
+) -> tuple[dict[str, Json], dict[str, Json]]:
+    release = context.active.release
+    reading = read_facts(release.vocabulary, {})
+    return decision_entry(context.work, release, request=request, decision=decision, reading=reading, key=key)
+
+
+def _record_act(
+    context: Context, decision: Decision, id: str, change: str, step: str, index: int, key: str
+) -> None:
+    context.work.add_act(
+        StoredAct(
+            act=Act(
+                claim=context.new_id("clm"),
+                decision=id,
+                chain=change,
+                step=step,
+                person=decision.person,
+                account=decision.account,
+                capacity=Capacity.ACTOR,
+                state=ActState.PERFORMED,
+                at=context.work.now,
+                valid_until=context.work.now,
+                index=index,
+                key=key,
+            ),
+            kind="administration",
+            scope_account="",
+            exclusive=True,
+        )
+    )

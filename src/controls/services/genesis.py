@@ -1,0 +1,147 @@
+"""Starting a ledger: entry 0 names the first two administrators, the release, the directory and the key.
+
+Guarantees: the two administrators are different persons who hold the role; a ledger is started once; from
+entry 1 on every change of directory, keys or release takes two administrators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from controls.decide import ActiveRelease
+from controls.ledger.envelope import EntryKind
+from controls.ledger.merkle import Frontier
+from controls.model.errors import Conflict, FieldError, InvalidInput, NotFound
+from controls.services.directory_changes import (
+    check_people,
+    directory_blob,
+    merge_people,
+    write_person,
+)
+from controls.services.directory_file import PersonPlan
+from controls.services.records import LANGUAGE, blob_digest
+from controls.services.writer import WriterSettings
+from controls.store.database import Database, StoreConnection
+from controls.store.directory import Directory, add_key
+from controls.store.rows import ApiKey, Head
+from controls.store.unit import create_head, flush, lock_head
+from controls.store.workspace import Operation, Workspace
+
+ADMINISTRATOR = "administrator"
+
+
+@dataclass(frozen=True, slots=True)
+class Genesis:
+    """What a ledger starts with."""
+
+    origin: str
+    vkey: str
+    active: ActiveRelease
+    people: tuple[PersonPlan, ...]
+    administrators: Sequence[str]  # logins
+    keys: tuple[ApiKey, ...]
+
+
+async def start_ledger(database: Database, settings: WriterSettings, genesis: Genesis) -> int:
+    """Write entry 0 and everything it names; how many persons the directory holds.
+
+    Raises:
+        Conflict: the tenant has a ledger already.
+        InvalidInput: the administrators are not two different persons with the role.
+    """
+    tenant = settings.tenant
+    async with database.write() as connection:
+        if await _exists(connection, tenant):
+            raise Conflict(
+                "initialised",
+                "This ledger has been started already",
+                help="A ledger is started once. Use another tenant or another database for a new one.",
+            )
+        head = Head(
+            tenant=tenant,
+            origin=genesis.origin,
+            frontier=Frontier(),
+            last_at=0,
+            directory_index=0,
+            keys_index=0,
+            release=genesis.active.release.digest,
+        )
+        await create_head(connection, head)
+        head, now = await lock_head(connection, tenant, clock=settings.clock)
+        work = Workspace(head, now=now, entropy=settings.entropy)
+        empty = Directory(index=0, names={}, accounts=(), assignments=())
+        check_people(genesis.people, directory=empty, active=genesis.active, at=work.at)
+        records = merge_people(genesis.people, directory=empty, at=work.at, new_id=settings.new_id)
+        directory = Directory(
+            index=0,
+            names={},
+            accounts=(account for record in records for account in record.accounts),
+            assignments=(role for record in records for role in record.roles),
+        )
+        chosen = _administrators(genesis, directory, at=work.at)
+        for record in records:
+            work.later(write_person(tenant, record))
+        for key in genesis.keys:
+            work.later(_writes_key(tenant, key, work.at))
+        blob = directory_blob(records)
+        digest = blob_digest(blob)
+        work.new_blobs[digest] = blob
+        work.new_blobs[genesis.active.release.digest] = genesis.active.release.document
+        work.append(
+            EntryKind.GENESIS,
+            settings.new_id("gen"),
+            {
+                "administrators": list(chosen),
+                "vkey": genesis.vkey,
+                "blob": digest,
+                "persons": len(records),
+                "keys": [key.id for key in genesis.keys],
+                "language": LANGUAGE,
+                "tenant": tenant,
+            },
+        )
+        sealed = work.seal(settings.sign)
+        await flush(connection, work, sealed)
+    if settings.published is not None:
+        settings.published(sealed.tree.size, sealed.checkpoint)
+    return len(records)
+
+
+async def _exists(connection: StoreConnection, tenant: str) -> bool:
+    try:
+        await lock_head(connection, tenant)
+    except NotFound:
+        return False
+    return True
+
+
+def _administrators(genesis: Genesis, directory: Directory, *, at: int) -> tuple[str, ...]:
+    """The two persons behind the named logins."""
+    errors: list[FieldError] = []
+    chosen: list[str] = []
+    for login in genesis.administrators:
+        account = directory.account(login, at=at)
+        if account is None:
+            errors.append(FieldError(login, "account_unknown", "is not an account of the directory file"))
+        elif ADMINISTRATOR not in account.person.roles:
+            errors.append(FieldError(login, "not_administrator", "its person lacks the role administrator"))
+        else:
+            chosen.append(account.person.id)
+    if not errors and len(set(chosen)) < 2:
+        errors.append(FieldError("administrators", "two_persons", "name accounts of two different persons"))
+    if errors:
+        raise InvalidInput(
+            "administrators_invalid",
+            "A ledger starts with two administrators",
+            detail="; ".join(f"{item.pointer}: {item.message}" for item in errors),
+            help="Name two accounts of different persons who hold the role administrator.",
+            errors=tuple(errors),
+        )
+    return tuple(chosen)
+
+
+def _writes_key(tenant: str, key: ApiKey, at: int) -> Operation:
+    born = replace(key, created_at=at)
+    return partial(add_key, tenant=tenant, key=born)

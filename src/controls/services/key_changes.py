@@ -1,0 +1,77 @@
+"""Giving out and revoking API keys."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any, ClassVar
+
+from controls.model.errors import Conflict, NotFound
+from controls.model.values import Json
+from controls.services.commands import Context
+from controls.services.keys import check_live
+from controls.store.directory import add_key, revoke_key
+from controls.store.rows import ApiKey
+
+
+@dataclass(slots=True)
+class KeyCreation:
+    """Put a minted key on record; its secret was shown to whoever minted it and is not here."""
+
+    key: ApiKey
+    kind: ClassVar[str] = "key_creation"
+
+    def check(self, context: Context) -> str:
+        check_live(context.keys.values(), self.key.name)
+        if self.key.account and context.directory.account(self.key.account, at=context.work.at) is None:
+            raise NotFound(
+                "account_unknown",
+                f"There is no account {self.key.account!r} now",
+                help="Import the account first, then make the key.",
+            )
+        whose = f"bound to {self.key.account}" if self.key.account else "for a system"
+        return f"key {self.key.name} ({self.key.id}), {whose}, scopes {', '.join(sorted(self.key.scopes))}"
+
+    def apply(self, context: Context, *, index: int) -> dict[str, Json]:
+        work = context.work
+        born = replace(self.key, created_at=work.at)
+        work.later(partial(add_key, tenant=work.head.tenant, key=born))
+        work.set_head(keys_index=index)
+        return {"key_created": self.key.id, "scopes": list[Json](sorted(self.key.scopes))}
+
+    def payload(self) -> dict[str, Json]:
+        return asdict(self.key) | {"scopes": sorted(self.key.scopes), "actions": list(self.key.actions)}
+
+    @classmethod
+    def from_payload(cls, payload: dict[str, Any]) -> KeyCreation:
+        scopes, actions = frozenset(payload.pop("scopes")), tuple(payload.pop("actions"))
+        return cls(ApiKey(**payload, scopes=scopes, actions=actions))
+
+
+@dataclass(slots=True)
+class KeyRevocation:
+    """End a key's life."""
+
+    key: str
+    kind: ClassVar[str] = "key_revocation"
+
+    def check(self, context: Context) -> str:
+        known = context.keys.get(self.key)
+        if known is None:
+            raise NotFound("key_unknown", "There is no such key", help="List them: controls keys list.")
+        if known.revoked_at is not None:
+            raise Conflict("key_revoked", "This key is revoked already", help="Nothing is left to do.")
+        return f"revoke key {known.name} ({known.id})"
+
+    def apply(self, context: Context, *, index: int) -> dict[str, Json]:
+        work = context.work
+        work.later(partial(revoke_key, tenant=work.head.tenant, key=self.key, at=work.at))
+        work.set_head(keys_index=index)
+        return {"key_revoked": self.key}
+
+    def payload(self) -> dict[str, Json]:
+        return {"key": self.key}
+
+    @classmethod
+    def from_payload(cls, payload: dict[str, str]) -> KeyRevocation:
+        return cls(payload["key"])

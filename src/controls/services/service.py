@@ -1,0 +1,113 @@
+"""One running service: its writer, its reads, and the background work that keeps the ledger in order.
+
+Guarantees: it starts only when the database, its guards, the head and the kept checkpoint agree; `close`
+leaves no answer unsent and no task behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from controls.model.errors import ControlsError
+from controls.model.values import microseconds
+from controls.services.metrics import Metrics
+from controls.services.queries import Queries
+from controls.services.reviews import SweepExpired
+from controls.services.signing import CheckpointSigner
+from controls.services.state import StateCache
+from controls.services.writer import Writer
+from controls.store.database import Database
+from controls.store.guards import self_test
+from controls.store.ledger_reads import latest_checkpoint
+from controls.store.listings import open_review_count
+from controls.store.unit import forget_answers, lock_head
+
+SWEEP_SECONDS: Final = 30.0
+ANSWERS_KEPT_FOR: Final = timedelta(hours=24)
+
+_log = structlog.get_logger("controls.service")
+
+
+@dataclass(slots=True)
+class Service:
+    """What routes and commands talk to."""
+
+    database: Database
+    writer: Writer
+    queries: Queries
+    state: StateCache
+    signer: CheckpointSigner
+    metrics: Metrics
+    new_id: Callable[[str], str]
+    sweep_seconds: float = SWEEP_SECONDS
+    _background: list[asyncio.Task[None]] = field(default_factory=list, init=False)
+
+    @property
+    def tenant(self) -> str:
+        return self.queries.tenant
+
+    async def start(self) -> None:
+        """Check everything, load what is in force, and begin to take commands.
+
+        Raises:
+            VerificationFailed: the database does not hold the ledger that it should.
+        """
+        kept = self.signer.kept()
+        async with self.database.read() as connection:
+            await self_test(connection, self.tenant, verify_note=self.signer.verify, kept_checkpoint=kept)
+        async with self.database.write() as connection:
+            head, _ = await lock_head(connection, self.tenant)
+            await self.state.current(connection, head)
+        self.metrics.ledger_size.set(head.frontier.size)
+        self.writer.start()
+        self._background.append(asyncio.create_task(self._forever(self._tidy), name="controls-tidy"))
+
+    async def close(self) -> None:
+        """Stop taking commands and give everything back."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        self._background.clear()
+        await self.writer.close()
+        self.signer.flush()
+        if self.state.active is not None:
+            self.state.active.engine.close()
+        await self.database.close()
+
+    async def _forever(self, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(self.sweep_seconds)
+            try:
+                await work()
+            except ControlsError as error:
+                _log.warning("background_failed", code=error.code, detail=error.detail)
+
+    async def _tidy(self) -> None:
+        """Open cases for expired claims, purge old answers, keep the checkpoint, count what is open."""
+        await self.writer.submit(SweepExpired(id=self.new_id("swp")))
+        self.signer.flush()
+        async with self.database.write() as connection:
+            _, now = await lock_head(connection, self.tenant)
+            await forget_answers(connection, self.tenant, before=microseconds(now - ANSWERS_KEPT_FOR))
+        async with self.database.read() as connection:
+            self.metrics.open_reviews.set(await open_review_count(connection, self.tenant))
+
+    async def ready(self) -> dict[str, str]:
+        """What is wrong, by part; empty when decisions can be taken."""
+        problems: dict[str, str] = {}
+        if not self.writer.running:
+            problems["writer"] = "not running"
+        if self.state.active is None:
+            problems["release"] = "none loaded"
+        try:
+            async with self.database.read() as connection:
+                await latest_checkpoint(connection, self.tenant)
+        except ControlsError as error:
+            problems["database"] = error.detail
+        return problems
