@@ -121,7 +121,7 @@ class TestOptionalStep:
         ],
     )
     def test_begun_blocks(self, state: ActState, blocks: bool) -> None:
-        """An optional step that was begun, or is to be done again, must be performed; an abandoned one not."""
+        """An optional step that was begun or reopened must be performed; an abandoned one need not."""
         waits = self.waits(an_act("capture", "ana"), an_act("check", "ben", state=state))
         assert waits == (("check",) if blocks else ())
 
@@ -239,7 +239,7 @@ acts = st.builds(
     late=st.booleans(),
 )
 def test_a_held_step_has_one_person(history: ChainHistory, step: str, repeats: Repeats, late: bool) -> None:
-    """Unless anyone repeats it, a step that somebody else holds is refused, and a shared claim is one's own."""
+    """Unless anyone repeats it, a step that somebody else holds is refused; a shared claim is one's own."""
     kind = a_kind(*(a_step(name, repeats=repeats) for name in STEPS))
     answer = asked(step, "ana", history, kind=kind, late=late)
     holders = {act.person for act in history.standing(step)}
