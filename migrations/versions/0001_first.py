@@ -93,7 +93,7 @@ def _make_ledger() -> None:
         sa.Column("bytes", sa.LargeBinary(), nullable=False),
         sa.Column("leaf", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "index", name=op.f("pk_ledger_entries")),
-        sa.UniqueConstraint("tenant", "id", name=op.f("uq_ledger_entries_tenant_id")),
+        sa.UniqueConstraint("id", "tenant", name=op.f("uq_ledger_entries_id_tenant")),
     )
     op.create_table(
         "ledger_disclosures",
@@ -149,7 +149,7 @@ def _make_working_state() -> None:
         sa.Column("case", identifier(), nullable=False, server_default=""),
         sa.PrimaryKeyConstraint("tenant", "claim", name=op.f("pk_acts")),
     )
-    op.create_index("ix_acts_chain", "acts", ["tenant", "kind", "chain", "index"])
+    op.create_index("ix_acts_chain", "acts", ["chain", "kind", "tenant", "index"])
     op.create_index(
         "ix_acts_open",
         "acts",
@@ -157,7 +157,7 @@ def _make_working_state() -> None:
         postgresql_where=sa.text("state = 'claimed' AND \"case\" = ''"),
         sqlite_where=sa.text("state = 'claimed' AND \"case\" = ''"),
     )
-    op.create_index("ix_acts_scope_account", "acts", ["tenant", "scope_account", "person"])
+    op.create_index("ix_acts_scope_account", "acts", ["scope_account", "tenant", "person"])
     op.create_index(
         "uq_acts_live_step",
         "acts",
@@ -189,8 +189,8 @@ def _make_working_state() -> None:
         sa.Column("follows", identifier(), nullable=False, server_default=""),
         sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_reviews")),
     )
-    op.create_index("ix_reviews_resource", "reviews", ["tenant", "resource_type", "resource_id"])
-    op.create_index("ix_reviews_state", "reviews", ["tenant", "state", "opened_at", "id"])
+    op.create_index("ix_reviews_resource", "reviews", ["resource_id", "resource_type", "tenant"])
+    op.create_index("ix_reviews_state", "reviews", ["state", "tenant", "opened_at", "id"])
     op.create_table(
         "approvals",
         sa.Column("tenant", identifier(), nullable=False),
@@ -206,7 +206,7 @@ def _make_working_state() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_approvals")),
     )
-    op.create_index("ix_approvals_resource", "approvals", ["tenant", "resource_type", "resource_id"])
+    op.create_index("ix_approvals_resource", "approvals", ["resource_id", "resource_type", "tenant"])
     op.create_table(
         "approval_uses",
         sa.Column("tenant", identifier(), nullable=False),
@@ -226,7 +226,7 @@ def _make_working_state() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "key", "route", "token", name=op.f("pk_idempotency")),
     )
-    op.create_index("ix_idempotency_at", "idempotency", ["tenant", "at"])
+    op.create_index("ix_idempotency_at", "idempotency", ["at", "tenant"])
 
 
 def _make_directory() -> None:
@@ -246,7 +246,7 @@ def _make_directory() -> None:
         sa.Column("valid_from", sa.BigInteger(), nullable=False),
         sa.Column("valid_to", sa.BigInteger()),
         sa.PrimaryKeyConstraint("tenant", "login", "valid_from", name=op.f("pk_accounts")),
-        sa.UniqueConstraint("tenant", "ref", name=op.f("uq_accounts_tenant_ref")),
+        sa.UniqueConstraint("ref", "tenant", name=op.f("uq_accounts_ref_tenant")),
     )
     op.create_table(
         "role_assignments",

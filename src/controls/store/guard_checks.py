@@ -155,7 +155,7 @@ def _wrong_shapes(connection: Connection) -> Iterator[str]:
         key = inspector.get_pk_constraint(table.name)["constrained_columns"]
         if key != [column.name for column in table.primary_key.columns]:
             yield f"the primary key of {table.name} is missing or was changed"
-        if table is entries and ["tenant", "id"] not in _unique(inspector, table.name):
+        if table is entries and ["id", "tenant"] not in _unique(inspector, table.name):
             yield f"{table.name} does not keep ids unique"
         if table is acts and not any(_guards_live_step(index) for index in inspector.get_indexes(acts.name)):
             yield f"the unique index {LIVE_STEP} is missing or was changed"

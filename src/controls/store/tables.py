@@ -3,6 +3,10 @@
 Ledger tables (`ledger_entries, ledger_blobs, ledger_tiles, ledger_checkpoints`) only ever grow: triggers
 made by the migrations refuse everything else. The other tables are working state that can be rebuilt from
 the ledger and its disclosures. Ids collate `C` so that both databases sort alike.
+
+Only primary keys and partial indexes begin with the tenant. On a young database PostgreSQL plans without
+statistics and keeps those plans: of two indexes alike in their first column it can take the wrong one and
+read the whole tenant (measured: appends 30 times slower at 8,000 entries, until the first ANALYZE).
 """
 
 from __future__ import annotations
@@ -65,7 +69,7 @@ entries: Final = Table(
     Column("bytes", LargeBinary, nullable=False),
     Column("leaf", LargeBinary, nullable=False),
     PrimaryKeyConstraint("tenant", "index"),
-    UniqueConstraint("tenant", "id"),
+    UniqueConstraint("id", "tenant"),
 )
 
 disclosures: Final = Table(
@@ -129,8 +133,8 @@ acts: Final = Table(
     Column("exclusive", Boolean, nullable=False),
     Column("case", identifier(), nullable=False, server_default=""),
     PrimaryKeyConstraint("tenant", "claim"),
-    Index("ix_acts_chain", "tenant", "kind", "chain", "index"),
-    Index("ix_acts_scope_account", "tenant", "scope_account", "person"),
+    Index("ix_acts_chain", "chain", "kind", "tenant", "index"),
+    Index("ix_acts_scope_account", "scope_account", "tenant", "person"),
     Index(
         "ix_acts_open",
         "tenant",
@@ -174,8 +178,8 @@ reviews: Final = Table(
     Column("resolution", identifier()),
     Column("follows", identifier(), nullable=False, server_default=""),
     PrimaryKeyConstraint("tenant", "id"),
-    Index("ix_reviews_state", "tenant", "state", "opened_at", "id"),
-    Index("ix_reviews_resource", "tenant", "resource_type", "resource_id"),
+    Index("ix_reviews_state", "state", "tenant", "opened_at", "id"),
+    Index("ix_reviews_resource", "resource_id", "resource_type", "tenant"),
 )
 
 approvals: Final = Table(
@@ -193,7 +197,7 @@ approvals: Final = Table(
     Column("findings", Text, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant", "id"),
-    Index("ix_approvals_resource", "tenant", "resource_type", "resource_id"),
+    Index("ix_approvals_resource", "resource_id", "resource_type", "tenant"),
 )
 
 approval_uses: Final = Table(
@@ -217,7 +221,7 @@ idempotency: Final = Table(
     Column("claims", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant", "key", "route", "token"),
-    Index("ix_idempotency_at", "tenant", "at"),
+    Index("ix_idempotency_at", "at", "tenant"),
 )
 
 persons: Final = Table(
@@ -239,7 +243,7 @@ accounts: Final = Table(
     Column("valid_from", BigInteger, nullable=False),
     Column("valid_to", BigInteger),
     PrimaryKeyConstraint("tenant", "login", "valid_from"),
-    UniqueConstraint("tenant", "ref"),
+    UniqueConstraint("ref", "tenant"),
 )
 
 assignments: Final = Table(
