@@ -15,7 +15,7 @@ from controls.services.identifiers import new_id
 from controls.services.metrics import Metrics
 from controls.services.queries import Queries
 from controls.services.service import Service
-from controls.services.signing import CheckpointSigner, read_key_file
+from controls.services.signing import DEMO_PREFIX, CheckpointSigner, create_key_file, read_key_file
 from controls.services.state import StateCache
 from controls.services.writer import MAX_BATCH, Writer, WriterSettings
 from controls.settings import Mode, Settings
@@ -29,6 +29,22 @@ def open_signer(settings: Settings) -> CheckpointSigner:
     """The ledger's signer from its key file."""
     signer = read_key_file(settings.signing_key_file, production=settings.mode is Mode.PRODUCTION)
     return CheckpointSigner(signer, settings.checkpoint_file)
+
+
+def new_ledger_signer(settings: Settings, *, origin: str) -> CheckpointSigner:
+    """The signer of a new ledger: a new key in the settings' key file.
+
+    Raises:
+        InvalidInput: there is a key file already, or production was given a demo's origin.
+    """
+    if settings.mode is Mode.PRODUCTION and origin.startswith(DEMO_PREFIX):
+        raise InvalidInput(
+            "demo_origin",
+            f"{origin!r} is a demo's origin",
+            help="Name the ledger after what it is for, such as bank.example/orders.",
+        )
+    create_key_file(settings.signing_key_file, origin=origin, entropy=os.urandom(32))
+    return open_signer(settings)
 
 
 def writer_settings(

@@ -1,0 +1,252 @@
+"""`controls directory | keys | changes | release`: changes that one administrator proposes, another confirms.
+
+Each command acts as the administrator whose API key is in CONTROLS_KEY, directly on the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from controls.bootstrap import build_service, read_rule_files, shipped
+from controls.cli.output import ERR, OUT, JsonOption, guarded, print_json
+from controls.model.errors import Forbidden, InvalidInput, Unauthenticated
+from controls.model.values import Json, from_microseconds, utc_text
+from controls.services.administration import ChangeKind, Confirm, Propose
+from controls.services.directory_changes import DirectoryChange
+from controls.services.directory_file import read_directory
+from controls.services.key_changes import KeyCreation, KeyRevocation
+from controls.services.keys import authenticate, mint
+from controls.services.release_changes import ReleaseActivation
+from controls.services.releases import activatable
+from controls.services.service import Service
+from controls.settings import Settings
+from controls.store.directory import load_keys
+from controls.store.listings import proposed_changes
+from controls.store.rows import ApiKey, Change
+
+directory = typer.Typer(help="Persons, accounts and roles.", no_args_is_help=True)
+keys = typer.Typer(help="API keys.", no_args_is_help=True)
+changes = typer.Typer(help="Changes that wait for a second administrator.", no_args_is_help=True)
+release = typer.Typer(help="The rule files in force.", no_args_is_help=True)
+
+KeyOption = Annotated[
+    str, typer.Option("--key", envvar="CONTROLS_KEY", help="API key of the administrator who acts.")
+]
+
+
+def _run(work: Callable[[Service], Awaitable[Json]]) -> Json:
+    async def run() -> Json:
+        service = build_service(Settings())
+        try:
+            await service.start()
+            return await work(service)
+        finally:
+            await service.close()
+
+    return asyncio.run(run())
+
+
+def _administrator(service: Service, text: str, scope: str) -> ApiKey:
+    if not text:
+        raise Unauthenticated(
+            "key_missing", "Nobody acts", help="Set CONTROLS_KEY to an administrator's API key."
+        )
+    key = authenticate(text, service.state.key)
+    if scope not in key.scopes:
+        raise Forbidden("scope_missing", f"This key lacks the scope {scope}", help="Use another key.")
+    return key
+
+
+def _propose(text: str, scope: str, change: ChangeKind, *, as_json: bool) -> None:
+    async def work(service: Service) -> Json:
+        key = _administrator(service, text, scope)
+        command = Propose(
+            id=service.new_id("chg"), change_id=service.new_id("change"), key=key.id, change=change
+        )
+        answer: Json = json.loads(await service.writer.submit(command))
+        return answer
+
+    _show(_run(work), as_json=as_json)
+
+
+def _show(answer: Json, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+    elif isinstance(answer, dict):
+        OUT.print(f"{answer['change']}: {answer['state']}: {answer['summary']}", markup=False)
+        if answer["state"] == "proposed":
+            ERR.print(
+                f"It takes effect when another administrator runs: controls changes confirm {answer['change']}"
+            )
+
+
+@directory.command("import")
+@guarded
+def import_directory(
+    file: Annotated[Path, typer.Argument(help="CSV: person,name,account,roles,valid_from,valid_to.")],
+    *,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Propose to bring the directory up to a file; persons that it does not name stay as they are."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            "file_unreadable", f"{file} cannot be read", detail=str(error), help="Name a UTF-8 CSV file."
+        ) from None
+    _propose(key, "directory", DirectoryChange(read_directory(text)), as_json=as_json)
+
+
+@keys.command("create")
+@guarded
+def create_key(
+    name: Annotated[str, typer.Argument(help="What the key is for, such as order-system.")],
+    scope: Annotated[list[str], typer.Option(help="decide, outcome, review, directory, release, read, verify.")],
+    account: Annotated[str, typer.Option(help="Login the key is bound to; none for a system.")] = "",
+    speaks_for: Annotated[str, typer.Option(help="Logins it may bring requests of, such as 'desk.*'.")] = "",
+    action: Annotated[list[str] | None, typer.Option(help="resource.action patterns; all when left out.")] = None,
+    *,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Propose a new API key; its text is shown now and works once the change is confirmed."""
+    text, minted = mint(
+        name=name,
+        scopes=scope,
+        actions=action or ("*",),
+        speaks_for=speaks_for,
+        account=account,
+        at=time.time_ns() // 1000,
+        entropy=os.urandom,
+    )
+    _propose(key, "directory", KeyCreation(minted), as_json=as_json)
+    ERR.print(f"The key, shown only now: {text}", markup=False)
+
+
+@keys.command("revoke")
+@guarded
+def revoke_key(
+    id: Annotated[str, typer.Argument(help="The key's id.")],
+    *,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Propose to end a key's life."""
+    _propose(key, "directory", KeyRevocation(id), as_json=as_json)
+
+
+@keys.command("list")
+@guarded
+def list_keys(*, key: KeyOption = "", as_json: JsonOption = False) -> None:
+    """Show all keys with what they may do; never a secret."""
+
+    async def work(service: Service) -> Json:
+        _administrator(service, key, "directory")
+        async with service.database.read() as connection:
+            known = await load_keys(connection, service.tenant)
+        return [_key_json(item) for item in sorted(known.values(), key=lambda item: (item.name, item.id))]
+
+    rows = _run(work)
+    if as_json:
+        print_json(rows)
+        return
+    table = Table("id", "name", "scopes", "speaks for", "account", "state", box=None, pad_edge=False)
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict):
+            scopes = row["scopes"]
+            table.add_row(
+                str(row["id"]),
+                str(row["name"]),
+                " ".join(map(str, scopes if isinstance(scopes, list) else ())),
+                str(row["speaks_for"]),
+                str(row["account"]),
+                "revoked" if row["revoked_at"] else "live",
+            )
+    OUT.print(table)
+
+
+def _key_json(key: ApiKey) -> Json:
+    revoked = None if key.revoked_at is None else utc_text(from_microseconds(key.revoked_at))
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": list[Json](sorted(key.scopes)),
+        "actions": list[Json](key.actions),
+        "speaks_for": key.speaks_for,
+        "account": key.account,
+        "created_at": utc_text(from_microseconds(key.created_at)),
+        "revoked_at": revoked,
+    }
+
+
+@changes.command("list")
+@guarded
+def list_changes(*, key: KeyOption = "", as_json: JsonOption = False) -> None:
+    """Show what waits for a second administrator."""
+
+    async def work(service: Service) -> Json:
+        _administrator(service, key, "directory")
+        async with service.database.read() as connection:
+            waiting = [Change.read(row) for row in await proposed_changes(connection, service.tenant)]
+        return [
+            {
+                "change": item.id,
+                "kind": item.kind,
+                "summary": item.summary,
+                "proposed_by": item.proposed_by,
+                "proposed_at": utc_text(from_microseconds(item.proposed_at)),
+            }
+            for item in waiting
+        ]
+
+    rows = _run(work)
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict):
+            OUT.print(f"{row['change']}  {row['proposed_by']}  {row['summary']}", markup=False)
+    if not rows:
+        ERR.print("Nothing waits.")
+
+
+@changes.command("confirm")
+@guarded
+def confirm(
+    change: Annotated[str, typer.Argument(help="The change's id.")],
+    *,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Confirm a change that another administrator proposed; it takes effect at once."""
+
+    async def work(service: Service) -> Json:
+        acting = _administrator(service, key, "directory")
+        command = Confirm(id=service.new_id("chg"), key=acting.id, change_id=change)
+        answer: Json = json.loads(await service.writer.submit(command))
+        return answer
+
+    _show(_run(work), as_json=as_json)
+
+
+@release.command("activate")
+@guarded
+def activate_release(
+    folder: Annotated[Path | None, typer.Argument(help="Folder with rule files; the shipped ones.")] = None,
+    *,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Propose to put a folder of rule files into force; they must load and pass their examples."""
+    compiled = activatable(read_rule_files(folder or shipped("rules")))
+    _propose(key, "release", ReleaseActivation(compiled), as_json=as_json)

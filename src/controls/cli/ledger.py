@@ -1,0 +1,99 @@
+"""`controls ledger`: the ledger as a file for outsiders, and its newest checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+from pathlib import Path
+from typing import Annotated, BinaryIO, cast
+
+import typer
+
+from controls.bootstrap import open_signer
+from controls.cli.output import ERR, JsonOption, guarded, print_json, progress_bar
+from controls.model.errors import InvalidInput
+from controls.services.ledger_export import export_ledger
+from controls.services.queries import Queries
+from controls.settings import Settings
+from controls.store.database import Database
+
+app = typer.Typer(help="Export the ledger and show its checkpoint.", no_args_is_help=True)
+
+
+@app.command()
+@guarded
+def export(
+    output: Annotated[Path, typer.Option(help="File to write; compressed when it ends in .gz.")],
+    to: Annotated[
+        int | None, typer.Option(help="Number of entries, of a signed checkpoint; all when left out.")
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Write all entries, releases, directories and checkpoints, for `controls-verify`."""
+    settings = Settings()
+    entries = asyncio.run(export_to(settings, output, size=to))
+    if as_json:
+        print_json({"file": str(output), "entries": entries})
+    else:
+        ERR.print(f"{entries} entries written to {output}. Verify: controls-verify {output} --key VKEY")
+
+
+async def export_to(settings: Settings, output: Path, *, size: int | None = None) -> int:
+    """Write the export to a new file; how many entries it holds. Half a file is never left behind."""
+    signer = open_signer(settings)
+    database = Database(settings.database_url)
+    aside = output.with_name(output.name + ".part")
+    done = 0
+    try:
+        with _open(aside, compress=output.suffix == ".gz") as file, progress_bar() as bar:
+            task = bar.add_task("Exporting", total=None)
+
+            def progress(count: int, total: int) -> None:
+                nonlocal done
+                done = count
+                if count % 256 == 0 or count == total:
+                    bar.update(task, completed=count, total=total)
+
+            async for line in export_ledger(
+                database,
+                settings.tenant,
+                origin=signer.origin,
+                vkey=signer.vkey,
+                size=size,
+                progress=progress,
+            ):
+                file.write(line)
+        os.replace(aside, output)
+    except OSError as error:
+        raise InvalidInput(
+            "file_unwritable", f"{output} cannot be written", detail=str(error), help="Name another file."
+        ) from None
+    finally:
+        aside.unlink(missing_ok=True)
+        await database.close()
+    return done
+
+
+def _open(path: Path, *, compress: bool) -> BinaryIO:
+    if compress:
+        # No file name and no time in the header, so that equal ledgers give equal files.
+        return cast("BinaryIO", gzip.GzipFile(filename="", mode="wb", fileobj=path.open("wb"), mtime=0))
+    return path.open("wb")
+
+
+@app.command()
+@guarded
+def checkpoint() -> None:
+    """Print the newest signed checkpoint: keep it somewhere the database's administrator cannot reach."""
+    settings = Settings()
+
+    async def read() -> str:
+        database = Database(settings.database_url)
+        try:
+            return await Queries(database, settings.tenant).checkpoint()
+        finally:
+            await database.close()
+
+    typer.echo(asyncio.run(read()), nl=False)

@@ -1,0 +1,32 @@
+"""The `controls` command. Each group of commands has a module of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from controls.cli import administration, bench, demo, ledger, operate, replay, rules
+
+app = typer.Typer(
+    name="controls",
+    help="Compliance rules and duty separation for order-to-settlement chains, on a ledger that can be proved.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+app.command("init")(operate.init)
+app.command("migrate")(operate.migrate)
+app.command("serve")(operate.serve)
+app.command("demo")(demo.demo)
+app.command("replay")(replay.replay)
+app.command("bench")(bench.bench)
+app.add_typer(rules.app, name="rules")
+app.add_typer(administration.directory, name="directory")
+app.add_typer(administration.keys, name="keys")
+app.add_typer(administration.changes, name="changes")
+app.add_typer(administration.release, name="release")
+app.add_typer(ledger.app, name="ledger")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,103 @@
+"""How commands speak: stdout is data, stderr is words; `--json` for programs; one exit code per kind of end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from enum import IntEnum
+from functools import wraps
+from typing import Annotated, Final, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from controls.model.errors import ControlsError, InvalidInput, RuleFilesInvalid, VerificationFailed
+from controls.model.values import Json
+
+OUT: Final = Console(soft_wrap=True, highlight=False)
+ERR: Final = Console(stderr=True, soft_wrap=True, highlight=False)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")]
+
+
+class Exit(IntEnum):
+    """The exit codes of `controls`."""
+
+    OK = 0
+    FAILURE = 1
+    USAGE = 2
+    DENY = 3
+    REVIEW = 4
+    RULES_INVALID = 5
+    TESTS_FAILED = 6
+    VERIFICATION_FAILED = 7
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def guarded(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Turn the service's errors into words and exit codes; a defect keeps its traceback."""
+
+    @wraps(function)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return function(*args, **kwargs)
+        except ControlsError as error:
+            fail(error, as_json=bool(kwargs.get("as_json")))
+
+    return run
+
+
+def fail(error: ControlsError, *, as_json: bool) -> typer.Exit:
+    """Say what went wrong and what to do, and end."""
+    if as_json:
+        print_json(
+            {
+                "code": error.code,
+                "title": error.title,
+                "detail": error.detail,
+                "help": error.help,
+                "errors": [
+                    {"pointer": item.pointer, "code": item.code, "message": item.message}
+                    for item in error.errors
+                ],
+            }
+        )
+    else:
+        ERR.print(f"{error.title}.", style="bold red", markup=False)
+        if error.detail != error.title:
+            ERR.print(error.detail, markup=False)
+        if error.help:
+            ERR.print(error.help, style="dim", markup=False)
+    raise typer.Exit(exit_code(error))
+
+
+def exit_code(error: ControlsError) -> Exit:
+    if isinstance(error, RuleFilesInvalid):
+        return Exit.RULES_INVALID
+    if isinstance(error, VerificationFailed):
+        return Exit.VERIFICATION_FAILED
+    if error.code == "examples_failed":
+        return Exit.TESTS_FAILED
+    return Exit.USAGE if isinstance(error, InvalidInput) else Exit.FAILURE
+
+
+def print_json(value: Json) -> None:
+    """One JSON document on stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def progress_bar() -> Progress:
+    """A progress bar on stderr, shown on a terminal only."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=ERR,
+        disable=not ERR.is_terminal,
+        transient=True,
+    )
