@@ -81,6 +81,9 @@ class TestWholeChain:
         history = done(("one", "ana"))
         assert says(self.RULE, asking("extra", "ana", history, kind=kind)) is None
         assert says(self.RULE, asking("two", "ana", history, kind=kind)) is not None
+        both = done(("one", "ana"), ("two", "ana"))
+        assert says(self.RULE, asking("extra", "ana", both, kind=kind)) is None
+        assert not concerns(self.RULE, kind=kind, step="extra")
 
     def test_own_step_again_counts_once(self) -> None:
         """Asking again for the own live claim is no further step."""

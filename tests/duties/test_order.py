@@ -125,6 +125,10 @@ class TestOptionalStep:
         waits = self.waits(an_act("capture", "ana"), an_act("check", "ben", state=state))
         assert waits == (("check",) if blocks else ())
 
+    def test_an_approval_does_not_begin_it(self) -> None:
+        """An optional step that was only approved of has not been begun."""
+        assert self.waits(an_act("capture", "ana"), an_act("check", "ben", capacity=Capacity.APPROVER)) == ()
+
 
 class TestRepetition:
     def kind(self, repeats: Repeats) -> ChainKind:
@@ -173,6 +177,11 @@ class TestRepetition:
         claim = an_act("capture", "ana", state=ActState.CLAIMED, index=1)
         history = a_history(an_act("capture", "ana"), claim)
         assert asked("capture", "ana", history, kind=self.kind(Repeats.SAME_PERSON)).shared == claim
+
+    def test_own_claim_beside_somebody_elses_act(self) -> None:
+        """A live claim does not help where somebody else holds the step too."""
+        history = a_history(an_act("capture", "ben"), an_act("capture", "ana", state=ActState.CLAIMED))
+        assert refused("capture", "ana", history) == ["already_performed"]
 
     def test_another_persons_claim_is_not_shared(self) -> None:
         """On a step that anyone repeats, only the own claim is shared."""
