@@ -45,6 +45,11 @@ RELEASE: dict[str, Json] = {
             {"id": "few", "kind": "at_most", "steps": ["capture", "settle"], "max": 1, "then": "deny"},
         ],
         "roles.yaml": {"roles": {"trader": {}}},
+        "system/chains/administration.yaml": {
+            "chain": "administration",
+            "resource": "change",
+            "steps": [{"id": "propose"}, {"id": "confirm", "after": ["propose"]}],
+        },
     },
 }
 RELEASE_BYTES = exact_bytes(RELEASE)
@@ -94,7 +99,7 @@ class LedgerBuilder:
             id=name,
             kind=kind,
             at=microseconds(self.now),
-            chain=str(chain["id"]) if isinstance(chain, dict) else None,
+            chain=f"{chain['kind']}:{chain['id']}" if isinstance(chain, dict) else None,
             person=person if isinstance(person, str) else None,
         )
         self.entries.append(
@@ -139,13 +144,7 @@ class LedgerBuilder:
 
     def amend(self, person: str, *steps: str, chain: str = "O-1") -> None:
         """Append a permitted amendment that opens steps again."""
-        self.add(
-            "decision",
-            person=person,
-            outcome="permit",
-            chain={"kind": "order", "id": chain},
-            reopens=list(steps),
-        )
+        self.claim(person, "amend", chain=chain, reopens=list(steps))
 
     def end(self, claim: str, outcome: str = "performed") -> None:
         """Append the outcome of a claim."""

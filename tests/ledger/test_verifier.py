@@ -238,7 +238,7 @@ TAMPERED: list[tuple[str, Failure, bool, Callable[[list[Line]], list[Line]]]] = 
     ("column id", Failure.COLUMNS, False, on_entry(3, old_columns(id="other"))),
     ("column kind", Failure.COLUMNS, False, on_entry(3, old_columns(kind="review"))),
     ("column at", Failure.COLUMNS, False, on_entry(3, old_columns(at=5))),
-    ("column chain", Failure.COLUMNS, False, on_entry(3, old_columns(chain="O-2"))),
+    ("column chain", Failure.COLUMNS, False, on_entry(3, old_columns(chain="order:O-2"))),
     ("column person", Failure.COLUMNS, False, on_entry(3, old_columns(person=None))),
     ("a further column", Failure.COLUMNS, False, on_entry(3, old_columns(other=1))),
     ("an entry without its person", Failure.COLUMNS, True, on_entry(1, content(person="-"))),
@@ -340,6 +340,34 @@ def test_an_approver_has_acted_on_the_step() -> None:
     ledger.claim("ana", "execute", approval={**approval, "id": "A-2"})
     ledger.claim("bea", "settle", approval={**approval, "id": "A-3"})
     assert [index for index, _ in duty_failures(ledger)] == [2, 4]
+
+
+def test_resolving_a_review_is_an_act_of_the_approver() -> None:
+    """A supervisor who approved a step, used or not, cannot go on to handle the rest of the chain."""
+    ledger = LedgerBuilder()
+    where: dict[str, Any] = {"kind": "order", "id": "O-1"}
+    ledger.add(
+        "resolution", person="eva", chain=where, step="capture", approver_act=True, resolution="approve"
+    )
+    ledger.add(
+        "resolution", person="eva", chain=where, step="approve", approver_act=False, resolution="reject"
+    )
+    ledger.claim("eva", "execute")
+    ledger.claim("eva", "settle")
+    assert duty_failures(ledger) == []
+    ledger.claim("eva", "approve")
+    assert [index for index, _ in duty_failures(ledger)] == [5, 5]
+
+
+@pytest.mark.parametrize("kind", ["release", "directory", "key"])
+def test_a_change_takes_two_administrators(kind: str) -> None:
+    """Whoever proposed a change of rules, directory or keys is not the one who confirms it."""
+    for second, expected in (("bea", []), ("ana", [2])):
+        ledger = LedgerBuilder()
+        where: dict[str, Any] = {"kind": "administration", "id": "chg-1"}
+        ledger.add("change", person="ana", chain=where, act="propose")
+        ledger.add(kind, person=second, chain=where, act="confirm")
+        assert [index for index, _ in duty_failures(ledger)] == expected
 
 
 def test_an_approval_is_used_once() -> None:

@@ -14,8 +14,9 @@ When the answer is "verified", then
 - what the database says of an entry (columns) is what the entry says; times never go back; ids are unique;
 - disclosed private values are those that were committed to (erased ones are counted, and stay unknown);
 - every release that an entry names is there, unchanged;
-- recomputed from the entries alone: nobody acted on all mandatory steps of a chain, a step that does not
-  repeat was never held by two claims at once, and no `separate` constraint was broken.
+- recomputed from the entries alone: nobody acted on all mandatory steps of a chain (approving a step, and
+  proposing or confirming a change of directory, keys or rules, are such acts), a step that does not repeat
+  was never held by two claims at once, and no unconditional `separate` constraint was broken.
 It does not show that decisions were right (`controls verify --replay` does), nor that nothing was cut off
 after the last checkpoint that you know: keep one outside, and pass it with --checkpoint.
 
@@ -61,8 +62,10 @@ SIGNATURE_LINE: Final = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)")
 KINDS: Final = frozenset(
     {"genesis", "decision", "allocation", "outcome", "review", "resolution"}
 ) | frozenset({"directory", "key", "release", "expiry", "refusal", "change"})
+ADMINISTRATION: Final = frozenset({"change", "directory", "key", "release"})
 # The fields whose values name blobs, wherever in an entry they stand. (An index names no blob.)
 BLOB_FIELDS: Final = frozenset({"release", "directory", "blob"})
+AMEND: Final = "amend"  # the one action that is claimed and is no step: it changes what steps rest on
 
 
 class Failure(IntEnum):
@@ -305,9 +308,10 @@ def read_release(data: Any) -> dict[str, ChainRules]:
     separate: list[dict[str, Any]] = []
     for name, content in sorted(data["files"].items()):
         items = content if isinstance(content, list) else [content]
-        if name.startswith("chains/"):
+        folders = name.split("/")[:-1]  # `chains/order.yaml`; built-in files are in `system/chains/...`
+        if "chains" in folders:
             kinds += items
-        elif name.startswith("duties/"):
+        elif "duties" in folders:
             separate += [item for item in items if _is_recomputed(item)]
     rules: dict[str, ChainRules] = {}
     for kind in kinds:
@@ -319,7 +323,7 @@ def read_release(data: Any) -> dict[str, ChainRules]:
             separate=tuple(
                 (str(item["id"]), frozenset(item["steps"]))
                 for item in separate
-                if item.get("chain", kind["chain"]) == kind["chain"] and steps.keys() >= set(item["steps"])
+                if (item["chain"] == kind["chain"] if "chain" in item else steps.keys() >= set(item["steps"]))
             ),
         )
     return rules
@@ -383,22 +387,24 @@ class Duties:
             yield from self._decision(entry)
         elif kind == "outcome":
             yield from self._end(_text(entry, "claim"), _text(entry, "outcome"))
-        elif kind == "resolution" and entry.get("void") is not None:
-            yield from self._end(_text(entry, "void"), "void")
         elif kind == "expiry" and short(_text(entry, "claim")) not in self._claims:
             yield duty(f"claim {entry['claim']} expired but was never made")
+        if kind == "resolution" and entry.get("approver_act") is True:
+            yield from self._plain_act(entry, _text(entry, "step"))  # whoever approves a step acts on it
+        if kind == "resolution" and entry.get("void") is not None:
+            yield from self._end(_text(entry, "void"), "void")
+        if kind in ADMINISTRATION and entry.get("act") is not None:
+            yield from self._plain_act(entry, _text(entry, "act"))  # proposing and confirming a change
 
     def _decision(self, entry: dict[str, Any]) -> Iterator[Bad]:
         reopens, taken, approval = entry.get("reopens") or [], entry.get("claim"), entry.get("approval")
         if taken is None and not reopens:
             return
-        if entry.get("outcome", "permit") != "permit":
+        if entry.get("outcome") != "permit":
             yield duty("an act follows from a decision that is no permit")
         if not isinstance(reopens, list) or not all(isinstance(step, str) for step in reopens):
             raise duty("`reopens` is no list of steps")
-        where = entry.get("chain")
-        rules = self._chain_rules(_text(entry, "release"), _text(where, "kind"))
-        chain = self.chains.setdefault((_text(where, "kind"), _text(where, "id")), Chain())
+        chain, rules = self._chain(entry)
         for step in reopens:
             if step not in rules.reapprove:
                 yield duty(f"step {step} was opened again, though its chain kind does not say `reapprove`")
@@ -407,12 +413,13 @@ class Duties:
         if taken is None:
             return
         person, step = sys.intern(_text(entry, "person")), sys.intern(_text(taken, "step"))
-        if step not in rules.repeats:
+        if step not in rules.repeats and step != AMEND:
             raise duty(f"step {step} is not in the release's chain kind")
         if taken.get("shared") is True:
             yield from self._share(taken, chain=chain, step=step, person=person)
         else:
-            yield from self._take(taken, chain=chain, step=step, person=person, repeats=rules.repeats[step])
+            repeats = rules.repeats.get(step, "anyone")
+            yield from self._take(taken, chain=chain, step=step, person=person, repeats=repeats)
         actors = [person]
         if approval is not None:
             actors.append(sys.intern(_text(approval, "approver")))
@@ -421,6 +428,16 @@ class Duties:
                 yield duty(f"approval {approval['id']} was used by two claims")
         for actor in dict.fromkeys(actors):
             yield from self._act(chain, actor, step, rules)
+
+    def _plain_act(self, entry: dict[str, Any], step: str) -> Iterator[Bad]:
+        chain, rules = self._chain(entry)
+        yield from self._act(chain, sys.intern(_text(entry, "person")), sys.intern(step), rules)
+
+    def _chain(self, entry: dict[str, Any]) -> tuple[Chain, ChainRules]:
+        where = entry.get("chain")
+        kind, name = _text(where, "kind"), _text(where, "id")
+        rules = self._chain_rules(_text(entry, "release"), kind)
+        return self.chains.setdefault((sys.intern(kind), name), Chain()), rules
 
     def _share(self, taken: dict[str, Any], *, chain: Chain, step: str, person: str) -> Iterator[Bad]:
         name = short(_text(taken, "id"))
@@ -533,7 +550,7 @@ def check_columns(entry: dict[str, Any], at: int, columns: Any) -> Iterator[Bad]
         "id": entry["id"],
         "kind": entry["kind"],
         "at": at,
-        "chain": chain.get("id") if isinstance(chain, dict) else chain,
+        "chain": f"{chain.get('kind')}:{chain.get('id')}" if isinstance(chain, dict) else chain,
         "person": person if isinstance(person, str) else None,
     }
     if columns != expected:
