@@ -216,7 +216,8 @@ class _Reader:
                 self._diagnostics.add(
                     place,
                     "unquoted_number",
-                    f'only plain integers up to 2^53 go without quotes: where text is meant, quote it ("{text[:40]}")',
+                    "only plain integers up to 2^53 go without quotes: where text is meant, quote it "
+                    f'("{text[:40]}")',
                 )
         return Scalar(place, text, Origin(self._text, event.start_mark.index, ""))
 

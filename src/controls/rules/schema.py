@@ -7,6 +7,8 @@ from typing import Final
 from controls.model.values import Json
 from controls.rules.structure import FILE_SHAPES, FileKind
 
+KINDS: Final = tuple(kind.value for kind in FileKind)
+
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TITLES: Final = {
     FileKind.VOCABULARY: ("Vocabulary", "The facts that rules may use (vocabulary.yaml)."),
@@ -26,7 +28,7 @@ def json_schema(kind: str) -> dict[str, Json]:
     try:
         file_kind = FileKind(kind)
     except ValueError:
-        raise ValueError(f"no file kind {kind!r}: there are {', '.join(FileKind)}") from None
+        raise ValueError(f"no file kind {kind!r}: there are {', '.join(KINDS)}") from None
     title, description = _TITLES[file_kind]
     return {
         "$schema": _DIALECT,

@@ -77,6 +77,8 @@ class TextShape:
             schema["minLength"] = 1
         if self.pattern:
             schema["pattern"] = f"^(?:{self.pattern})$"
+        elif not self.empty_too:
+            schema["pattern"] = r"\S"  # not only blanks
         return schema
 
 
@@ -277,15 +279,11 @@ class ValueShape:
     """Any value: its type is checked elsewhere, against a declaration."""
 
     def check(self, node: Node, diagnostics: Diagnostics) -> None:
-        if isinstance(node, Sequence):
-            for item in node.items:
-                self.check(item, diagnostics)
-        elif isinstance(node, MappingNode):
-            for entry in node.entries.values():
-                self.check(entry.value, diagnostics)
+        if isinstance(node, Scalar) and node.value is None:
+            diagnostics.add(node.place, "empty_value", "write a value here")
 
     def schema(self) -> dict[str, Json]:
-        return {"type": ["string", "integer", "boolean", "array", "object", "null"]}
+        return {"type": ["string", "integer", "boolean", "array", "object"]}
 
 
 @dataclass(frozen=True, slots=True)
