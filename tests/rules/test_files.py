@@ -102,6 +102,8 @@ def test_other_numbers_must_be_quoted(written: str) -> None:
         ("%YAML 1.2\n---\na: b", "directive"),
         ("&a b: c", "bad_key"),
         ("? [a]\n: b", "bad_key"),
+        ("😀: b", "bad_key"),
+        ("[" + "a," * 100_000 + "]", "file_too_large"),
         (": b", "bad_key"),
         ("a: @b", "bad_yaml"),
         ("a: b: c", "bad_yaml"),

@@ -128,6 +128,8 @@ def test_the_document_is_canonical_json_without_fractions() -> None:
         lambda document: document + b" ",
         lambda document: document.replace(b'"format":1', b'"format":2'),
         lambda document: document.replace(b'"format":1', b'"format":1.0'),
+        lambda document: document.replace(b'"format":1', b'"format":true'),
+        lambda document: document.replace(b'"files"', b'"filez"'),
         lambda document: document.replace(b"system/roles.yaml", b"system/rules.yaml"),
         lambda document: document.replace(b'"duties/desk.yaml"', b'"duties/desk.csv"'),
         lambda document: document.replace(b'"max":3', b'"max":3.5'),

@@ -33,7 +33,8 @@ from controls.rules.nodes import MAX_DEPTH, Entry, MappingNode, Node, Origin, Sc
 
 MAX_FILES: Final = 2_000
 MAX_FILE_BYTES: Final = 1024 * 1024
-MAX_TOTAL_BYTES: Final = 32 * 1024 * 1024
+MAX_TOTAL_BYTES: Final = 8 * 1024 * 1024  # some 10,000 rules; YAML takes seconds per megabyte
+MAX_NODES: Final = 100_000  # of one file
 MAX_ALIASED_NODES: Final = 10_000  # what aliases may add: enough for shared text, not for a bomb
 
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)\Z")
@@ -156,6 +157,8 @@ class _Reader:
             raise _Refused(place, "too_deep", f"nested deeper than {MAX_DEPTH} levels")
         first = self._nodes
         self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise _Refused(place, "file_too_large", f"a file has at most {MAX_NODES} values: split it")
         node: Node
         if isinstance(event, ScalarEvent):
             node = self._scalar(event, place)
@@ -200,6 +203,8 @@ class _Reader:
         self._check_tag(event, place)
         if not event.value:
             raise _Refused(place, "bad_key", "a key is missing before this colon")
+        if max(event.value) > "\uffff":  # canonical JSON sorts keys by UTF-16, and this keeps that simple
+            raise _Refused(place, "bad_key", "a key is made of ordinary letters")
         return Scalar(place, self._checked(event.value, place))
 
     def _scalar(self, event: ScalarEvent, place: Place) -> Scalar:
@@ -273,4 +278,4 @@ def check_size(files: Mapping[str, str], diagnostics: Diagnostics) -> None:
     if len(files) > MAX_FILES:
         diagnostics.add(Place("rules", 1, 1), "too_many_files", f"a release has at most {MAX_FILES} files")
     if sum(len(text) for text in files.values()) > MAX_TOTAL_BYTES:
-        diagnostics.add(Place("rules", 1, 1), "release_too_large", "a release has at most 32 MiB")
+        diagnostics.add(Place("rules", 1, 1), "release_too_large", "a release has at most 8 MiB")

@@ -126,7 +126,7 @@ def _files_of(document: bytes) -> Mapping[str, Json]:
         _refuse(f"the stored release is not canonical JSON: {type(error).__name__}")
     if canonical != document:
         _refuse("the stored release is not canonical JSON: its bytes have been changed")
-    if not isinstance(value, dict) or set(value) != {"format", "files"} or value["format"] != FORMAT:
+    if not document.endswith(f',"format":{FORMAT}}}'.encode()) or set(value) != {"files", "format"}:
         _refuse(f"the stored release is not of format {FORMAT}")
     files = value["files"]
     if not isinstance(files, dict) or not set(SYSTEM_FILES) <= set(files):
