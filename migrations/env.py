@@ -41,7 +41,7 @@ def database_url() -> str:
     """The address that the `alembic` command was given."""
     url = (
         context.get_x_argument(as_dictionary=True).get("url")
-        or context.config.get_main_option("sqlalchemy.url")
+        or context.config.get_alembic_option("sqlalchemy.url")
         or os.environ.get("CONTROLS_DATABASE_URL")
     )
     if not url:

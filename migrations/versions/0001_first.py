@@ -146,7 +146,7 @@ def _make_working_state() -> None:
         sa.Column("material", sa.Text(), nullable=False),
         sa.Column("scope_account", identifier(1024), nullable=False),
         sa.Column("exclusive", sa.Boolean(), nullable=False),
-        sa.Column("case", identifier(), nullable=False, server_default=""),
+        sa.Column("case", identifier(), nullable=False, server_default=sa.text("''")),
         sa.PrimaryKeyConstraint("tenant", "claim", name=op.f("pk_acts")),
     )
     op.create_index("ix_acts_chain", "acts", ["chain", "kind", "tenant", "index"])
@@ -186,7 +186,7 @@ def _make_working_state() -> None:
         sa.Column("resolved_at", sa.BigInteger()),
         sa.Column("resolved_by", identifier()),
         sa.Column("resolution", identifier()),
-        sa.Column("follows", identifier(), nullable=False, server_default=""),
+        sa.Column("follows", identifier(), nullable=False, server_default=sa.text("''")),
         sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_reviews")),
     )
     op.create_index("ix_reviews_resource", "reviews", ["resource_id", "resource_type", "tenant"])

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from controls.ledger.merkle import Frontier, leaf_hash, verify_consistency, verify_inclusion
 from controls.model.errors import NotFound, VerificationFailed
+from controls.store import ledger_reads
 from controls.store.ledger_reads import (
     TILE_WIDTH,
     blob,
@@ -95,7 +96,34 @@ async def test_tiles_are_stored_when_they_are_full(ledger: Ledger) -> None:
         assert split(bytes(row.data)) == [leaf_hash(data) for data in expected]
 
 
-async def test_a_tile_of_tiles(ledger: Ledger) -> None:
+async def test_tiles_of_tiles(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With tiles of 4 hashes instead of 256, proofs go over five levels of tiles."""
+    monkeypatch.setattr(ledger_reads, "TILE_LEVELS", 2)
+    monkeypatch.setattr(ledger_reads, "TILE_WIDTH", 4)
+    chance = random.Random(3)
+    frontier = Frontier()
+    every = [frontier.root()]
+    while frontier.size < 300:
+        await ledger.append(chance.choice([1, 2, 3, 5, 16, 63]))
+        for data in ledger.data[frontier.size :]:
+            frontier = frontier.append([leaf_hash(data)])
+            every.append(frontier.root())
+    async with ledger.database.read() as connection:
+        query = text("SELECT level, count(*) AS number FROM ledger_tiles GROUP BY level ORDER BY level")
+        rows = [tuple(row) for row in await connection.execute(query)]
+        assert rows == [(level, frontier.size >> 2 * level + 2) for level in range(4)]
+        for size2 in [4, 16, 64, 256, *(chance.randint(1, frontier.size) for _ in range(PAIRS))]:
+            size1, index = chance.randint(1, size2), chance.randrange(size2)
+            proof = await prove_inclusion(connection, "t", index=index, size=size2)
+            leaf = leaf_hash(ledger.data[index])
+            verify_inclusion(leaf, index=index, size=size2, proof=proof, root=every[size2])
+            proof = await prove_consistency(connection, "t", size1=size1, size2=size2)
+            verify_consistency(proof, size1=size1, size2=size2, root1=every[size1], root2=every[size2])
+
+
+@pytest.mark.fuzz
+@pytest.mark.skipif(not LONG_RUN, reason="65,536 entries; set CONTROLS_FUZZ=1")
+async def test_a_real_tile_of_tiles(ledger: Ledger) -> None:
     """The 65,536th entry completes a tile of the second level, and proofs go on over it."""
     await ledger.append(1)
     for _ in range(256):

@@ -11,6 +11,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from alembic import command
@@ -26,6 +27,9 @@ from sqlalchemy.pool import NullPool
 import controls
 from controls.model.errors import Conflict, ControlsError, InvalidInput, Unavailable
 from controls.store.database import LOCK_SECONDS, prepare_sqlite
+
+# Alembic keeps what it works on in its modules, so two threads would write over each other.
+_ALEMBIC: Final = Lock()
 
 # Each driver the service uses, and the blocking one that migrations use instead.
 _DRIVERS: Final[Mapping[str, str]] = {
@@ -225,7 +229,7 @@ def _reachable(engine: Engine) -> Iterator[None]:
 
 def _run(url: str, work: Callable[[Config], None]) -> str | None:
     config = _config()
-    with open_engine(url) as engine:
+    with _ALEMBIC, open_engine(url) as engine:
         try:
             with engine.connect() as connection:
                 config.attributes["connection"] = connection
