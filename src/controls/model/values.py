@@ -87,7 +87,8 @@ def parse_decimal(text: str) -> Decimal:
 
 def utc_text(moment: datetime) -> str:
     """RFC 3339 in UTC with six digits: `2026-03-02T09:30:00.000000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime: it writes years before 1000 with fewer than four digits.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def canonical(value: Value) -> Json:
