@@ -18,6 +18,7 @@ from controls.ledger.note import Checkpoint, Signer, generate_key, sign_note
 from controls.model.values import Json, microseconds, utc_text
 
 ORIGIN = "example.com/ledger"
+TENANT = "main"
 KEYS = generate_key(ORIGIN, seed=bytes(range(32)))
 SIGNER = Signer.parse(KEYS.signing)
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -74,7 +75,7 @@ class LedgerBuilder:
         self.blobs: list[Blob] = [Blob(digest=RELEASE_DIGEST, data=RELEASE_BYTES)]
         self.now = START
         self._frontier = Frontier()
-        self.add("genesis", administrators=["person-1", "person-2"])
+        self.add("genesis", administrators=["person-1", "person-2"], tenant=TENANT)
 
     def add(self, kind: str, *, private: Mapping[str, Json] | None = None, **fields: Json) -> str:
         """Append an entry; its id."""
@@ -162,7 +163,7 @@ class LedgerBuilder:
         """The export, signed over everything."""
         if not self.checkpoints or self.checkpoints[-1].size < len(self.entries):
             self.sign()
-        header = Header(origin=ORIGIN, tenant="main", vkey=KEYS.verifying, start=0, end=len(self.entries))
+        header = Header(origin=ORIGIN, tenant=TENANT, vkey=KEYS.verifying, start=0, end=len(self.entries))
         return b"".join(
             export_lines(header, blobs=self.blobs, entries=self.entries, checkpoints=self.checkpoints)
         )

@@ -721,6 +721,10 @@ class Verification:
     def _place(self, entry: dict[str, Any], at: int) -> Iterator[Bad]:
         if entry.get("ledger") != self.report.origin:
             yield Bad(Failure.SIGNATURE, f"the entry is of the ledger {entry.get('ledger')!r}")
+        if entry["kind"] == "genesis" and entry.get("tenant") != self.report.tenant:
+            yield Bad(Failure.SIGNATURE, f"this is the ledger of the tenant {entry.get('tenant')!r}")
+        if (entry["kind"] == "genesis") != (self._next == 1):
+            yield Bad(Failure.MALFORMED, "a ledger has one genesis entry, its first")
         if at < self._last_at:
             yield Bad(Failure.TIME, f"its time {entry['at']} is before that of an earlier entry")
         self._last_at = max(at, self._last_at)

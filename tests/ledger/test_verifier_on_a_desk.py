@@ -1,0 +1,105 @@
+"""The stand-alone verifier on what the service itself wrote: reviews, amendments and changes included."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from controls.ledger.export import read_export
+from controls.ledger.verifier import Key, Verification
+from controls.services.administration import Confirm, Propose
+from controls.services.directory_changes import DirectoryChange
+from controls.services.directory_file import read_directory
+from controls.services.identifiers import new_id
+from controls.services.ledger_export import export_ledger
+from controls.services.outcomes import Reported, ReportOutcome
+from controls.services.reviews import Resolution, Resolve
+from controls.services.service import Service
+from controls.store.database import Database
+from tests.desk import DESK_PEOPLE, WALK, Desk, an_order, ask, start_desk, submit
+
+from .ledger_builder import changed_entry, lines_of, sealed
+
+
+async def a_day(desk: Desk, service: Service) -> Counter[str]:
+    """One order walked through, one abandoned and taken over, one amended, one reviewed; one change."""
+    told: Counter[str] = Counter()
+
+    async def take(
+        action: str, login: str, order: Any, *, report: Reported | None = Reported.PERFORMED
+    ) -> dict[str, Any]:
+        answer: dict[str, Any] = await submit(service, desk.decide(ask(action, login, order)))
+        told[answer["outcome"]] += 1
+        if answer["outcome"] == "permit" and report is not None:
+            await submit(service, ReportOutcome(new_id("out"), desk.key_ids["caller"], answer["id"], report))
+        return answer
+
+    walked = an_order()
+    for action, login in WALK:
+        await take(action, login, walked)
+    await take("reconcile", "tina.trader", walked)
+
+    taken_over = an_order()
+    await take("capture", "tina.trader", taken_over, report=Reported.ABANDONED)
+    for _ in range(2):  # the second time shares the claim
+        await take("capture", "tomas.trader", taken_over, report=None)
+
+    amended = an_order()
+    await take("capture", "tina.trader", amended)
+    await take("approve", "rita.risk", amended)
+    amended["properties"]["quantity"] = "1001"
+    await take("amend", "tina.trader", amended, report=None)
+    await take("approve", "raul.risk", amended)
+
+    large = an_order(notional="6000000.00 EUR")
+    answer = await take("capture", "tina.trader", large)
+    supervisor, reason = desk.key_ids["supervisor1"], "checked by telephone"
+    case = answer["review"] if isinstance(answer["review"], str) else answer["review"]["id"]
+    await submit(service, Resolve(new_id("res"), supervisor, case, Resolution.APPROVE, reason))
+    await take("capture", "tina.trader", large)
+
+    people = read_directory(DESK_PEOPLE.replace("rosa.recon,reconciler", "rosa.recon,reconciler;supervisor"))
+    propose = Propose(new_id("chg"), new_id("chg"), desk.key_ids["admin1"], DirectoryChange(tuple(people)))
+    change = (await submit(service, propose))["change"]
+    await submit(service, Confirm(new_id("chg"), desk.key_ids["admin2"], change))
+    return told
+
+
+async def recorded_day(desk: Desk) -> tuple[Counter[str], bytes]:
+    """What was answered, and the export of the ledger afterwards."""
+    service = desk.build()
+    await service.start()
+    try:
+        told = await a_day(desk, service)
+    finally:
+        await service.close()
+    database = Database(desk.settings.database_url)
+    try:
+        export = export_ledger(database, desk.settings.tenant, origin="demo/desk", vkey=desk.vkey)
+        return told, b"".join([line async for line in export])
+    finally:
+        await database.close()
+
+
+def test_what_the_service_wrote_is_verified_and_nothing_else(
+    migrated_sqlite_url: str, tmp_path: Path
+) -> None:
+    """A day's export holds, with the kept checkpoint; another person in any one entry does not."""
+    desk = start_desk(tmp_path, database_url=migrated_sqlite_url)
+    told, export = asyncio.run(recorded_day(desk))
+    assert told == {"permit": 16, "deny": 1, "review": 1}
+    kept = desk.settings.checkpoint_file.read_text("utf-8")
+    keys = [Key.of(desk.vkey)]
+    report = Verification(keys, kept).run(export.splitlines(keepends=True))
+    assert report.problems == []
+    assert (report.chains, report.blobs, report.erased) == (5, 3, 0)
+    lines = lines_of(export)
+    assert report.entries == len([line for line in lines if line["type"] == "entry"])
+    assert len(list(read_export(export.splitlines(keepends=True)))) == len(lines)
+    for at, line in enumerate(lines):
+        if line.get("columns", {}).get("person") is not None:
+            other = {**changed_entry(line, person="p-99"), "columns": {**line["columns"], "person": "p-99"}}
+            forged = sealed([*lines[:at], other, *lines[at + 1 :]])
+            assert not Verification(keys).run(forged.splitlines(keepends=True)).verified
