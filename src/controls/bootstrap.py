@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from controls.model.errors import InvalidInput
+from controls.rules.files import decode_files, is_rule_file
 from controls.services.identifiers import new_id
 from controls.services.metrics import Metrics
 from controls.services.queries import Queries
@@ -99,15 +100,17 @@ def read_rule_files(folder: Path) -> Mapping[str, str]:
     """All rule files below `folder`: path with forward slashes -> text.
 
     Raises:
-        InvalidInput: there is no such folder, a file is not UTF-8, or there is far too much of it.
+        InvalidInput: there is no such folder, or far too much in it.
+        RuleFilesInvalid: a file is not UTF-8 text.
     """
     if not folder.is_dir():
         raise InvalidInput(
             "rules_missing", f"There is no rules folder {folder}", help="Name a folder with rule files."
         )
-    files: dict[str, str] = {}
+    files: dict[str, bytes] = {}
     for path in sorted(folder.rglob("*")):
-        if not path.is_file() or any(part.startswith(".") for part in path.relative_to(folder).parts):
+        name = path.relative_to(folder).as_posix()
+        if not path.is_file() or not is_rule_file(name):
             continue
         if len(files) >= MAX_RULE_FILES or path.stat().st_size > MAX_RULE_BYTES:
             raise InvalidInput(
@@ -115,13 +118,8 @@ def read_rule_files(folder: Path) -> Mapping[str, str]:
                 f"{path} is one file too many or too large",
                 help=f"A rules folder holds at most {MAX_RULE_FILES} files of at most 1 MiB.",
             )
-        try:
-            files[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise InvalidInput(
-                "not_utf8", f"{path} is not UTF-8 text", detail=str(error), help="Save it as UTF-8."
-            ) from None
-    return files
+        files[name] = path.read_bytes()
+    return decode_files(files)
 
 
 def shipped(name: str) -> Path:

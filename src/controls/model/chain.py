@@ -46,16 +46,17 @@ class ChainKind:
     progress_claimed: bool = False  # a step comes after another once that one is claimed
     sole_actor_allowed: bool = False
     claim_valid_for: timedelta = timedelta(hours=24)
+    mandatory: tuple[str, ...] = field(init=False, compare=False)  # ids of the steps that are not optional
+
+    def __post_init__(self) -> None:
+        mandatory = tuple(step.id for step in self.steps if not step.optional)
+        object.__setattr__(self, "mandatory", mandatory)
 
     def step(self, name: str) -> Step | None:
         for step in self.steps:
             if step.id == name:
                 return step
         return None
-
-    @property
-    def mandatory(self) -> tuple[str, ...]:
-        return tuple(step.id for step in self.steps if not step.optional)
 
     def material_of(self, step: Step) -> tuple[str, ...]:
         return self.material if step.material is None else step.material
