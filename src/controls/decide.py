@@ -234,7 +234,7 @@ def canonical_text(value: Value) -> str:
 
 
 def account_scope(active: ActiveRelease, *, kind: ChainKind, values: Mapping[str, Value]) -> str:
-    """The account whose chains a constraint with `scope: account` counts over: the fact `<resource>.account`."""
+    """The account that constraints with `scope: account` count by: the fact `<resource>.account`."""
     if kind.id not in active.account_scoped:
         return ""
     value = values.get(f"{kind.resource}.account")

@@ -24,7 +24,7 @@ from controls.services.administration import ChangeKind, Confirm, Propose
 from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_file import read_directory
 from controls.services.key_changes import KeyCreation, KeyRevocation
-from controls.services.keys import authenticate, mint
+from controls.services.keys import SCOPES, authenticate, mint
 from controls.services.release_changes import ReleaseActivation
 from controls.services.releases import activatable
 from controls.services.service import Service
@@ -85,7 +85,8 @@ def _show(answer: Json, *, as_json: bool) -> None:
         OUT.print(f"{answer['change']}: {answer['state']}: {answer['summary']}", markup=False)
         if answer["state"] == "proposed":
             ERR.print(
-                f"It takes effect when another administrator runs: controls changes confirm {answer['change']}"
+                "It takes effect when another administrator runs: "
+                f"controls changes confirm {answer['change']}"
             )
 
 
@@ -111,10 +112,12 @@ def import_directory(
 @guarded
 def create_key(
     name: Annotated[str, typer.Argument(help="What the key is for, such as order-system.")],
-    scope: Annotated[list[str], typer.Option(help="decide, outcome, review, directory, release, read, verify.")],
+    scope: Annotated[list[str], typer.Option(help="One or more of: " + ", ".join(sorted(SCOPES)) + ".")],
     account: Annotated[str, typer.Option(help="Login the key is bound to; none for a system.")] = "",
     speaks_for: Annotated[str, typer.Option(help="Logins it may bring requests of, such as 'desk.*'.")] = "",
-    action: Annotated[list[str] | None, typer.Option(help="resource.action patterns; all when left out.")] = None,
+    action: Annotated[
+        list[str] | None, typer.Option(help="resource.action patterns; all when left out.")
+    ] = None,
     *,
     key: KeyOption = "",
     as_json: JsonOption = False,

@@ -100,7 +100,11 @@ def _rules(size: int) -> Mapping[str, str]:
             "then": "deny",
             "message": {"en": "{item.a} is too much", "es": "{item.a} es demasiado"},
             "examples": [
-                {"name": "fires", "given": {"item.a": 100000, "item.b": "1", "item.c": "x"}, "expect": "deny"},
+                {
+                    "name": "fires",
+                    "given": {"item.a": 100000, "item.b": "1", "item.c": "x"},
+                    "expect": "deny",
+                },
                 {"name": "passes", "given": {"item.a": 1, "item.b": "1", "item.c": "x"}, "expect": "permit"},
             ],
         }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import os
 from pathlib import Path
 from typing import Annotated, BinaryIO, cast
 
@@ -65,7 +64,7 @@ async def export_to(settings: Settings, output: Path, *, size: int | None = None
                 progress=progress,
             ):
                 file.write(line)
-        os.replace(aside, output)
+        aside.replace(output)
     except OSError as error:
         raise InvalidInput(
             "file_unwritable", f"{output} cannot be written", detail=str(error), help="Name another file."

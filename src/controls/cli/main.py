@@ -8,7 +8,7 @@ from controls.cli import administration, bench, demo, ledger, operate, replay, r
 
 app = typer.Typer(
     name="controls",
-    help="Compliance rules and duty separation for order-to-settlement chains, on a ledger that can be proved.",
+    help="Compliance rules and duty separation for order-to-settlement chains, with provable records.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,

@@ -114,7 +114,16 @@ async def start(
     plan = read_directory(people)
     now = time.time_ns() // 1000
     keys = [
-        (caller, mint(name=caller, scopes=("decide", "outcome", "read", "verify"), speaks_for="*", at=now, entropy=os.urandom))
+        (
+            caller,
+            mint(
+                name=caller,
+                scopes=("decide", "outcome", "read", "verify"),
+                speaks_for="*",
+                at=now,
+                entropy=os.urandom,
+            ),
+        )
     ]
     keys += [
         (login, mint(name=login, scopes=ADMINISTRATION_SCOPES, account=login, at=now, entropy=os.urandom))
@@ -162,7 +171,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,
 ) -> None:
     """Run the service (one process; run several against one PostgreSQL to use more cores)."""
-    from controls.api.app import create_app  # noqa: PLC0415  # FastAPI is not loaded by other commands
+    from controls.api.app import create_app  # FastAPI is not loaded by other commands
 
     settings = Settings()
     configure_logging(settings.log_level)
@@ -177,5 +186,3 @@ def _make_folder(database_url: str) -> None:
     prefix = "sqlite+aiosqlite:///"
     if database_url.startswith(prefix):
         Path(database_url.removeprefix(prefix)).parent.mkdir(parents=True, exist_ok=True)
-
-

@@ -1,4 +1,4 @@
-"""How commands speak: stdout is data, stderr is words; `--json` for programs; one exit code per kind of end."""
+"""How commands speak: stdout is data, stderr is words; `--json` for programs; exit codes that tell ends apart."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from enum import IntEnum
 from functools import wraps
-from typing import Annotated, Final, ParamSpec, TypeVar
+from typing import Annotated, Final, NoReturn, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
@@ -51,7 +51,7 @@ def guarded(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return run
 
 
-def fail(error: ControlsError, *, as_json: bool) -> typer.Exit:
+def fail(error: ControlsError, *, as_json: bool) -> NoReturn:
     """Say what went wrong and what to do, and end."""
     if as_json:
         print_json(

@@ -1,4 +1,4 @@
-"""`controls replay`: what an event log would have met, played through the real service in a store of its own."""
+"""`controls replay`: what an event log would have met, played through the service in a store of its own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from controls.bootstrap import build_service, new_ledger_signer, read_rule_files
 from controls.cli.output import ERR, OUT, JsonOption, guarded, print_json, progress_bar
 from controls.model.chain import ChainKind
 from controls.model.errors import InvalidInput
+from controls.rules.release import Release
 from controls.services.directory_file import AccountLine, PersonPlan, read_directory
 from controls.services.event_log import Event, read_log
 from controls.services.genesis import Genesis, start_ledger
@@ -25,7 +26,6 @@ from controls.services.releases import activatable
 from controls.services.replay import ReplayClock, Report, chain_named, everyone, replay_events
 from controls.services.state import activate
 from controls.settings import Mode, Settings
-from controls.rules.release import Release
 from controls.store.database import Database
 from controls.store.migrate import migrate
 

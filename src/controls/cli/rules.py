@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,6 @@ from rich.table import Table
 from controls.bootstrap import read_rule_files, shipped
 from controls.cli.output import ERR, OUT, Exit, JsonOption, guarded, print_json
 from controls.model.errors import RuleFilesInvalid
-from controls.model.values import Json
 from controls.rules.schema import KINDS, json_schema
 from controls.services.releases import check_release, example_failure
 
@@ -23,16 +23,16 @@ FolderArgument = Annotated[
 ]
 
 
-@app.command()
+@app.command("check")
 @guarded
 def check(folder: FolderArgument = None, *, as_json: JsonOption = False) -> None:
     """Load the files and run their examples; print everything that is wrong, with file, line and column."""
     _check(folder, as_json=as_json, only_loading=True)
 
 
-@app.command()
+@app.command("test")
 @guarded
-def test(folder: FolderArgument = None, *, as_json: JsonOption = False) -> None:
+def run_examples(folder: FolderArgument = None, *, as_json: JsonOption = False) -> None:
     """Run every example of every rule on both engines and show each result."""
     _check(folder, as_json=as_json, only_loading=False)
 
@@ -43,7 +43,7 @@ def _check(folder: Path | None, *, as_json: bool, only_loading: bool) -> None:
         checked = check_release(read_rule_files(where))
     except RuleFilesInvalid as invalid:
         if as_json:
-            print_json({"valid": False, "diagnostics": [_diagnostic(item) for item in invalid.diagnostics]})
+            print_json({"valid": False, "diagnostics": [asdict(item) for item in invalid.diagnostics]})
         else:
             for item in invalid.diagnostics:
                 typer.echo(f"{where / item.file}:{item.line}:{item.column}: {item.code}: {item.message}")
@@ -59,30 +59,18 @@ def _check(folder: Path | None, *, as_json: bool, only_loading: bool) -> None:
                 "constraints": len(release.constraints),
                 "chains": len(release.chains),
                 "examples": len(checked.examples),
-                "failed": [
-                    {
-                        "rule": item.rule,
-                        "example": item.example,
-                        "engine": item.engine,
-                        "expected": item.expected,
-                        "got": item.got,
-                        "detail": item.detail,
-                        "file": item.file,
-                        "line": item.line,
-                    }
-                    for item in failed
-                ],
+                "failed": [asdict(result) for result in failed],
             }
         )
     else:
         if not only_loading:
             table = Table("rule", "example", "engine", "expected", "got", "", box=None, pad_edge=False)
-            for item in checked.examples:
-                mark = "ok" if item.passed else "FAILED"
-                table.add_row(item.rule, item.example, item.engine, item.expected, item.got, mark)
+            for result in checked.examples:
+                mark = "ok" if result.passed else "FAILED"
+                table.add_row(result.rule, result.example, result.engine, result.expected, result.got, mark)
             OUT.print(table)
-        for item in failed:
-            typer.echo(f"{where}/{example_failure(item)}")
+        for failure in failed:
+            typer.echo(f"{where}/{example_failure(failure)}")
         ERR.print(
             f"{len(release.rules)} rules, {len(release.constraints)} duty constraints, "
             f"{len(release.chains)} chain kinds; {len(checked.examples) - len(failed)} of "
@@ -91,10 +79,6 @@ def _check(folder: Path | None, *, as_json: bool, only_loading: bool) -> None:
         )
     if failed:
         raise typer.Exit(Exit.TESTS_FAILED)
-
-
-def _diagnostic(item: object) -> Json:
-    return {name: getattr(item, name) for name in ("file", "line", "column", "code", "message")}
 
 
 @app.command()

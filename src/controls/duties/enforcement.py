@@ -146,7 +146,7 @@ class _Enforcer(casbin.Enforcer):  # type: ignore[misc]  # the library has no ty
         self.add_function("speaks", speaks)
         self._matcher = _Matcher(model["m"]["m"].value, functions=self.fm.get_functions())
 
-    def _get_expression(self, expr: str, functions: object = None) -> _Matcher:  # noqa: ARG002
+    def _get_expression(self, expr: str, functions: object = None) -> _Matcher:
         return self._matcher
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from controls.decide import Situation, decide
 from controls.ledger.envelope import EntryKind
@@ -37,7 +37,7 @@ CONFIRM: Final = "confirm"
 class ChangeKind(Protocol):
     """One kind of change: it can be checked when proposed, and applied when confirmed."""
 
-    kind: str
+    kind: ClassVar[str]
 
     def check(self, context: Context) -> str:
         """One sentence that says what the change does; raises a ControlsError when it may not be made."""

@@ -18,7 +18,6 @@ from controls.model.chain import Act, ActState, Capacity, ChainHistory, ChainKin
 from controls.model.decision import Decision
 from controls.model.errors import InvalidInput
 from controls.model.finding import Effect, Outcome
-from controls.model.people import Account
 from controls.model.request import Request
 from controls.model.values import Json, canonical, utc_text
 from controls.rules.vocabulary import FactReading, read_facts
@@ -130,7 +129,7 @@ def _one(context: Context, request: Request, reading: FactReading, *, key: str) 
         account_histories=account_histories,
     )
     decision = decide(request, situation, active=active)
-    return _record(context, request, reading, decision, kind=kind, account=account, key=key)
+    return _record(context, request, reading, decision, kind=kind, key=key)
 
 
 def _record(
@@ -140,7 +139,6 @@ def _record(
     decision: Decision,
     *,
     kind: ChainKind | None,
-    account: Account | None,
     key: str,
 ) -> Told:
     work, release = context.work, context.active.release

@@ -14,13 +14,13 @@ from typing import Any, ClassVar, cast
 
 from controls.decide import ActiveRelease
 from controls.ledger.canonical import canonical_bytes
+from controls.ledger.envelope import blob_digest
 from controls.model.duty import ConstraintKind
 from controls.model.errors import FieldError
 from controls.model.values import Json, from_microseconds, utc_text
 from controls.services.commands import Context
 from controls.services.directory_file import AccountLine, PersonPlan, directory_errors
 from controls.services.identifiers import NewId
-from controls.services.records import blob_digest
 from controls.store.directory import AccountRecord, Assignment, Directory, replace_person
 
 

@@ -123,19 +123,21 @@ def _read_row(
 ) -> None:
     where = f"line {line}"
     before = len(errors)
-    for column in ("person", "account"):
-        if not _ID.match(row[column]):
-            errors.append(
-                FieldError(
-                    where,
-                    "bad_id",
-                    f"{column} {row[column][:40]!r} is empty, too long or holds one of , ; ( ) [ ] # \" ' \\",
-                )
-            )
+    errors += [
+        FieldError(
+            where,
+            "bad_id",
+            f"{column} {row[column][:40]!r} is empty, too long or holds one of , ; : ( ) [ ] # \" ' \\",
+        )
+        for column in ("person", "account")
+        if not _ID.match(row[column])
+    ]
     roles = {role.strip() for role in row["roles"].split(";") if role.strip()}
-    for role in sorted(roles):
-        if not _ID.match(role):
-            errors.append(FieldError(where, "bad_role", f"role {role[:40]!r} is not a role name"))
+    errors += [
+        FieldError(where, "bad_role", f"role {role[:40]!r} is not a role name")
+        for role in sorted(roles)
+        if not _ID.match(role)
+    ]
     valid_from = _moment(where, "valid_from", row.get("valid_from", ""), errors)
     valid_to = _moment(where, "valid_to", row.get("valid_to", ""), errors)
     if valid_from is not None and valid_to is not None and valid_to <= valid_from:

@@ -41,7 +41,7 @@ def read_log(path: Path) -> list[Event]:
     try:
         raw = path.open("rb")
         with gzip.open(raw) if path.suffix == ".gz" else raw as file:
-            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")  # type: ignore[arg-type]
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
             return list(_events(path, csv.reader(text, strict=True)))
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from controls.decide import ActiveRelease
-from controls.ledger.envelope import EntryKind
+from controls.ledger.envelope import EntryKind, blob_digest
 from controls.ledger.merkle import Frontier
 from controls.model.errors import Conflict, FieldError, InvalidInput, NotFound
 from controls.services.directory_changes import (
@@ -21,7 +21,7 @@ from controls.services.directory_changes import (
     write_person,
 )
 from controls.services.directory_file import PersonPlan
-from controls.services.records import LANGUAGE, blob_digest
+from controls.services.records import LANGUAGE
 from controls.services.writer import WriterSettings
 from controls.store.database import Database, StoreConnection
 from controls.store.directory import Directory, add_key

@@ -61,10 +61,10 @@ def mint(
             help="Name the account that the key is bound to.",
             errors=(FieldError("/account", "account_required", "is needed for these scopes"),),
         )
-    id = entropy(8).hex()
+    key_id = entropy(8).hex()
     secret = urlsafe_b64encode(entropy(32)).decode().rstrip("=")
     key = ApiKey(
-        id=id,
+        id=key_id,
         name=name,
         mac=_mac(secret),
         scopes=wanted,
@@ -73,7 +73,7 @@ def mint(
         account=account,
         created_at=at,
     )
-    return f"ck_{id}_{secret}", key
+    return f"ck_{key_id}_{secret}", key
 
 
 def _mac(secret: str) -> str:

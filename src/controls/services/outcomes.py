@@ -12,7 +12,7 @@ from enum import StrEnum
 from controls.ledger.envelope import EntryKind
 from controls.model.chain import ActState, ChainKind
 from controls.model.errors import Conflict, Forbidden, NotFound
-from controls.model.values import utc_text
+from controls.model.values import Json, utc_text
 from controls.services.answers import chain_json, encode, receipt
 from controls.services.commands import Context, Render
 from controls.store.rows import StoredAct
@@ -123,6 +123,9 @@ class ReportOutcome:
                     detail=f"{', '.join(taken)} came after {act.step}; it cannot be abandoned any more.",
                     help="Report it as performed, or have a supervisor look at the chain.",
                 )
+
+    def refused_act(self) -> dict[str, Json]:
+        return {"act": "outcome", "decision": self.decision, "outcome": self.reported.value}
 
 
 def later_steps(kind: ChainKind, step: str) -> frozenset[str]:

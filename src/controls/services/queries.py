@@ -210,8 +210,8 @@ def _cursor(case: ReviewCase) -> str:
 
 def _read_cursor(cursor: str) -> tuple[int, str]:
     try:
-        at, id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(":", 1)
-        return int(at), id
+        at, case = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(":", 1)
+        return int(at), case
     except (ValueError, UnicodeDecodeError):
         raise InvalidInput(
             "cursor_invalid",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from typing import Final
 
 from controls.model.decision import Decision
@@ -47,7 +46,7 @@ def decision_entry(
     reading: FactReading,
     key: str,
 ) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Fields and disclosure of the entry for one decision; claim, review and lines are added by the caller."""
+    """Fields and disclosure of the entry for one decision; the caller adds claim, review and lines."""
     private: dict[str, Json] = {}
     stated: dict[str, Json] = {}
     for name, value in reading.values.items():
@@ -102,8 +101,7 @@ def decision_entry(
         fields["cleared"] = [finding_json(finding, hidden) for finding in decision.cleared]
     if decision.obligations:
         fields["obligations"] = [
-            {"id": item.id, "rule": item.rule, "properties": canonical(item.properties)}
-            for item in decision.obligations
+            {"id": item.id, "rule": item.rule, "properties": item.properties} for item in decision.obligations
         ]
     return fields, disclosure
 
@@ -127,11 +125,6 @@ def finding_json(finding: Finding, hidden: Mapping[str, Json]) -> dict[str, Json
     if finding.observed:
         found["observed"] = True
     return found
-
-
-def blob_digest(data: bytes) -> str:
-    """The content address of a blob."""
-    return "sha256:" + sha256(data).hexdigest()
 
 
 def titles(findings: Iterable[Finding]) -> list[Json]:

@@ -61,9 +61,7 @@ class Report:
             return
         if outcome is Outcome.DENY:
             self.denied_cases.add(event.case)
-        speaking = [
-            item for item in told.decision.findings if item.effect in (Effect.DENY, Effect.REVIEW)
-        ]
+        speaking = [item for item in told.decision.findings if item.effect in (Effect.DENY, Effect.REVIEW)]
         self.findings.update(item.rule for item in speaking)
         if len(self.examples) < EXAMPLES:
             self.examples.append(

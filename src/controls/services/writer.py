@@ -47,7 +47,7 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class WriterSettings:
-    """What the writer is given at start: whose ledger, how to sign, and where ids, salts and time come from."""
+    """What the writer is given: whose ledger, how to sign, and where ids, salts and time come from."""
 
     tenant: str
     sign: Callable[[int, bytes], str]
@@ -128,7 +128,7 @@ class Writer:
                 for waiting in batch:
                     _settle(waiting, _stopping())
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # logged with its traceback, and everybody is told
                 # Nobody may wait for ever because of a defect here; it is logged with its traceback.
                 _log.exception("writer_defect", error=type(error).__name__)
                 for waiting in batch:
@@ -153,7 +153,7 @@ class Writer:
             answers = await self._attempt([waiting.command for waiting in batch])
         except CommitUnknown as error:
             answers = [error] * len(batch)  # a retry could record twice what may be recorded already
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it was, the neighbours are tried alone
             if len(batch) == 1:
                 answers = [await self._retry_alone(batch[0].command, error)]
             else:
@@ -164,7 +164,7 @@ class Writer:
                         answers += await self._attempt([waiting.command])
                     except CommitUnknown as unknown:
                         answers.append(unknown)
-                    except Exception as alone:
+                    except Exception as alone:  # noqa: BLE001  # the next one is still served
                         answers.append(await self._retry_alone(waiting.command, alone))
         self.metrics.batch(len(batch), perf_counter() - started)
         for waiting, answer in zip(batch, answers, strict=True):
@@ -178,7 +178,7 @@ class Writer:
             return (await self._attempt([command]))[0]
         except ControlsError as again:
             return again
-        except Exception as again:
+        except Exception as again:  # noqa: BLE001  # logged with its traceback
             return _logged_defect(again)
 
     async def _attempt(self, commands: Sequence[Command]) -> list[Outcome]:

@@ -1,0 +1,327 @@
+"""Reading JSON from strangers.
+
+Guarantees: what `read_json` returns is a whole UTF-8 text whose top level is an object or a list, without
+duplicate keys, NaN or Infinity, at most 16 levels deep, with strings of at most 4,096 characters in Unicode
+normal form C without lone surrogates or NUL, lists of at most 1,000 items, objects of at most 1,000 members,
+and numbers that are exact: integers as `int`, fractions as `Decimal`, both of at most 34 digits, never a
+float. Everything else is one error that names each place (RFC 6901).
+
+An ordinary body takes the fast way: the C scanner with a few hooks, and a look at the bytes that shows that
+no string, list or nesting in them can be too long. Any other body is walked, and one that the hooks refuse
+is read once more by a slower reader that knows where everything stands.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import islice
+from typing import Final, NoReturn, TypeAlias, cast
+
+from controls.model.errors import ControlsError, FieldError, InvalidInput
+from controls.model.values import MAX_DIGITS, Json, parse_decimal
+
+MAX_DEPTH: Final = 16
+MAX_STRING: Final = 4_096
+MAX_ITEMS: Final = 1_000
+MAX_MEMBERS: Final = 1_000
+MAX_ERRORS: Final = 50
+
+_MAX_INTEGER: Final = MAX_DIGITS + 1  # a sign
+_UNFIT: Final = re.compile("[\x00\ud800-\udfff]")
+
+# What the slow reader makes of one member of an object, kept in order with its duplicates.
+_Pairs: TypeAlias = "list[tuple[str, object]]"
+
+
+class MalformedJson(InvalidInput):
+    """The body is not one JSON text that everybody would read alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A literal that the slow reader could not take."""
+
+    code: str
+    message: str
+
+
+class _Object(list[tuple[str, object]]):
+    """An object as its members, duplicates included."""
+
+
+class _SuspectError(Exception):
+    """The fast reader met something; the slow one will say what and where."""
+
+
+def read_json(data: bytes) -> dict[str, Json] | list[Json]:
+    """The object or list that `data` is.
+
+    Raises:
+        MalformedJson: it is not JSON, not UTF-8, has a duplicate key, NaN or nothing in it.
+        InvalidInput: a number, string, list or nesting is out of bounds.
+    """
+    if not data:
+        raise _malformed("body_missing", "The request has no body", "Send one JSON object.")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _malformed(
+            "not_utf8", "The body is not UTF-8", f"Byte {error.start} does not belong to UTF-8 text."
+        ) from None
+    escaped = "\\u" in text
+    # Structure is ASCII and composes with nothing, so the whole text may be normalised at once.
+    if not text.isascii() and not unicodedata.is_normalized("NFC", text):
+        text = unicodedata.normalize("NFC", text)
+    try:
+        value: object = _FAST.decode(text)
+    except (_SuspectError, RecursionError):
+        raise _explained(text) from None
+    except json.JSONDecodeError as error:
+        raise _not_json(error) from None
+    if not isinstance(value, dict | list):
+        raise _malformed("not_an_object", "The body is not an object or a list", "Send one JSON object.")
+    if (escaped or not _small(text)) and not _within_bounds(value, 0):
+        raise _out_of_bounds(list(islice(_walk_errors(value), MAX_ERRORS)))
+    if escaped:
+        value = _composed(cast("Json", value), "")
+    return cast("dict[str, Json] | list[Json]", value)
+
+
+def _small(text: str) -> bool:
+    """Whether a text shows at a glance that nothing in it passes a limit."""
+    return (
+        len(text) <= MAX_STRING
+        and text.count("{") + text.count("[") <= MAX_DEPTH
+        and text.count(",") < min(MAX_ITEMS, MAX_MEMBERS)
+    )
+
+
+def _within_bounds(value: object, depth: int) -> bool:
+    """The same limits as `_walk_errors`, as a yes or no."""
+    if isinstance(value, str):
+        return (
+            len(value) <= MAX_STRING and (value.isascii() or not _UNFIT.search(value)) and "\0" not in value
+        )
+    if isinstance(value, dict):
+        if depth == MAX_DEPTH or len(value) > MAX_MEMBERS:
+            return False
+        for name, item in value.items():
+            if not _within_bounds(name, 0) or not _within_bounds(item, depth + 1):
+                return False
+    elif isinstance(value, list):
+        if depth == MAX_DEPTH or len(value) > MAX_ITEMS:
+            return False
+        return all(_within_bounds(item, depth + 1) for item in value)
+    return True
+
+
+def _composed(value: Json, pointer: str) -> Json:
+    """The value with every string in normal form C: an escape may have put a mark after its letter."""
+    if isinstance(value, str):
+        return _normal(value)
+    if isinstance(value, dict):
+        found: dict[str, Json] = {}
+        for name, item in value.items():
+            normal = _normal(name)
+            place = f"{pointer}/{escape(normal)}"
+            if normal in found:
+                raise _read_differently([FieldError(place, "duplicate_key", "is named twice")])
+            found[normal] = _composed(item, place)
+        return found
+    if isinstance(value, list):
+        return [_composed(item, f"{pointer}/{index}") for index, item in enumerate(value)]
+    return value
+
+
+def _normal(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+# -- the fast reader ---------------------------------------------------------------------------------------
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _SuspectError
+    return found
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MAX_INTEGER:
+        raise _SuspectError
+    return int(text)
+
+
+def _fraction(text: str) -> Decimal:
+    try:
+        return parse_decimal(text)
+    except ValueError:
+        raise _SuspectError from None
+
+
+def _constant(_text: str) -> NoReturn:
+    raise _SuspectError
+
+
+_FAST: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_fraction, parse_constant=_constant
+)
+
+
+# -- the slow reader, which explains -----------------------------------------------------------------------
+
+
+def _explain_integer(text: str) -> int | _Refused:
+    if len(text) > _MAX_INTEGER:
+        return _Refused("number_too_long", f"has more than {MAX_DIGITS} digits")
+    return int(text)
+
+
+def _explain_fraction(text: str) -> Decimal | _Refused:
+    try:
+        return parse_decimal(text)
+    except ValueError:
+        return _Refused("number_out_of_range", "has more than 34 digits or lies beyond 1E-28 and 1E+28")
+
+
+def _explain_constant(text: str) -> _Refused:
+    return _Refused("not_a_number", f"{text} is no JSON number")
+
+
+_SLOW: Final = json.JSONDecoder(
+    object_pairs_hook=_Object,
+    parse_int=_explain_integer,
+    parse_float=_explain_fraction,
+    parse_constant=_explain_constant,
+)
+
+
+def _explained(text: str) -> ControlsError:
+    """Why the fast reader stopped."""
+    try:
+        value = _SLOW.decode(text)
+    except json.JSONDecodeError as error:
+        return _not_json(error)
+    except RecursionError:
+        return _out_of_bounds([_too_deep("")])
+    errors = list(islice(_walk_errors(value), MAX_ERRORS))
+    if any(item.code in ("duplicate_key", "not_a_number") for item in errors):
+        return _read_differently(errors)
+    return _out_of_bounds(errors)
+
+
+def _walk_errors(top: object) -> Iterator[FieldError]:
+    """Everything in a value that passes a limit, each with its pointer; never recurses."""
+    waiting: list[tuple[str, int, object]] = [("", 0, top)]
+    while waiting:
+        pointer, depth, value = waiting.pop()
+        if isinstance(value, str):
+            yield from _string_errors(pointer, value)
+        elif isinstance(value, _Refused):
+            yield FieldError(pointer, value.code, value.message)
+        elif isinstance(value, dict | list):
+            if depth == MAX_DEPTH:
+                yield _too_deep(pointer)
+                continue
+            members = _members(value)
+            if members is not None:
+                yield from _member_errors(pointer, members)
+                inner = [(f"{pointer}/{escape(name)}", depth + 1, item) for name, item in members]
+            else:
+                if len(value) > MAX_ITEMS:
+                    yield FieldError(
+                        pointer, "list_too_long", f"has {len(value)} items; {MAX_ITEMS} are allowed"
+                    )
+                    continue
+                inner = [(f"{pointer}/{index}", depth + 1, item) for index, item in enumerate(value)]
+            waiting.extend(reversed(inner))
+
+
+def _members(value: dict[str, object] | list[object]) -> list[tuple[str, object]] | None:
+    """The members of an object; None for a list."""
+    if isinstance(value, _Object):
+        return value
+    return list(value.items()) if isinstance(value, dict) else None
+
+
+def _member_errors(pointer: str, members: _Pairs) -> Iterator[FieldError]:
+    if len(members) > MAX_MEMBERS:
+        yield FieldError(
+            pointer, "object_too_large", f"has {len(members)} members; {MAX_MEMBERS} are allowed"
+        )
+    seen: set[str] = set()
+    for name, _ in members:
+        if name in seen:
+            yield FieldError(f"{pointer}/{escape(name)}", "duplicate_key", "is named twice")
+        seen.add(name)
+        yield from _string_errors(pointer, name)
+
+
+def _string_errors(pointer: str, text: str) -> Iterator[FieldError]:
+    if len(text) > MAX_STRING:
+        yield FieldError(pointer, "string_too_long", f"has {len(text)} characters; {MAX_STRING} are allowed")
+    elif _UNFIT.search(text):
+        yield FieldError(pointer, "bad_character", "holds NUL or half a surrogate pair")
+
+
+def escape(name: str) -> str:
+    """One step of a pointer (RFC 6901), shortened, and safe to print whatever the caller sent."""
+    name = name if len(name) <= 64 else f"{name[:61]}..."
+    return _UNFIT.sub("\ufffd", name).replace("~", "~0").replace("/", "~1")
+
+
+# -- errors ------------------------------------------------------------------------------------------------
+
+
+def _too_deep(pointer: str) -> FieldError:
+    return FieldError(pointer, "too_deep", f"is nested more than {MAX_DEPTH} levels deep")
+
+
+def _told(errors: list[FieldError]) -> str:
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{first.pointer or 'The body'} {first.message}{more}."
+
+
+def _read_differently(errors: list[FieldError]) -> MalformedJson:
+    return MalformedJson(
+        "malformed_json",
+        "The body is not JSON that everybody reads alike",
+        detail=_told(errors),
+        help="Name each member once, and send numbers as JSON numbers or strings.",
+        errors=tuple(errors),
+    )
+
+
+def _out_of_bounds(errors: list[FieldError]) -> InvalidInput:
+    return InvalidInput(
+        "out_of_bounds",
+        "The body passes a limit of this service",
+        detail=_told(errors),
+        help="Send less: the limits are in the documentation of the API.",
+        errors=tuple(errors[:MAX_ERRORS]),
+    )
+
+
+def _not_json(error: json.JSONDecodeError) -> MalformedJson:
+    return _malformed(
+        "malformed_json",
+        "The body is not JSON",
+        f"Line {error.lineno}, column {error.colno}: {error.msg}.",
+    )
+
+
+def _malformed(code: str, title: str, detail: str) -> MalformedJson:
+    return MalformedJson(
+        code,
+        title,
+        detail=detail,
+        help="Send one JSON object in UTF-8.",
+        errors=(FieldError("", code, detail),),
+    )
