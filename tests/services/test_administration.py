@@ -1,0 +1,190 @@
+"""Changes to directory, keys and release take two administrators, and take effect on record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from controls.bootstrap import read_rule_files
+from controls.model.errors import Conflict, InvalidInput, NotFound
+from controls.rules.release import compile_release
+from controls.services.administration import ChangeKind, Confirm, Propose
+from controls.services.directory_changes import DirectoryChange
+from controls.services.directory_file import read_directory
+from controls.services.key_changes import KeyCreation, KeyRevocation
+from controls.services.keys import mint
+from controls.services.release_changes import ReleaseActivation
+from controls.services.service import Service
+from tests.desk import DESK_RULES, Desk, ask, start_desk, submit
+
+HEADER = "person,name,account,roles\n"
+
+
+@pytest.fixture
+def desk(tmp_path: Path, migrated_database_url: str) -> Desk:
+    return start_desk(tmp_path, database_url=migrated_database_url)
+
+
+@pytest.fixture
+async def service(desk: Desk) -> AsyncIterator[Service]:
+    running = desk.build()
+    await running.start()
+    yield running
+    await running.close()
+
+
+async def propose(service: Service, desk: Desk, change: ChangeKind, *, key: str = "admin1") -> str:
+    command = Propose(
+        id=service.new_id("chg"),
+        change_id=service.new_id("change"),
+        key=desk.key_ids[key],
+        change=change,
+    )
+    answer = await submit(service, command)
+    assert answer["state"] == "proposed"
+    return str(answer["change"])
+
+
+async def confirm(service: Service, desk: Desk, change: str, *, key: str = "admin2") -> dict[str, object]:
+    answer: dict[str, object] = await submit(
+        service, Confirm(id=service.new_id("chg"), key=desk.key_ids[key], change_id=change)
+    )
+    return answer
+
+
+async def entries(service: Service) -> list[dict[str, object]]:
+    found = []
+    index = 0
+    while True:
+        try:
+            found.append(dict(await service.queries.entry(index)))
+        except NotFound:
+            return found
+        index += 1
+
+
+async def last_entry(service: Service) -> dict[str, object]:
+    found = (await entries(service))[-1]["entry"]
+    assert isinstance(found, dict)
+    return found
+
+
+def people(rows: str) -> DirectoryChange:
+    return DirectoryChange(read_directory(HEADER + rows))
+
+
+async def test_a_proposed_directory_changes_nothing_until_another_administrator_confirms(
+    service: Service, desk: Desk
+) -> None:
+    """A new trader may act only after the second administrator's confirmation."""
+    change = await propose(service, desk, people("p-90,Nina Nuez,nina.trader,trader\n"))
+    before = await submit(service, desk.decide(ask("capture", "nina.trader")))
+    assert before["outcome"] == "deny"
+    assert [finding["rule"] for finding in before["findings"]] == ["unknown_subject"]
+    assert (await confirm(service, desk, change))["state"] == "confirmed"
+    after = await submit(service, desk.decide(ask("capture", "nina.trader")))
+    assert after["outcome"] == "permit"
+
+
+async def test_nobody_confirms_an_own_change_not_even_with_another_account(
+    service: Service, desk: Desk
+) -> None:
+    """The built-in whole chain of the administration keeps proposer and confirmer apart, on record."""
+    change = await propose(service, desk, people("p-90,Nina Nuez,nina.trader,trader\n"))
+    with pytest.raises(Conflict) as refused:
+        await confirm(service, desk, change, key="admin1")
+    assert refused.value.code == "change_refused"
+    assert "whole_chain" in {error.code for error in refused.value.errors}
+    entry = await last_entry(service)
+    assert (entry["kind"], entry["code"], entry["change"]) == ("refusal", "change_refused", change)
+
+
+async def test_a_change_is_confirmed_once(service: Service, desk: Desk) -> None:
+    """A second confirmation is refused."""
+    change = await propose(service, desk, people("p-90,Nina Nuez,nina.trader,trader\n"))
+    await confirm(service, desk, change)
+    with pytest.raises(Conflict) as refused:
+        await confirm(service, desk, change)
+    assert refused.value.code == "change_done"
+
+
+async def test_only_administrators_change_anything(service: Service, desk: Desk) -> None:
+    """A supervisor's key cannot propose, a system's key neither."""
+    for key in ("supervisor1", "caller"):
+        with pytest.raises(Exception) as refused:  # noqa: PT011  # two classes, told apart by code
+            await propose(service, desk, people("p-90,Nina,nina.trader,trader\n"), key=key)
+        assert getattr(refused.value, "code", "") in ("change_refused", "key_not_personal")
+
+
+async def test_names_and_logins_stay_out_of_the_ledger(service: Service, desk: Desk) -> None:
+    """Neither entries nor blobs name a person or a login; the disclosures and tables do."""
+    change = await propose(service, desk, people("p-90,Nina Nuez,nina.trader,trader\n"))
+    await confirm(service, desk, change)
+    private_fact = {"account": {"open_exposure": "98765.43 EUR"}}
+    await submit(
+        service,
+        desk.decide(ask("capture", "nina.trader", context=private_fact), ask("capture", "nobody.here")),
+    )
+    recorded = json.dumps([entry["bytes"] for entry in await entries(service)], ensure_ascii=False)
+    for private in ("Nina", "nina.trader", "nobody.here", "tina.trader", "Toro", "98765.43"):
+        assert private not in recorded
+
+
+async def test_an_account_does_not_move_to_another_person(service: Service, desk: Desk) -> None:
+    """A login that is valid for somebody cannot be given to somebody else."""
+    with pytest.raises(InvalidInput) as refused:
+        await propose(service, desk, people("p-90,Nina Nuez,tina.trader,trader\n"))
+    assert [error.code for error in refused.value.errors] == ["account_taken"]
+
+
+async def test_unknown_and_exclusive_roles_are_refused_by_line(service: Service, desk: Desk) -> None:
+    """A file that would break the release's static constraints is refused when proposed."""
+    rows = "p-90,Nina,nina,astronaut\np-91,Omar,omar,trader;settlement_clerk\n"
+    with pytest.raises(InvalidInput) as refused:
+        await propose(service, desk, people(rows))
+    found = [(error.pointer, error.code) for error in refused.value.errors]
+    assert ("line 2", "unknown_role") in found
+
+
+async def test_a_role_that_a_file_no_longer_lists_has_ended(service: Service, desk: Desk) -> None:
+    """Taking a role away stops the person at once."""
+    change = await propose(service, desk, people("p-05,Tina Toro,tina.trader,middle_office\n"))
+    await confirm(service, desk, change)
+    answer = await submit(service, desk.decide(ask("capture", "tina.trader")))
+    assert answer["outcome"] == "deny"
+    assert "no_grant" in {finding["rule"] for finding in answer["findings"]}
+
+
+async def test_a_new_key_works_after_confirmation_and_dies_when_revoked(service: Service, desk: Desk) -> None:
+    """Keys are given out and taken away by two administrators."""
+    _, key = mint(
+        name="new", scopes=("decide",), speaks_for="*", at=0, entropy=lambda count: b"\x07" * count
+    )
+    await confirm(service, desk, await propose(service, desk, KeyCreation(key)))
+    command = desk.decide(ask("capture", "tina.trader"))
+    command.key = key.id
+    assert (await submit(service, command))["outcome"] == "permit"
+    await confirm(service, desk, await propose(service, desk, KeyRevocation(key.id)))
+    command = desk.decide(ask("capture", "tina.trader"))
+    command.key = key.id
+    with pytest.raises(Exception, match="revoked"):
+        await service.writer.submit(command)
+
+
+async def test_another_release_decides_from_its_entry_on(service: Service, desk: Desk) -> None:
+    """A release that grants traders nothing takes effect with its confirmation, and entries name it."""
+    files = dict(read_rule_files(DESK_RULES))
+    files["roles.yaml"] = files["roles.yaml"].replace("actions: [capture", "actions: [seize")
+    release = compile_release(files)
+    before = await submit(service, desk.decide(ask("capture", "tina.trader")))
+    change = await propose(service, desk, ReleaseActivation(release))
+    await confirm(service, desk, change)
+    after = await submit(service, desk.decide(ask("capture", "tina.trader")))
+    assert (before["outcome"], after["outcome"]) == ("permit", "deny")
+    assert after["release"] == release.digest != before["release"]
+    with pytest.raises(Conflict) as refused:
+        await propose(service, desk, ReleaseActivation(release))
+    assert refused.value.code == "release_active"
