@@ -294,6 +294,8 @@ def _membership(node: Membership) -> Run:
         members = frozenset(cast("tuple[object, ...]", node.source.value))
         if members:
             return _constant_membership(item, members)
+    if isinstance(node.source, FactRead) and not money:
+        return _fact_membership(item, source)
 
     def test(facts: Facts, variables: Variables) -> object:
         wanted, elements = item(facts, variables), source(facts, variables)
@@ -319,6 +321,20 @@ def _constant_membership(item: Run, members: frozenset[object]) -> Run:
     def test(facts: Facts, variables: Variables) -> object:
         wanted = item(facts, variables)
         return wanted if isinstance(wanted, Unknown) else wanted in members
+
+    return test
+
+
+def _fact_membership(item: Run, source: Run) -> Run:
+    """The elements of a fact are all known, so that Python may look through them."""
+
+    def test(facts: Facts, variables: Variables) -> object:
+        wanted, elements = item(facts, variables), source(facts, variables)
+        if isinstance(elements, Unknown):
+            return _joined(wanted, elements)
+        if isinstance(wanted, Unknown):
+            return wanted if elements else False
+        return wanted in cast("tuple[object, ...]", elements)
 
     return test
 
