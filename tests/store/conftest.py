@@ -89,6 +89,17 @@ def ledger_url(request: pytest.FixtureRequest) -> str:
     return server.url(request.getfixturevalue("postgres_ledger"))
 
 
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def shared_ledger_url(request: pytest.FixtureRequest) -> str:
+    """As `ledger_url`, but one for all tests: nothing may be committed to it."""
+    if request.param == "sqlite":
+        template: Template = request.getfixturevalue("sqlite_ledger_template")
+        return f"sqlite+aiosqlite:///{template.where}"
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    template = request.getfixturevalue("postgres_ledger_template")
+    return server.url(template.where)
+
+
 @pytest_asyncio.fixture
 async def database(migrated_database_url: str) -> AsyncIterator[Database]:
     """A migrated database without a ledger, on each kind."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import psycopg
 import pytest
 from sqlalchemy import text
 
 from controls.store.database import Database
 from controls.store.guard_checks import check_guards, check_surroundings
 from controls.store.guard_definitions import POSTGRES_TRIGGERS, SQLITE_TRIGGERS
-from tests.databases import PostgresServer
-from tests.store.test_guards_postgresql import literal
+from tests.databases import PostgresServer, database_on
 
 
 async def findings(url: str) -> tuple[str, ...]:
@@ -117,6 +116,13 @@ async def test_a_temporary_trigger_is_noticed(migrated_sqlite_url: str) -> None:
         await database.close()
 
 
+@pytest.fixture(scope="module")
+def untouched(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
+    """A migrated PostgreSQL database for tests that commit nothing."""
+    with database_on(postgres_server, template=postgres_template) as name:
+        yield name
+
+
 EMPTY = "RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$BEGIN RETURN NEW; END$$"
 
 
@@ -205,13 +211,21 @@ EMPTY = "RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp 
     ],
 )
 async def test_postgresql_tampering_is_noticed(
-    migrated_postgres_url: str, postgres_server: PostgresServer, statements: str, finding: str
+    untouched: str, postgres_server: PostgresServer, statements: str, finding: str
 ) -> None:
     """What was done to tables, triggers and functions is named."""
-    name = migrated_postgres_url.rpartition("/")[2]
-    with psycopg.connect(postgres_server.conninfo_of(name)) as connection:
-        connection.execute(literal(statements))
-    assert finding in await findings(migrated_postgres_url)
+    database = Database(postgres_server.url(untouched))
+    try:
+        async with database.read() as connection:
+            assert await check_guards(connection) == ()
+            # The driver's own call takes several statements; the transaction has begun, and is rolled back.
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            await driver.execute(statements)
+            assert finding in await check_guards(connection)
+            await connection.rollback()
+    finally:
+        await database.close()
 
 
 async def test_a_table_that_hides_the_real_one_is_noticed(migrated_postgres_url: str) -> None:

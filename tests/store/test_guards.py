@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import Connection, select, text
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controls.ledger.merkle import EMPTY_ROOT, BatchTree, Frontier, leaf_hash
 from controls.model.errors import VerificationFailed
 from controls.store.database import Database
 from controls.store.guard_definitions import GUARDED_NAMES
 from controls.store.guards import self_test
-from controls.store.migrate import open_engine
 from controls.store.tables import heads
 from tests.store.conftest import SEEDED
 from tests.store.ledgers import Ledger, sign, verify_note
@@ -45,33 +45,47 @@ async def checkpoints_of(database: Database) -> list[str]:
         return list(rows.scalars())
 
 
-def tamper(url: str, statements: str) -> None:
-    """Change a ledger with its guards off, and put them back so that nothing of that shows."""
-    with open_engine(url) as engine, engine.begin() as connection:
-        if connection.dialect.name == "sqlite":
-            _tamper_sqlite(connection, statements)
-        else:
-            _tamper_postgresql(connection, statements)
+async def refusal(url: str, statements: str) -> VerificationFailed:
+    """How the self-test refuses a ledger that was changed with its guards off; nothing of that stays.
+
+    The guards are back before the test looks, so that nothing but the change itself shows.
+    """
+    database = Database(url)
+    try:
+        async with database.write() as connection:
+            await self_test(connection, "t", verify_note=verify_note, kept_checkpoint=None)
+            if connection.dialect.name == "sqlite":
+                await tamper_sqlite(connection, statements)
+            else:
+                await tamper_postgresql(connection, statements)
+            with pytest.raises(VerificationFailed) as refused:
+                await self_test(connection, "t", verify_note=verify_note, kept_checkpoint=None)
+            await connection.rollback()
+    finally:
+        await database.close()
+    assert refused.value.help
+    return refused.value
 
 
-def _tamper_sqlite(connection: Connection, statements: str) -> None:
-    triggers = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
+async def tamper_sqlite(connection: AsyncConnection, statements: str) -> None:
+    query = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+    triggers = (await connection.execute(query)).all()
     for name, _ in triggers:
-        connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        await connection.exec_driver_sql(f"DROP TRIGGER {name}")
     for statement in statements.split(";"):
-        connection.exec_driver_sql(statement)
+        await connection.exec_driver_sql(statement)
     for _, sql in triggers:
-        connection.exec_driver_sql(sql)
+        await connection.exec_driver_sql(sql)
 
 
-def _tamper_postgresql(connection: Connection, statements: str) -> None:
+async def tamper_postgresql(connection: AsyncConnection, statements: str) -> None:
     for table in GUARDED_NAMES:
-        connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        await connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
     for statement in statements.split(";"):
-        connection.exec_driver_sql(statement.replace("x'", "'\\x"))
+        await connection.exec_driver_sql(statement.replace("x'", "'\\x"))
     query = text("SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal")
-    for table, name in connection.execute(query).all():
-        connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
+    for table, name in (await connection.execute(query)).all():
+        await connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
 
 
 async def test_a_true_ledger_passes(seeded: Database) -> None:
@@ -103,13 +117,18 @@ async def test_a_database_without_a_ledger_passes(migrated_database_url: str) ->
         await database.close()
 
 
-async def test_missing_guards_are_refused(seeded: Database, ledger_url: str) -> None:
+async def test_missing_guards_are_refused(shared_ledger_url: str) -> None:
     """The ledger may be true, but nothing keeps it so."""
-    drop = "DROP TRIGGER ledger_entries_next" + ("" if "sqlite" in ledger_url else " ON ledger_entries")
-    with open_engine(ledger_url) as engine, engine.begin() as connection:
-        connection.exec_driver_sql(drop)
-    with pytest.raises(VerificationFailed, match="ledger_entries_next is missing") as refused:
-        await start(seeded)
+    on = "" if shared_ledger_url.startswith("sqlite") else " ON ledger_entries"
+    database = Database(shared_ledger_url)
+    try:
+        async with database.write() as connection:
+            await connection.exec_driver_sql("DROP TRIGGER ledger_entries_next" + on)
+            with pytest.raises(VerificationFailed, match="ledger_entries_next is missing") as refused:
+                await self_test(connection, "t", verify_note=verify_note, kept_checkpoint=None)
+            await connection.rollback()
+    finally:
+        await database.close()
     assert refused.value.code == "guards_missing"
 
 
@@ -143,35 +162,24 @@ AT = 'WHERE "index" ='
         ("UPDATE ledger_checkpoints SET note = replace(note, '600', '601')", "note_invalid"),
     ],
 )
-async def test_a_changed_ledger_is_refused(
-    seeded: Database, ledger_url: str, statements: str, code: str
-) -> None:
+async def test_a_changed_ledger_is_refused(shared_ledger_url: str, statements: str, code: str) -> None:
     """What an administrator changed with the guards off shows when the guards are back on."""
-    await start(seeded)
-    tamper(ledger_url, statements)
-    with pytest.raises(VerificationFailed) as refused:
-        await start(seeded)
-    assert refused.value.code == code
-    assert refused.value.help
+    assert (await refusal(shared_ledger_url, statements)).code == code
 
 
-async def test_a_frontier_that_does_not_fit_is_refused(seeded: Database, ledger_url: str) -> None:
+async def test_a_frontier_that_does_not_fit_is_refused(shared_ledger_url: str) -> None:
     """A head row with the right size and other hashes would sign another history."""
-    frontier = await frontier_of(seeded)
-    other = Frontier(frontier.size, tuple(leaf_hash(item) for item in frontier.hashes))
-    tamper(ledger_url, f"UPDATE ledger_heads SET frontier = x'{other.to_bytes().hex()}'")
-    with pytest.raises(VerificationFailed) as refused:
-        await start(seeded)
-    assert refused.value.code == "frontier_mismatch"
+    hashes = tuple(leaf_hash(b"%d" % number) for number in range(SEEDED.bit_count()))
+    other = Frontier(SEEDED, hashes).to_bytes().hex()
+    error = await refusal(shared_ledger_url, f"UPDATE ledger_heads SET frontier = x'{other}'")
+    assert error.code == "frontier_mismatch"
 
 
-async def test_a_checkpoint_of_another_root_is_refused(seeded: Database, ledger_url: str) -> None:
+async def test_a_checkpoint_of_another_root_is_refused(shared_ledger_url: str) -> None:
     """Signed with the right key, but over another tree."""
     note = sign(SEEDED, leaf_hash(b"another"))
-    tamper(ledger_url, f"UPDATE ledger_checkpoints SET note = '{note}' WHERE size = {SEEDED}")
-    with pytest.raises(VerificationFailed) as refused:
-        await start(seeded)
-    assert refused.value.code == "checkpoint_mismatch"
+    change = f"UPDATE ledger_checkpoints SET note = '{note}' WHERE size = {SEEDED}"
+    assert (await refusal(shared_ledger_url, change)).code == "checkpoint_mismatch"
 
 
 async def test_a_restored_backup_is_refused(seeded: Database) -> None:
