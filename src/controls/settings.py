@@ -36,6 +36,12 @@ class Settings(BaseSettings):
     checkpoint_file: Path = Path("var/checkpoint.txt")
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     max_body_bytes: int = Field(default=1_048_576, ge=1024, le=16_777_216)
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="Under which callers reach the service, such as https://controls.example.com; AuthZEN "
+        "metadata names it. Empty: the address that each request used.",
+    )
     pool_size: int = Field(default=5, ge=2, le=50)
 
     @field_validator("database_url")

@@ -1,0 +1,111 @@
+"""The HTTP application. Guarantees: the service is started before the first request and closed after the
+last, every error leaves as a problem (AuthZEN: as a message), and no page loads anything from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from controls.api.authzen import authzen_routes
+from controls.api.decisions import decision_routes
+from controls.api.entrance import Entrance
+from controls.api.exchange import Exchange, ExchangeMiddleware
+from controls.api.json_body import escape
+from controls.api.ledger import ledger_routes
+from controls.api.openapi import DESCRIPTION, use_own_document
+from controls.api.operations import operation_routes
+from controls.api.problems import MethodNotAllowed, NoRoute, invalid_fields, problem
+from controls.api.reviews import review_routes
+from controls.model.errors import ControlsError, FieldError
+from controls.services.service import Service
+from controls.settings import Settings
+
+
+def create_app(service: Service, *, settings: Settings) -> FastAPI:
+    """The application over one service, which it starts and closes."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.close()
+
+    app = FastAPI(
+        title="controls",
+        version=_version(),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # both pages load their scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"logs": False},
+    )
+    entrance = Entrance(service)
+    app.include_router(decision_routes(entrance))
+    app.include_router(review_routes(entrance))
+    app.include_router(ledger_routes(entrance))
+    app.include_router(authzen_routes(entrance, public_url=settings.public_url))
+    app.include_router(operation_routes(service))
+    app.add_exception_handler(ControlsError, _controls_error)
+    app.add_exception_handler(RequestValidationError, _bad_parameter)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_middleware(ExchangeMiddleware, metrics=service.metrics, max_body_bytes=settings.max_body_bytes)
+    use_own_document(app)
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("controls")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _told(request: Request, error: ControlsError) -> Response:
+    exchange = Exchange.of(request)
+    exchange.code = error.code
+    return problem(error, request_id=exchange.request_id, plain=exchange.plain)
+
+
+async def _controls_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ControlsError)
+    return _told(request, error)
+
+
+async def _bad_parameter(request: Request, error: Exception) -> Response:
+    """Path and query parameters that FastAPI refused."""
+    assert isinstance(error, RequestValidationError)
+    fields = [
+        FieldError(f"/{escape(str(item['loc'][-1]))}", item["type"], item["msg"]) for item in error.errors()
+    ]
+    return _told(request, invalid_fields(fields))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """Paths and methods that nobody serves."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        answer = _told(
+            request,
+            MethodNotAllowed(
+                "method_not_allowed",
+                "This path is not served with this method",
+                help=f"Use {allowed}." if allowed else "See /openapi.json.",
+            ),
+        )
+        if allowed:
+            answer.headers["Allow"] = allowed
+        return answer
+    if error.status_code == 404:
+        return _told(request, NoRoute("no_such_route", "Nothing answers here", help="See /openapi.json."))
+    return _told(request, ControlsError("http_error", "The request failed", detail=str(error.detail)))

@@ -1,0 +1,306 @@
+"""From a body to the `Request` that is decided: how JSON's four entities become facts with dotted names.
+
+Guarantees: each fact has exactly one origin (a name that two parts of a request would state is refused as
+`ambiguous_fact`, so a context cannot pose as the resource); what the service cannot do yet is refused, never
+ignored; and what is refused is refused with a pointer to every place.
+
+`resource.properties.k` of an order is the fact `order.k`; `subject.properties.k` is `subject.k`;
+`action.properties.k` is `action.k`; a context member `k` that is an object states `k.<inner>` for each of
+its members, and any other is `context.k`.
+
+On native routes the context members `at` (the caller's time) and `claim` (false: do not claim) have a
+meaning and a type. AuthZEN leaves the context free: there they have their meaning when they are of the
+right type and are ordinary facts when not, and a member that would state facts of the subject, the action,
+the resource or the service stays below `context`, where no rule reads it as anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from controls.api.json_body import MAX_ITEMS, escape
+from controls.api.problems import invalid, invalid_fields
+from controls.api.schemas import MAX_NAME, DecisionRequest, EvaluationRequest
+from controls.model.errors import FieldError, InvalidInput
+from controls.model.request import Request
+from controls.model.values import Json
+from controls.rules.literals import parse_timestamp
+from controls.rules.readers import FIRST_MOMENT, LAST_MOMENT
+from controls.services.decisions import Semantic
+
+MAX_PROPERTIES: Final = 256
+
+# First words of fact names that belong to the service: no resource type and no context may use them.
+RESERVED: Final = frozenset(
+    {
+        "action",
+        "aggregate",
+        "chain",
+        "change",
+        "context",
+        "list",
+        "now",
+        "param",
+        "person",
+        "resource",
+        "review",
+        "subject",
+        "table",
+    }
+)
+# Fields that have a place in the design and no meaning yet.
+LATER: Final = frozenset({"on_behalf_of", "break_glass"})
+LATER_OF_RESOURCE: Final = LATER | {"lineage"}
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+_ENTITIES: Final = ("subject", "action", "resource", "context")
+
+
+def read_decision(body: Json, *, id: str, prefix: str = "") -> Request:
+    """The request of a native route; `prefix` is the pointer of `body` when it is an item of a list.
+
+    Raises:
+        InvalidInput: it is not one, with everything that is wrong with it.
+    """
+    if isinstance(body, dict) and not LATER.isdisjoint(body):
+        raise _later(f"{prefix}/{name}" for name in sorted(LATER.intersection(body)))
+    asked = _validated(DecisionRequest, body, prefix=prefix)
+    return _Facts(asked, prefix=prefix, free_context=False).request(id)
+
+
+def read_decisions(body: list[Json], *, ids: Iterable[str]) -> tuple[Request, ...]:
+    """The requests of a native list, in order.
+
+    Raises:
+        InvalidInput: the list is empty, or any of them is not a request; nothing is decided then.
+    """
+    if not body:
+        raise invalid_fields([FieldError("", "empty_list", f"must hold 1 to {MAX_ITEMS} requests")])
+    found: list[Request] = []
+    errors: list[FieldError] = []
+    failure: InvalidInput | None = None
+    for index, (item, fresh) in enumerate(zip(body, ids, strict=True)):
+        try:
+            found.append(read_decision(item, id=fresh, prefix=f"/{index}"))
+        except InvalidInput as error:
+            failure = failure or error
+            errors += error.errors
+    if failure is not None:
+        raise failure if len(errors) == len(failure.errors) else invalid_fields(errors)
+    return tuple(found)
+
+
+def read_evaluation(body: Mapping[str, Json], *, id: str) -> Request:
+    """The request of one AuthZEN evaluation.
+
+    Raises:
+        InvalidInput: a required attribute is missing, or of the wrong type, or not possible yet.
+    """
+    if not LATER.isdisjoint(body):
+        raise _later(f"/{name}" for name in sorted(LATER.intersection(body)))
+    asked = _validated(EvaluationRequest, body, prefix="")
+    return _Facts(asked, prefix="", free_context=True).request(id)
+
+
+def merged_items(body: Mapping[str, Json]) -> list[dict[str, Json] | None] | None:
+    """AuthZEN's items, each with the top level's entities where it has none of its own.
+
+    An item that is not an object is None; the whole is None when there are no items, which means that the
+    body is a single evaluation.
+
+    Raises:
+        InvalidInput: `evaluations` is no list.
+    """
+    items = body.get("evaluations")
+    if items is None or items == []:
+        return None
+    if not isinstance(items, list):
+        raise invalid_fields([FieldError("/evaluations", "wrong_type", "must be a list")])
+    defaults = {name: body[name] for name in (*_ENTITIES, *LATER) if name in body}
+    return [{**defaults, **item} if isinstance(item, dict) else None for item in items]
+
+
+def semantic_of(body: Mapping[str, Json]) -> Semantic:
+    """When AuthZEN's list stops being answered.
+
+    Raises:
+        InvalidInput: the options name no semantic of the standard.
+    """
+    options = body.get("options", {})
+    if not isinstance(options, dict):
+        raise invalid_fields([FieldError("/options", "wrong_type", "must be an object")])
+    named = options.get("evaluations_semantic", Semantic.EXECUTE_ALL.value)
+    if not isinstance(named, str) or named not in set(Semantic):
+        told = f"must be one of {', '.join(Semantic)}"
+        raise invalid_fields([FieldError("/options/evaluations_semantic", "unknown_value", told)])
+    return Semantic(named)
+
+
+def _validated(model: type[_Model], body: object, *, prefix: str) -> _Model:
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+    raise invalid(details, prefix=prefix)
+
+
+class _Facts:
+    """Collects the facts of one request and everything that is wrong with them."""
+
+    def __init__(
+        self, asked: DecisionRequest | EvaluationRequest, *, prefix: str, free_context: bool
+    ) -> None:
+        self.asked = asked
+        self.prefix = prefix
+        self.free = free_context
+        self.facts: dict[str, Json] = {}
+        self.errors: list[FieldError] = []
+        self.at: datetime | None = None
+        self.claim = True
+
+    def request(self, id: str) -> Request:
+        asked, kind = self.asked, self.asked.resource.type
+        head = kind.partition(".")[0]
+        if head in RESERVED:
+            self._wrong("/resource/type", "reserved_type", f"{head!r} belongs to the service itself")
+        if asked.resource.properties:
+            self._later("/resource/properties", asked.resource.properties, LATER_OF_RESOURCE)
+            self._entity(f"{kind}.", asked.resource.properties, "/resource/properties")
+        if asked.subject.properties:
+            self._later("/subject/properties", asked.subject.properties, LATER)
+            self._entity("subject.", asked.subject.properties, "/subject/properties")
+        if asked.action.properties:
+            self._entity("action.", asked.action.properties, "/action/properties")
+        if asked.context:
+            self._context(asked.context, head)
+        if self.errors:
+            raise self._refused()
+        return Request(
+            id=id,
+            subject_type=asked.subject.type,
+            subject_id=asked.subject.id,
+            action=asked.action.name,
+            resource_type=kind,
+            resource_id=asked.resource.id,
+            properties=self.facts,
+            asserted_at=self.at,
+            claim=self.claim,
+        )
+
+    def _entity(self, stem: str, properties: Mapping[str, Json], pointer: str) -> None:
+        self._bounded(properties, pointer)
+        for name, value in properties.items():
+            self.facts[stem + name] = value
+
+    def _bounded(self, properties: Mapping[str, Json], pointer: str) -> None:
+        if len(properties) > MAX_PROPERTIES:
+            told = f"has {len(properties)} properties; {MAX_PROPERTIES} are allowed"
+            self._wrong(pointer, "too_many_properties", told)
+        for name in properties:
+            if len(name) > MAX_NAME or not name or not name.isprintable():
+                told = f"needs a name of 1 to {MAX_NAME} printable characters"
+                self._wrong(f"{pointer}/{escape(name)}", "bad_name", told)
+
+    def _context(self, context: Mapping[str, Json], head: str) -> None:
+        self._later("/context", context, LATER)
+        self._bounded(context, "/context")
+        for name, value in context.items():
+            if name == "claim" and self._is_claim(value):
+                continue
+            if name == "at" and self._is_time(value):
+                continue
+            if isinstance(value, dict):
+                self._named(name, value, head)
+            else:
+                self.facts[f"context.{name}"] = value
+
+    def _is_claim(self, value: Json) -> bool:
+        if isinstance(value, bool):
+            self.claim = value
+            return True
+        if not self.free:
+            self._wrong("/context/claim", "wrong_type", "must be true or false")
+        return not self.free
+
+    def _is_time(self, value: Json) -> bool:
+        told = "must be a time with its zone, such as 2026-03-02T09:30:00Z"
+        if isinstance(value, str):
+            try:
+                moment = parse_timestamp(value)
+            except ValueError:
+                pass
+            else:
+                if FIRST_MOMENT <= moment < LAST_MOMENT:
+                    self.at = moment
+                    return True
+                told = "must lie between 1990 and 2100"
+        if not self.free:
+            self._wrong("/context/at", "bad_time", told)
+        return not self.free
+
+    def _named(self, name: str, members: Mapping[str, Json], head: str) -> None:
+        """Facts that the context states under a name of their own."""
+        pointer = f"/context/{escape(name)}"
+        first = name.partition(".")[0]
+        stated = {f"{name}.{inner}": value for inner, value in members.items()}
+        if first in RESERVED or first == head or not self.facts.keys().isdisjoint(stated):
+            if self.free:
+                self.facts[f"context.{name}"] = dict(members)
+            else:
+                told = "would state facts that another part of the request or the service states"
+                self._wrong(pointer, "ambiguous_fact", told)
+            return
+        self._bounded(members, pointer)
+        self.facts |= stated
+
+    def _later(self, pointer: str, members: Mapping[str, Json], names: frozenset[str]) -> None:
+        for name in sorted(names.intersection(members)):
+            self._wrong(f"{pointer}/{name}", "not_yet_supported", "is reserved and not supported yet")
+
+    def _wrong(self, pointer: str, code: str, message: str) -> None:
+        self.errors.append(FieldError(self.prefix + pointer, code, message))
+
+    def _refused(self) -> InvalidInput:
+        """The most telling code stands for the whole, the rest is in `errors`."""
+        later = [item.pointer for item in self.errors if item.code == "not_yet_supported"]
+        if later:
+            return _later(later)
+        for code, title in _TITLES.items():
+            if any(item.code == code for item in self.errors):
+                first = next(item for item in self.errors if item.code == code)
+                return InvalidInput(
+                    code,
+                    title,
+                    detail=f"{first.pointer} {first.message}.",
+                    help=_HELP[code],
+                    errors=tuple(self.errors[:50]),
+                )
+        return invalid_fields(self.errors)
+
+
+_TITLES: Final = {
+    "reserved_type": "This resource type belongs to the service",
+    "ambiguous_fact": "One fact would have two origins",
+}
+_HELP: Final = {
+    "reserved_type": "Use /v1/reviews and the administration commands, or another name for your resource.",
+    "ambiguous_fact": "State facts of the resource in resource.properties, and others under another name.",
+}
+
+
+def _later(pointers: Iterable[str]) -> InvalidInput:
+    errors = tuple(
+        FieldError(pointer, "not_yet_supported", "is reserved and not supported yet") for pointer in pointers
+    )
+    return InvalidInput(
+        "not_yet_supported",
+        "The request asks for something that is not supported yet",
+        detail=f"{errors[0].pointer} is reserved; it is refused rather than ignored.",
+        help="Leave it out, and ask for the account that acts and the order as it is.",
+        errors=errors,
+    )

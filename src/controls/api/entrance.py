@@ -1,0 +1,191 @@
+"""Who comes in: API keys, what they cover, and the headers that a recording request needs.
+
+Guarantees: a key that is unknown, wrong or revoked is told apart from no other (401); what a key does not
+cover is 403, and where it was an attempt to act it is in the ledger before the caller hears of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final, NoReturn
+
+from starlette.requests import Request as HttpRequest
+
+from controls.api.exchange import Exchange
+from controls.api.json_body import read_json
+from controls.api.problems import BadHeader, UnsupportedMedia
+from controls.model.errors import ControlsError, FieldError, Forbidden, Unauthenticated
+from controls.model.request import Request
+from controls.model.values import Json
+from controls.services.decisions import refused_request
+from controls.services.idempotency import Claiming, Once
+from controls.services.keys import authenticate, may_ask, may_speak_for
+from controls.services.refusals import Refuse
+from controls.services.service import Service
+from controls.store.rows import ApiKey
+
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,255}\Z")
+_JSON_TYPE: Final = re.compile(r"application/json\s*(;|\Z)", re.IGNORECASE)
+_DENIED: Final = "Ask an administrator for a key that covers it, or use another key."
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """The checks that stand before the service."""
+
+    service: Service
+
+    def authenticated(self, request: HttpRequest) -> ApiKey:
+        """The key that the request shows.
+
+        Raises:
+            Unauthenticated: it shows none that is live.
+        """
+        scheme, _, text = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not text:
+            raise Unauthenticated(
+                "key_missing",
+                "The request shows no API key",
+                help="Send `Authorization: Bearer ck_…` with a live key of this service.",
+            )
+        key = authenticate(text.strip(), self.service.state.key)
+        if key.revoked_at is not None:
+            raise Unauthenticated(
+                "key_revoked", "This API key has been revoked", help="Ask an administrator for a new one."
+            )
+        Exchange.of(request).key = key.id
+        return key
+
+    def reader(self, request: HttpRequest, *scopes: str) -> ApiKey:
+        """The key of a request that reads, which needs one of `scopes`; a refusal is logged only.
+
+        Raises:
+            Unauthenticated, Forbidden: see above.
+        """
+        key = self.authenticated(request)
+        if key.scopes.isdisjoint(scopes):
+            raise _scope_missing(scopes)
+        return key
+
+    async def actor(self, request: HttpRequest, scope: str, *, act: str) -> ApiKey:
+        """The key of a request that acts, which needs `scope`; a refusal is recorded.
+
+        Raises:
+            Unauthenticated, Forbidden, Unavailable: see above; or the refusal could not be recorded.
+        """
+        key = self.authenticated(request)
+        if scope not in key.scopes:
+            await self._refuse(key, _scope_missing((scope,)), {"act": act})
+        return key
+
+    async def check_coverage(self, key: ApiKey, requests: Sequence[Request], *, listed: bool) -> None:
+        """Refuse, on record, requests about actions or for subjects that the key does not cover.
+
+        Raises:
+            Forbidden: there is one such request among them; none is decided then.
+        """
+        errors: list[FieldError] = []
+        first: Request | None = None
+        for index, asked in enumerate(requests):
+            prefix = f"/{index}" if listed else ""
+            if not may_ask(key, asked.resource_type, asked.action):
+                errors.append(FieldError(f"{prefix}/action/name", "action_not_covered", _ASKS))
+            elif not may_speak_for(key, asked.subject_id):
+                errors.append(FieldError(f"{prefix}/subject/id", "subject_not_covered", _SPEAKS))
+            else:
+                continue
+            first = first or asked
+        if first is None:
+            return
+        code = errors[0].code
+        error = Forbidden(
+            code,
+            "The API key does not cover this request",
+            detail=f"{errors[0].pointer} {errors[0].message}. The attempt has been recorded.",
+            help=_DENIED,
+            errors=tuple(errors[:50]),
+        )
+        act = refused_request(first, key=key.id, code=code)
+        if len(errors) > 1:
+            act["refused"] = len(errors)
+        await self._refuse(key, error, act)
+
+    async def _refuse(self, key: ApiKey, error: ControlsError, act: Mapping[str, Json]) -> NoReturn:
+        service = self.service
+        await service.writer.submit(Refuse(service.new_id("ref"), key.id, error, act))
+        raise error
+
+
+_ASKS: Final = "is an action that this key may not ask about"
+_SPEAKS: Final = "is an account that this key may not speak for"
+
+
+def _scope_missing(scopes: Sequence[str]) -> Forbidden:
+    return Forbidden(
+        "scope_missing",
+        "The API key does not cover this route",
+        detail=f"It needs the scope {' or '.join(scopes)}.",
+        help=_DENIED,
+    )
+
+
+async def json_of(request: HttpRequest) -> dict[str, Json] | list[Json]:
+    """The request's body.
+
+    Raises:
+        UnsupportedMedia: it is not said to be JSON.
+        InvalidInput: it is not the JSON that this service takes.
+    """
+    if not _JSON_TYPE.match(request.headers.get("content-type", "")):
+        raise UnsupportedMedia(
+            "not_json",
+            "The body must be JSON",
+            help="Send `Content-Type: application/json`.",
+        )
+    return read_json(await request.body())
+
+
+def token_of(request: HttpRequest) -> str:
+    """The request's Idempotency-Key.
+
+    Raises:
+        BadHeader: there is none, or more than one, or it is malformed.
+    """
+    tokens = request.headers.getlist("idempotency-key")
+    if not tokens:
+        raise BadHeader(
+            "idempotency_key_missing",
+            "The request needs an Idempotency-Key",
+            help="Send `Idempotency-Key:` with a fresh value, and the same one when you repeat the request.",
+        )
+    if len(tokens) > 1 or not _TOKEN.match(tokens[0]):
+        raise BadHeader(
+            "idempotency_key_malformed",
+            "The Idempotency-Key cannot be used",
+            detail="One key of 1 to 255 visible ASCII characters is needed.",
+            help="A UUID does well.",
+        )
+    return tokens[0]
+
+
+def once(command: Claiming, *, route: str, token: str, said: Json | Mapping[str, Json]) -> Once:
+    """The command, to be run once for this key, route and token; `said` is what must be the same again."""
+    return Once(command, route=route, token=token, body=digest(said))
+
+
+def digest(said: Json | Mapping[str, Json]) -> bytes:
+    """SHA-256 over the meaning of a body: blanks and the order of members do not count."""
+    return sha256(_WRITE(said).encode()).digest()
+
+
+def _exact(value: object) -> object:
+    return {"decimal": str(value)}
+
+
+_WRITE: Final[Callable[[object], str]] = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), default=_exact
+).encode

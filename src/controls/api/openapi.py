@@ -1,0 +1,119 @@
+"""The OpenAPI document: what routes that read their own bodies declare about them.
+
+Guarantees: every operation names its key's scopes, its body, its answer and its problems; every reference
+in the document resolves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from controls.api import schemas
+from controls.api.problems import declared, declared_plain
+
+_REF: Final = "#/components/schemas/{model}"
+_IDEMPOTENCY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "Names this request: repeated with the same key and body it is not decided again, and the "
+    "stored answer comes back while its claim is live. Kept for 24 hours.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
+}
+_REQUEST_ID: Final = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "required": False,
+    "description": "Comes back in the answer and stands in the log.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[\\x21-\\x7e]+$"},
+}
+
+DESCRIPTION: Final = """\
+Ask before acting: may this person take the next step on this order? The answer is permit, review or deny
+with reasons, and it is on record before you have it. **Anything but an explicit permit means: do not
+proceed**; a 4xx or 5xx means that no decision exists.
+
+`/access/v1` follows the OpenID AuthZEN Authorization API 1.0; `/v1` says the same with more detail.
+"""
+
+
+def reference(model: type[BaseModel]) -> dict[str, Any]:
+    """A reference to a model's schema."""
+    return {"$ref": _REF.format(model=model.__name__)}
+
+
+def body(schema: dict[str, Any], *, recorded: bool = True) -> dict[str, Any]:
+    """`openapi_extra` of a route that reads its own body; `recorded` ones need an Idempotency-Key."""
+    return {
+        "security": [{"key": []}],
+        "parameters": [_IDEMPOTENCY, _REQUEST_ID] if recorded else [_REQUEST_ID],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+    }
+
+
+def keyed() -> dict[str, Any]:
+    """`openapi_extra` of a route that only needs a key."""
+    return {"security": [{"key": []}]}
+
+
+def answers(
+    schema: dict[str, Any] | type[BaseModel], *, says: str, problems: Iterable[int]
+) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a native route."""
+    return {200: _ok(schema, says)} | declared(*problems)
+
+
+def text_answers(*, says: str, problems: Iterable[int]) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a native route that answers with plain text."""
+    ok = {"description": says, "content": {"text/plain": {"schema": {"type": "string"}}}}
+    return {200: ok} | declared(*problems)
+
+
+def plain_answers(
+    schema: dict[str, Any] | type[BaseModel], *, says: str, problems: Iterable[int]
+) -> dict[int | str, dict[str, Any]]:
+    """`responses` of an AuthZEN route."""
+    return {200: _ok(schema, says)} | declared_plain(*problems)
+
+
+def _ok(schema: dict[str, Any] | type[BaseModel], says: str) -> dict[str, Any]:
+    found = schema if isinstance(schema, dict) else reference(schema)
+    return {"description": says, "content": {"application/json": {"schema": found}}}
+
+
+def _models() -> list[type[BaseModel]]:
+    found = [item for item in vars(schemas).values() if isinstance(item, type)]
+    return [item for item in found if issubclass(item, BaseModel) and item is not BaseModel]
+
+
+def use_own_document(app: FastAPI) -> None:
+    """Give the application a document that holds the models of `schemas`; made once, when first asked for."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+                tags=app.openapi_tags,
+            )
+            # Both are of one shape here: answers are documented as they are, with what is always there.
+            _, definitions = models_json_schema(
+                [(model, "validation") for model in _models()], ref_template=_REF
+            )
+            parts = made.setdefault("components", {})
+            parts.setdefault("schemas", {}).update(definitions["$defs"])
+            parts["securitySchemes"] = {
+                "key": {"type": "http", "scheme": "bearer", "description": "An API key: `ck_…`"}
+            }
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way to do it

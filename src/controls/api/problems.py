@@ -1,0 +1,195 @@
+"""Errors as HTTP: the one table of statuses, and the bodies that tell a caller what to do.
+
+Native routes answer with RFC 9457 problems, AuthZEN's with the plain message that the standard asks for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from pydantic_core import ErrorDetails
+from starlette.responses import Response
+
+from controls.api.json_body import MalformedJson, escape
+from controls.model.errors import (
+    Conflict,
+    ControlsError,
+    FieldError,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
+
+PROBLEM: Final = "application/problem+json"
+RETRY_SECONDS: Final = 1
+
+
+class BadHeader(InvalidInput):
+    """A header that the request needs is missing or malformed."""
+
+
+class TooLarge(InvalidInput):
+    """The body is larger than this service takes."""
+
+
+class UnsupportedMedia(InvalidInput):
+    """The body is not said to be JSON."""
+
+
+class NoRoute(NotFound):
+    """Nothing answers under this path."""
+
+
+class MethodNotAllowed(InvalidInput):
+    """The path exists, with other methods."""
+
+
+# The first class that fits gives the status; what is not listed is an error of the service itself.
+_STATUSES: Final[tuple[tuple[type[ControlsError], int], ...]] = (
+    (TooLarge, 413),
+    (UnsupportedMedia, 415),
+    (MethodNotAllowed, 405),
+    (MalformedJson, 400),
+    (BadHeader, 400),
+    (InvalidInput, 422),
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Unavailable, 503),
+)
+
+DESCRIPTIONS: Final = {
+    400: "The request cannot be read, or a header that it needs is missing.",
+    401: "No valid API key was shown.",
+    403: "The API key does not cover this; the attempt is on record.",
+    404: "There is no such thing.",
+    405: "The path exists with other methods.",
+    409: "What is asked for is refused in the present state.",
+    413: "The body is too large.",
+    415: "The body is not `application/json`.",
+    422: "The request is not valid; `errors` says where.",
+    500: "The service failed. Nothing was permitted.",
+    503: "No answer could be recorded, so none is given. Retry with the same Idempotency-Key.",
+}
+
+
+def status_of(error: ControlsError, *, plain: bool = False) -> int:
+    """The HTTP status of an error; AuthZEN (`plain`) knows 400 where native routes say 422."""
+    for kind, status in _STATUSES:
+        if isinstance(error, kind):
+            return 400 if plain and status == 422 else status
+    return 500
+
+
+def problem(error: ControlsError, *, request_id: str, plain: bool = False) -> Response:
+    """The answer to a request that failed."""
+    status = status_of(error, plain=plain)
+    headers: dict[str, str] = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="controls"'
+    if status == 503:
+        headers["Retry-After"] = str(RETRY_SECONDS)
+    if plain:
+        told = f"{error.title}: {error.detail}" if error.detail != error.title else error.title
+        # A lone surrogate cannot come this far, but a message must never be what fails.
+        text = f"{told} {error.help}".strip().encode(errors="replace")
+        return Response(text, status, headers=headers, media_type="text/plain")
+    body = {
+        "type": f"urn:controls:problem:{error.code}",
+        "title": error.title,
+        "status": status,
+        "detail": error.detail,
+        "code": error.code,
+        "request_id": request_id,
+        "errors": [
+            {"pointer": item.pointer, "code": item.code, "message": item.message} for item in error.errors
+        ],
+        "retryable": status == 503,
+        "help": error.help,
+    }
+    return Response(json.dumps(body).encode(), status, headers=headers, media_type=PROBLEM)
+
+
+def unexpected(error: Exception) -> ControlsError:
+    """What a caller is told of a defect."""
+    return ControlsError(
+        "internal_error",
+        "The service failed",
+        detail=f"An error of the service itself ({type(error).__name__}); no answer was given.",
+        help="Do not proceed. Report it with the request id; the log holds the traceback.",
+    )
+
+
+def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Problems of a native route, for its OpenAPI entry."""
+    return {
+        status: {
+            "description": DESCRIPTIONS[status],
+            "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
+
+
+def declared_plain(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Errors of an AuthZEN route, for its OpenAPI entry."""
+    return {
+        status: {
+            "description": DESCRIPTIONS[status],
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        }
+        for status in statuses
+    }
+
+
+# -- what pydantic finds wrong -----------------------------------------------------------------------------
+
+_TOLD: Final = {
+    "missing": ("missing", "is required"),
+    "extra_forbidden": ("unknown_field", "is not a field of this request"),
+    "string_type": ("wrong_type", "must be a string"),
+    "dict_type": ("wrong_type", "must be an object"),
+    "model_type": ("wrong_type", "must be an object"),
+    "model_attributes_type": ("wrong_type", "must be an object"),
+    "list_type": ("wrong_type", "must be a list"),
+    "int_type": ("wrong_type", "must be an integer"),
+    "int_parsing": ("wrong_type", "must be an integer"),
+    "int_from_float": ("wrong_type", "must be an integer"),
+    "string_too_short": ("too_short", "must not be empty"),
+}
+
+
+def invalid(details: Iterable[ErrorDetails], *, prefix: str = "") -> InvalidInput:
+    """Everything that pydantic found wrong, as one error."""
+    return invalid_fields([_field_error(item, prefix) for item in details])
+
+
+def invalid_fields(errors: Sequence[FieldError]) -> InvalidInput:
+    """A request whose fields are wrong."""
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return InvalidInput(
+        "invalid_request",
+        "The request is not valid",
+        detail=f"{first.pointer or 'The body'} {first.message}{more}.",
+        help="Mend what `errors` lists; the OpenAPI document says what each field takes.",
+        errors=tuple(errors[:50]),
+    )
+
+
+def _field_error(item: ErrorDetails, prefix: str) -> FieldError:
+    code, message = _TOLD.get(item["type"], (item["type"], item["msg"]))
+    context = item.get("ctx", {})
+    if item["type"] == "string_too_long":
+        code, message = "too_long", f"has more than {context['max_length']} characters"
+    elif item["type"] == "string_pattern_mismatch":
+        code, message = "bad_character", "is blank or holds control characters"
+    elif item["type"] == "literal_error":
+        code, message = "unknown_value", f"must be {context['expected']}"
+    pointer = "".join(f"/{escape(str(part))}" for part in item["loc"])
+    return FieldError(prefix + pointer, code, message)

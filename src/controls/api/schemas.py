@@ -1,0 +1,436 @@
+"""What requests and answers look like: the source of the OpenAPI document, and the check of every request.
+
+Native requests refuse unknown fields; AuthZEN's ignore them, as the standard demands. Answers are built as
+bytes in the transaction that records them, so their models here are documentation that tests hold to.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+MAX_ID = 256
+MAX_NAME = 128
+
+# No control characters (Cc): ids and names appear in records, messages and logs.
+PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]+$"
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=PRINTABLE)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=PRINTABLE)]
+Properties = dict[str, Any]  # of any JSON: the vocabulary of the rule files gives them their types
+Translated = dict[Literal["en", "es"], str]
+
+
+class Asked(BaseModel):
+    """A part of a native request: exact types, no unknown fields."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class Subject(Asked):
+    """Who asks to act."""
+
+    type: Name
+    id: Id
+    properties: Properties = Field(default_factory=dict)
+
+
+class Action(Asked):
+    """What is to be done: a step of the chain, or any action that the rule files grant."""
+
+    name: Name
+    properties: Properties = Field(default_factory=dict)
+
+
+class Resource(Asked):
+    """What it is done to. `properties` are facts under the resource type: `notional` of an `order` is
+    `order.notional` to the rules."""
+
+    type: Name
+    id: Id
+    properties: Properties = Field(default_factory=dict)
+
+
+class DecisionRequest(Asked):
+    """May this subject take this action on this resource?
+
+    In `context`, `at` is the caller's time (RFC 3339 with a zone), `claim: false` asks without claiming the
+    step, an object under any other key states facts of that name (`context.account.open_exposure` is
+    `account.open_exposure`), and any other value is the fact `context.<key>`.
+    """
+
+    subject: Subject
+    action: Action
+    resource: Resource
+    context: Properties = Field(default_factory=dict)
+
+
+class OutcomeRequest(Asked):
+    """What became of the step that a decision claimed."""
+
+    outcome: Literal["performed", "abandoned"]
+
+
+class ResolutionRequest(Asked):
+    """A supervisor's word on a review case. Who speaks is the account that the key is bound to."""
+
+    resolution: Literal["approve", "reject"]
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"\S")]
+
+
+class OpenSubject(Subject):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class OpenAction(Action):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class OpenResource(Resource):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class EvaluationRequest(BaseModel):
+    """AuthZEN 1.0: one evaluation. Unknown fields are ignored."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    subject: OpenSubject
+    action: OpenAction
+    resource: OpenResource
+    context: Properties = Field(default_factory=dict)
+
+
+class EvaluationItem(BaseModel):
+    """One item of several; what it leaves out is taken whole from the top level."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    subject: OpenSubject | None = None
+    action: OpenAction | None = None
+    resource: OpenResource | None = None
+    context: Properties | None = None
+
+
+class EvaluationOptions(BaseModel):
+    """How several evaluations are answered."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    evaluations_semantic: Literal["execute_all", "deny_on_first_deny", "permit_on_first_permit"] = (
+        "execute_all"
+    )
+
+
+class EvaluationsRequest(EvaluationItem):
+    """AuthZEN 1.0: several evaluations; without `evaluations` it is a single one."""
+
+    evaluations: list[EvaluationItem] = Field(default_factory=list, max_length=1000)
+    options: EvaluationOptions = Field(default_factory=EvaluationOptions)
+
+
+# -- answers -----------------------------------------------------------------------------------------------
+
+
+class Told(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SourceTold(Told):
+    """The law, guidance or policy that a rule rests on."""
+
+    law: str
+    article: str
+    basis: Literal["law", "guidance", "policy"]
+    reviewed: bool = True
+
+
+class FindingTold(Told):
+    """One rule or duty that spoke, with the values that made it speak."""
+
+    rule: str
+    version: str
+    effect: Literal["oblige", "flag", "review", "deny"]
+    cause: Literal["fired", "missing", "error"]
+    title: Translated
+    message: Translated
+    values: dict[str, Any]
+    missing: list[str] = Field(default_factory=list)
+    source: list[SourceTold] = Field(default_factory=list)
+    observed: bool = False
+    origin: Literal["request", "grant", "duty", "rule", "system"] = "rule"
+
+
+class ObligationTold(Told):
+    """A duty that comes with a permit."""
+
+    id: str
+    rule: str
+    properties: dict[str, Any]
+
+
+class ApprovalUsed(Told):
+    """The approval that turned a review into this permit, with the findings it cleared."""
+
+    id: str
+    cleared: list[FindingTold]
+
+
+class ClaimTold(Told):
+    """The step that this permit claims; report its outcome before it runs out."""
+
+    id: str
+    step: str
+    valid_until: str
+
+
+class ReviewLink(Told):
+    """The case that a supervisor decides."""
+
+    id: str
+    href: str
+
+
+class ChainStanding(Told):
+    """Where the chain stands: each step that is claimed or performed."""
+
+    kind: str
+    id: str
+    steps: dict[str, Literal["claimed", "performed"]]
+
+
+class TreeProof(Told):
+    """A proof (RFC 9162) with hashes in base64, against a signed checkpoint (C2SP)."""
+
+    size: int
+    root: str
+    hashes: list[str]
+    checkpoint: str
+
+
+class InclusionProof(Told):
+    """An inclusion proof (RFC 9162); the hashes are in base64."""
+
+    size: int
+    root: str
+    hashes: list[str]
+
+
+class Receipt(Told):
+    """Proof that the answer was on record before it was given."""
+
+    index: int
+    leaf: str
+    proof: InclusionProof
+    checkpoint: str
+
+
+class DecisionAnswer(Told):
+    """The decision. Anything but `outcome: permit` means: do not proceed."""
+
+    id: str
+    outcome: Literal["permit", "review", "deny", "would_permit"]
+    decision: bool
+    findings: list[FindingTold]
+    obligations: list[ObligationTold]
+    approval: ApprovalUsed | None = None
+    claim: ClaimTold | None = None
+    review: ReviewLink | None = None
+    chain: ChainStanding | None = None
+    release: str
+    receipt: Receipt
+
+
+class EvaluationError(Told):
+    """Why one item could not be read."""
+
+    status: int
+    message: str
+
+
+class EvaluationContext(BaseModel):
+    """The reasons of a decision (as in `DecisionAnswer`), or the error of an item."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str | None = None
+    outcome: str | None = None
+    error: EvaluationError | None = None
+
+
+class EvaluationAnswer(Told):
+    """AuthZEN 1.0 decision."""
+
+    decision: bool
+    context: EvaluationContext | None = None
+
+
+class EvaluationsAnswer(Told):
+    """AuthZEN 1.0 decisions, in the order of the items."""
+
+    evaluations: list[EvaluationAnswer]
+
+
+class OutcomeAnswer(Told):
+    """The report is on record."""
+
+    id: str
+    decision: str
+    claim: str
+    outcome: Literal["performed", "abandoned"]
+    at: str
+    chain: ChainStanding
+    receipt: Receipt
+
+
+class ApprovalGiven(Told):
+    """What a supervisor's approval is called, and until when it can be used."""
+
+    id: str
+    expires_at: str
+
+
+class ResolutionAnswer(Told):
+    """The case is resolved, on record."""
+
+    id: str
+    review: str
+    state: Literal["approved", "rejected"]
+    approval: ApprovalGiven | None = None
+    follow_up: str | None = None
+    findings: list[FindingTold]
+    receipt: Receipt
+
+
+class LedgerEntry(Told):
+    """An entry as it is on record. `bytes` is what was hashed; `entry` the same, parsed."""
+
+    index: int
+    leaf: str
+    entry: dict[str, Any]
+    bytes: str
+    disclosure: dict[str, Any] | None = None
+
+
+class ProvenEntry(LedgerEntry):
+    """An entry with its inclusion proof."""
+
+    proof: TreeProof
+
+
+class ConsistencyProof(TreeProof):
+    """Proof that an older tree is a prefix of this one."""
+
+    from_: int = Field(alias="from")
+
+
+class ActTold(Told):
+    """One person's act on one step."""
+
+    step: str
+    person: str
+    account: str
+    capacity: Literal["actor", "approver"]
+    state: Literal["claimed", "performed", "abandoned", "void", "reopened"]
+    at: str
+    valid_until: str
+    claim: str
+    decision: str
+    index: int
+
+
+class ChainAnswer(Told):
+    """Everything that was done on one chain, in the order of the ledger."""
+
+    kind: str
+    id: str
+    acts: list[ActTold]
+
+
+class ReasonTold(Told):
+    """Why a case was opened."""
+
+    rule: str
+    effect: str
+    title: Translated
+    message: Translated
+
+
+class ResourceTold(Told):
+    type: str
+    id: str
+
+
+class ChainName(Told):
+    kind: str
+    id: str
+
+
+class Resolved(Told):
+    """Who resolved a case, and in which entry."""
+
+    at: str
+    by: str
+    resolution: str
+
+
+class ReviewTold(Told):
+    """A review case."""
+
+    id: str
+    kind: Literal["hold", "flag", "expired", "follow_up"]
+    state: Literal["open", "approved", "rejected"]
+    decision: str
+    person: str
+    action: str
+    resource: ResourceTold
+    reasons: list[ReasonTold]
+    opened_at: str
+    claim: str | None = None
+    chain: ChainName | None = None
+    follows: str | None = None
+    resolved: Resolved | None = None
+
+
+class ReviewPage(Told):
+    """Review cases, oldest first; `next` is the cursor of the following page."""
+
+    reviews: list[ReviewTold]
+    next: str | None = None
+
+
+class Health(Told):
+    status: Literal["ok", "ready"]
+
+
+class AuthzenConfiguration(Told):
+    """AuthZEN 1.0 metadata: what this decision point offers."""
+
+    policy_decision_point: str
+    access_evaluation_endpoint: str
+    access_evaluations_endpoint: str
+
+
+class ProblemError(Told):
+    """One thing wrong, and where (RFC 6901 pointer into the body, or the name of a parameter)."""
+
+    pointer: str
+    code: str
+    message: str
+
+
+class Problem(Told):
+    """RFC 9457. No decision exists: do not proceed."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[ProblemError]
+    retryable: bool
+    help: str
