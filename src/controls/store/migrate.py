@@ -27,6 +27,7 @@ from sqlalchemy.pool import NullPool
 import controls
 from controls.model.errors import Conflict, ControlsError, InvalidInput, Unavailable
 from controls.store.database import LOCK_SECONDS, prepare_sqlite
+from controls.store.rights import become_owner
 
 # Alembic keeps what it works on in its modules, so two threads would write over each other.
 _ALEMBIC: Final = Lock()
@@ -247,7 +248,8 @@ def _config() -> Config:
 
 
 def _revision(engine: Engine) -> str | None:
-    with engine.connect() as connection:
+    with engine.begin() as connection:
+        become_owner(connection)  # a person who migrates may see the tables only as their owner
         return MigrationContext.configure(connection).get_current_revision()
 
 

@@ -66,9 +66,10 @@ def become_owner(connection: Connection) -> None:
         return
     # The role belongs to the server; whether this database uses it shows in the right to make tables.
     # Who may not become the owner goes on as himself: that is enough where there is nothing to do.
+    # There is no current schema for somebody who may use it only as the owner.
     query = text(
         "SELECT count(*) FROM pg_roles WHERE rolname = :owner AND rolname <> current_user"
-        " AND has_schema_privilege(oid, current_schema(), 'CREATE')"
+        " AND has_schema_privilege(oid, coalesce(current_schema(), 'public'), 'CREATE')"
         " AND pg_has_role(current_user, oid, 'MEMBER')"
     )
     if connection.execute(query, {"owner": OWNER}).scalar_one():
