@@ -349,9 +349,9 @@ def function(name: str, values: list[Any], *, loose: bool) -> Any:
         case "currency":
             return first.currency
         case "round":
-            if isinstance(first, Cash):
-                return Cash(round_half_even(first.amount, values[1]), first.currency)
-            return round_half_even(first, values[1])
+            number = first.amount if isinstance(first, Cash) else first
+            found = limited(round_half_even(number, values[1]), loose=False)  # 9.99E+28 may pass the limit
+            return Cash(found, first.currency) if isinstance(first, Cash) and found != FAILED else found
         case "distinct":
             return tuple(item for index, item in enumerate(first) if item not in first[:index])
         case _:

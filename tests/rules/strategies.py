@@ -185,8 +185,10 @@ def random_value(random: Random, type_: ValueType) -> Any:
     if type_.kind is Kind.RECORD:
         return {name: random_value(random, inner) for name, inner in type_.fields if random.random() > 0.15}
     value = _plain_value(random, type_)
-    signed = type_.kind in (Kind.INT, Kind.DECIMAL, Kind.DURATION)
-    return -value if signed and random.random() < 0.2 else value
+    if type_.kind not in (Kind.INT, Kind.DECIMAL, Kind.DURATION) or random.random() > 0.2:
+        return value
+    # Not `-value` for decimals: that rounds to 28 digits.
+    return value.copy_negate() if isinstance(value, Decimal) else -value
 
 
 def random_facts(random: Random, names: Names) -> dict[str, Any]:

@@ -227,6 +227,7 @@ EDGES = [
     ("order.quantity in [0]", Decimal("-0.0"), T),
     ("order.quantity in [1.5]", Decimal("1.50"), T),
     ("round(order.quantity, 0) == order.quantity", Decimal("1E+28"), T),
+    ("round(order.quantity, 0) > 0", Decimal("9" * 29 + ".5"), U),  # half to even gives 1E+29
     ("round(order.quantity, 2) == 2.68", Decimal("2.675"), T),
     ("round(order.quantity, 2) == 2.66", Decimal("2.665"), T),
     ("order.quantity * order.quantity > 0", Decimal("1.00000000000000001"), U),  # 35 digits
