@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -94,6 +94,13 @@ def build_service(settings: Settings, *, clock: Callable[[], datetime] | None = 
         metrics=metrics,
         new_id=new_id,
     )
+
+
+def build_app(service: Service, settings: Settings) -> Callable[..., Awaitable[None]]:
+    """The HTTP application (ASGI) over a service, which it starts and closes."""
+    from controls.api.app import create_app  # other commands do without FastAPI
+
+    return create_app(service, settings=settings)
 
 
 def read_rule_files(folder: Path) -> Mapping[str, str]:

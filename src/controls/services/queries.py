@@ -7,6 +7,7 @@ cursor says; private values are shown only from disclosures that still exist.
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +28,7 @@ from controls.store.listings import acts_of_chain, kinds_of_chain, review_named,
 from controls.store.rows import ReviewCase, StoredAct
 
 PAGE_LIMIT: Final = 200
+_CURSOR: Final = re.compile(rb"(\d{1,17}):(\w{1,64})\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +212,14 @@ def _cursor(case: ReviewCase) -> str:
 
 def _read_cursor(cursor: str) -> tuple[int, str]:
     try:
-        at, case = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(":", 1)
-        return int(at), case
-    except (ValueError, UnicodeDecodeError):
+        found = _CURSOR.match(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError:
+        found = None
+    if found is None:
         raise InvalidInput(
             "cursor_invalid",
             "This cursor was not given by this service",
             help="Use the `next` of the page before, or leave the cursor out.",
             errors=(FieldError("/cursor", "cursor_invalid", "not a cursor of this listing"),),
-        ) from None
+        )
+    return int(found[1]), found[2].decode()

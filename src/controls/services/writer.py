@@ -23,6 +23,7 @@ from controls.model.values import Json
 from controls.services.commands import Command, Context, Render
 from controls.services.identifiers import NewId
 from controls.services.metrics import Metrics
+from controls.services.refusals import Refuse
 from controls.services.state import StateCache
 from controls.store.database import CommitUnknown, Database, StoreConnection, StoreUnavailable
 from controls.store.unit import flush, load, lock_head, recorded
@@ -35,6 +36,15 @@ LOOK_UP_ATTEMPTS: Final = 5
 LOOK_UP_PAUSE_SECONDS: Final = 0.4
 
 Outcome: TypeAlias = "bytes | ControlsError"
+
+
+class _Spoiled(Exception):
+    """A command was refused after it had changed the workspace, so its unit of work must not be written."""
+
+    def __init__(self, refused: ControlsError) -> None:
+        super().__init__(refused.code)
+        self.refused = refused
+
 
 _log = structlog.get_logger("controls.writer")
 
@@ -172,7 +182,9 @@ class Writer:
 
     async def _retry_alone(self, command: Command, error: Exception) -> Outcome:
         """One more try when the database failed (a lost connection heals so); else the error itself."""
-        if not isinstance(error, Unavailable):
+        if isinstance(error, _Spoiled):
+            command = Refuse(command.id, command.key, error.refused, command.refused_act())
+        elif not isinstance(error, Unavailable):
             return error if isinstance(error, ControlsError) else _logged_defect(error)
         try:
             return (await self._attempt([command]))[0]
@@ -221,9 +233,12 @@ class Writer:
             if isinstance(item, ControlsError):
                 renders.append(item)
                 continue
+            before = len(work.entries)
             try:
                 renders.append(item.execute(context))
             except ControlsError as refused:
+                if len(work.entries) != before:
+                    raise _Spoiled(refused) from refused
                 _record_refusal(context, item, refused)
                 renders.append(refused)
         sealed = work.seal(self.settings.sign)
