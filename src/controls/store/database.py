@@ -2,8 +2,9 @@
 
 Guarantees: a write transaction holds the database's one write lock (SQLite) or is ready to take the
 tenant's head row lock (PostgreSQL); every database trouble surfaces as one of three errors that say
-whether anything can have been written: `WriteRefused` (certainly not: the data broke a constraint),
-`StoreUnavailable` (certainly not: no commit was sent) and `CommitUnknown` (perhaps: look the ids up).
+whether anything can have been written: `WriteRefused` (certainly not: the database is well and did not take
+these data), `StoreUnavailable` (certainly not: no commit was sent, and any other write would have failed
+too) and `CommitUnknown` (perhaps: look the ids up).
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    ProgrammingError,
+    SQLAlchemyError,
+    StatementError,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from controls.model.errors import Conflict, InvalidInput, Unavailable
@@ -25,6 +34,10 @@ StoreConnection: TypeAlias = AsyncConnection
 # How long one statement may wait for a lock or run before the caller is told to retry.
 LOCK_SECONDS: Final = 10
 STATEMENT_SECONDS: Final = 20
+
+# Classes of SQLSTATE by which PostgreSQL says that what it was given is at fault: how many values, which
+# values, a constraint, too much of something, a guard.
+_DATA_AT_FAULT: Final = frozenset({"21", "22", "23", "54", "P0"})
 
 _RETRY = "Nothing was permitted. Retry with the same Idempotency-Key once the database answers again."
 
@@ -123,11 +136,11 @@ class Database:
             try:
                 await connection.begin()
                 yield connection
-            except IntegrityError as error:
-                broken = not await _rolled_back(connection)
-                raise WriteRefused(error) from error
             except (SQLAlchemyError, OSError, TimeoutError) as error:
                 broken = not await _rolled_back(connection)
+                refused = self.dialect == "postgresql" and _postgresql_refused(error)
+                if refused or (self.dialect == "sqlite" and _sqlite_refused(error)):
+                    raise WriteRefused(error) from error
                 raise StoreUnavailable(error) from error
             except BaseException:
                 broken = not await _rolled_back(connection)
@@ -153,13 +166,32 @@ class Database:
                     await connection.execution_options(isolation_level="REPEATABLE READ")
                 async with connection.begin():
                     yield connection
-        except (DBAPIError, OSError, TimeoutError) as error:
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise StoreUnavailable(error) from error
 
     async def close(self) -> None:
         await self._writer.dispose()
         if self._reader is not self._writer:
             await self._reader.dispose()
+
+
+def _postgresql_refused(error: Exception) -> bool:
+    """Whether the server is well and did not take the data, so that other data may fare better."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, StatementError)  # parameters that never reached the driver
+    if error.connection_invalidated:
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:  # asyncpg could not encode a value: that error of its own is a ValueError
+        return isinstance(getattr(error.orig, "__cause__", None), ValueError)
+    return str(state)[:2] in _DATA_AT_FAULT
+
+
+def _sqlite_refused(error: Exception) -> bool:
+    """The same for SQLite: a locked, full or unreadable file is an OperationalError or DatabaseError."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, StatementError)
+    return isinstance(error, IntegrityError | DataError | InterfaceError | ProgrammingError)
 
 
 async def _rolled_back(connection: AsyncConnection) -> bool:

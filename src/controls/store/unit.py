@@ -7,7 +7,7 @@ order to get wrong; `now` is the database's clock read with that row and never b
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -37,6 +37,8 @@ from controls.store.workspace import Needs, Sealed, StoredAnswer, Workspace
 
 # How many expired claims one sweep opens cases for, so that a sweep never holds the lock for long.
 EXPIRED_AT_ONCE: Final = 100
+# How many pairs one statement may name: drivers refuse more than 32,767 parameters.
+PAIRS_AT_ONCE: Final = 1_000
 
 _CLOCK: Final = {
     "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
@@ -55,8 +57,10 @@ async def lock_head(
     Raises:
         NotFound: the tenant has no ledger yet.
     """
-    query = select(heads, text(f"{_CLOCK[connection.dialect.name]} AS now")).where(heads.c.tenant == tenant)
-    row = (await connection.execute(query.with_for_update())).one_or_none()
+    locked = select(heads).where(heads.c.tenant == tenant).with_for_update().subquery("head")
+    # Around the locking query: PostgreSQL reads a clock beside it before it waits for the lock.
+    query = select(locked, text(f"{_CLOCK[connection.dialect.name]} AS now"))
+    row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound(
             "not_initialised",
@@ -107,10 +111,16 @@ async def load(connection: AsyncConnection, work: Workspace, needs: Needs) -> No
     if needs.tokens:
         await _load_answers(connection, work, needs.tokens)
     if needs.chains:
-        await _load_acts(connection, work, _pairs(acts.c.kind, acts.c.chain, needs.chains))
+        await _load_chains(connection, work, needs.chains)
     for account in sorted(needs.account_scopes):
-        found = select(acts).where(acts.c.tenant == tenant, acts.c.scope_account == account)
-        work.load_scope(account, [StoredAct.read(row) for row in await connection.execute(found)])
+        named = (
+            select(acts.c.kind, acts.c.chain)
+            .distinct()
+            .where(acts.c.tenant == tenant, acts.c.scope_account == account)
+        )
+        chains = {(row.kind, row.chain) for row in await connection.execute(named)}
+        await _load_chains(connection, work, chains)
+        work.load_scope(account, chains)
     if needs.resources:
         await _load_resources(connection, work, needs.resources)
     if needs.changes:
@@ -119,9 +129,18 @@ async def load(connection: AsyncConnection, work: Workspace, needs: Needs) -> No
             work.changes[row.id] = Change.read(row)
 
 
-def _pairs(first: Any, second: Any, wanted: Iterable[tuple[str, str]]) -> Any:
+def _pairs(first: Any, second: Any, wanted: Iterable[tuple[str, str]]) -> Iterator[Any]:
+    """Conditions that together find all wanted pairs, none with more parameters than a statement may have."""
     pairs = sorted(wanted)
-    return tuple_(first, second).in_(pairs)
+    for start in range(0, len(pairs), PAIRS_AT_ONCE):
+        yield tuple_(first, second).in_(pairs[start : start + PAIRS_AT_ONCE])
+
+
+async def _load_chains(
+    connection: AsyncConnection, work: Workspace, chains: Iterable[tuple[str, str]]
+) -> None:
+    for condition in _pairs(acts.c.kind, acts.c.chain, chains):
+        await _load_acts(connection, work, condition)
 
 
 async def _load_acts(connection: AsyncConnection, work: Workspace, where: Any) -> None:
@@ -150,26 +169,21 @@ async def _load_resources(
     connection: AsyncConnection, work: Workspace, resources: Iterable[tuple[str, str]]
 ) -> None:
     tenant = work.head.tenant
-    open_cases = select(reviews).where(
-        reviews.c.tenant == tenant,
-        reviews.c.state == "open",
-        _pairs(reviews.c.resource_type, reviews.c.resource_id, resources),
-    )
-    for row in await connection.execute(open_cases):
-        work.reviews[row.id] = ReviewCase.read(row)
+    open_cases = select(reviews).where(reviews.c.tenant == tenant, reviews.c.state == "open")
+    for condition in _pairs(reviews.c.resource_type, reviews.c.resource_id, resources):
+        for row in await connection.execute(open_cases.where(condition)):
+            work.reviews[row.id] = ReviewCase.read(row)
     granted: Select[Any] = (
         select(approvals, approval_uses.c.approval.label("used"))
         .outerjoin(
             approval_uses,
             and_(approval_uses.c.tenant == approvals.c.tenant, approval_uses.c.approval == approvals.c.id),
         )
-        .where(
-            approvals.c.tenant == tenant,
-            _pairs(approvals.c.resource_type, approvals.c.resource_id, resources),
-        )
+        .where(approvals.c.tenant == tenant)
     )
-    for row in await connection.execute(granted):
-        work.approvals[row.id] = approval_from(row)
+    for condition in _pairs(approvals.c.resource_type, approvals.c.resource_id, resources):
+        for row in await connection.execute(granted.where(condition)):
+            work.approvals[row.id] = approval_from(row)
 
 
 async def _load_expired(connection: AsyncConnection, work: Workspace) -> None:

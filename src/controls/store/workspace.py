@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from controls.ledger.commitment import SALT_SIZE, Disclosure
 from controls.ledger.envelope import EntryKind, entry_bytes
 from controls.ledger.merkle import BatchTree, leaf_hash
-from controls.model.chain import Act, ActState, ChainHistory
+from controls.model.chain import ActState, ChainHistory
 from controls.model.decision import Approval
 from controls.model.values import Json, microseconds, utc_text
 from controls.store.rows import Change, Head, ReviewCase, StoredAct
@@ -83,9 +83,11 @@ class Workspace:
         self.at = microseconds(now)
         self._at_text = utc_text(now)
         self._entropy = entropy
+        # Counts changes: a command that was refused must have left it as it was.
+        self.revision = 0
         self._acts: dict[tuple[str, str], list[StoredAct]] = {}
         self._histories: dict[tuple[str, str], ChainHistory] = {}
-        self._scoped: dict[str, list[StoredAct]] = {}
+        self._scoped: dict[str, set[tuple[str, str]]] = {}  # account -> all chains with an act on it
         self.claims: dict[str, StoredAct] = {}
         self.answers: dict[tuple[str, str, str], StoredAnswer] = {}
         self.decisions: dict[str, Mapping[str, Any]] = {}
@@ -138,6 +140,7 @@ class Workspace:
             }
         )
         index = self.next_index
+        self.revision += 1
         self.entries.append(
             NewEntry(
                 index=index,
@@ -170,8 +173,9 @@ class Workspace:
                 self.claims[item.act.claim] = item
                 self._acts.setdefault((item.kind, item.act.chain), []).append(item)
 
-    def load_scope(self, account: str, stored: Iterable[StoredAct]) -> None:
-        self._scoped[account] = list(stored)
+    def load_scope(self, account: str, chains: Iterable[tuple[str, str]]) -> None:
+        """The chains of an account, whose acts must have been loaded."""
+        self._scoped[account] = set(chains)
 
     def history(self, kind: str, chain: str) -> ChainHistory:
         """The chain's history as of now, this batch included."""
@@ -185,22 +189,26 @@ class Workspace:
         return found
 
     def account_histories(self, account: str) -> tuple[ChainHistory, ...]:
-        """The histories of all chains of one account, this batch included."""
-        chains: dict[tuple[str, str], list[Act]] = {}
-        for item in self._scoped.get(account, ()):
-            chains.setdefault((item.kind, item.act.chain), []).append(item.act)
-        return tuple(ChainHistory(kind, chain, tuple(acts)) for (kind, chain), acts in chains.items())
+        """The histories of all chains of one account, this batch included.
+
+        A chain that was amended from one account to another is a chain of both, with all its acts: else an
+        amendment would empty an account that has reached its limit.
+        """
+        chains = sorted(self._scoped.get(account, ()))
+        return tuple(self.history(kind, chain) for kind, chain in chains)
 
     def add_act(self, stored: StoredAct) -> None:
         claim = stored.act.claim
+        self.revision += 1
         self.new_acts[claim] = stored
         self.claims[claim] = stored
         self._acts.setdefault((stored.kind, stored.act.chain), []).append(stored)
         self._histories.pop((stored.kind, stored.act.chain), None)
         if stored.scope_account:
-            self._scoped.setdefault(stored.scope_account, []).append(stored)
+            self._scoped.setdefault(stored.scope_account, set()).add((stored.kind, stored.act.chain))
 
     def change_act(self, claim: str, *, state: ActState | None = None, case: str | None = None) -> None:
+        self.revision += 1
         old = self.claims[claim]
         new = replace(
             old,
@@ -212,26 +220,26 @@ class Workspace:
         chain = (old.kind, old.act.chain)
         self._acts[chain] = [new if item.act.claim == claim else item for item in self._acts[chain]]
         self._histories.pop(chain, None)
-        if old.scope_account in self._scoped:
-            self._scoped[old.scope_account] = [
-                new if item.act.claim == claim else item for item in self._scoped[old.scope_account]
-            ]
 
     # -- reviews, approvals, changes -------------------------------------------------------------------
 
     def add_review(self, case: ReviewCase) -> None:
+        self.revision += 1
         self.new_reviews[case.id] = case
         self.reviews[case.id] = case
 
     def change_review(self, case: ReviewCase) -> None:
+        self.revision += 1
         self.reviews[case.id] = case
         (self.new_reviews if case.id in self.new_reviews else self.changed_reviews)[case.id] = case
 
     def add_approval(self, approval: Approval) -> None:
+        self.revision += 1
         self.new_approvals.append(approval)
         self.approvals[approval.id] = approval
 
     def use_approval(self, approval: str, decision: str) -> None:
+        self.revision += 1
         self.approvals[approval] = replace(self.approvals[approval], used=True)
         self.approval_uses.append((approval, decision))
 
@@ -252,10 +260,12 @@ class Workspace:
         )
 
     def add_change(self, change: Change) -> None:
+        self.revision += 1
         self.changes[change.id] = change
         self.new_changes[change.id] = change
 
     def change_change(self, change: Change) -> None:
+        self.revision += 1
         self.changes[change.id] = change
         self.changed_changes[change.id] = change
 
@@ -265,10 +275,12 @@ class Workspace:
 
     def later(self, operation: Operation) -> None:
         """Queue a write that `flush` makes in the same transaction (directory, keys)."""
+        self.revision += 1
         self.operations.append(operation)
 
     def set_head(self, **fields: Any) -> None:
         """Change what the head row says is in force (directory_index, keys_index, release)."""
+        self.revision += 1
         self.head = replace(self.head, **fields)
 
     # -- the tree --------------------------------------------------------------------------------------
