@@ -76,6 +76,7 @@ class Propose:
     key: str
     change: ChangeKind
     alone: bool = False
+    weight: int = field(default=1, init=False)
     claims: tuple[str, ...] = field(default=(), init=False)
 
     def prepare(self, context: Context, needs: Needs) -> None:
@@ -132,6 +133,7 @@ class Confirm:
     key: str
     change_id: str
     alone: bool = True
+    weight: int = field(default=1, init=False)
     claims: tuple[str, ...] = field(default=(), init=False)
 
     def prepare(self, context: Context, needs: Needs) -> None:

@@ -38,6 +38,7 @@ class Command(Protocol):
     id: str  # the id of the entry that proves the command was recorded
     key: str  # the credential's id; empty for the service itself
     alone: bool  # changes what is in force, so it shares its unit of work with nobody
+    weight: int  # how many decisions it takes, about
 
     def prepare(self, context: Context, needs: Needs) -> None:
         """Name everything `execute` will read. Called under the lock, before anything is loaded."""

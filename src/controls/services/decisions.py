@@ -56,12 +56,14 @@ class Decide:
     semantic: Semantic = Semantic.EXECUTE_ALL
     alone: bool = False
     id: str = field(init=False)
+    weight: int = field(init=False)
     claims: tuple[str, ...] = field(default=(), init=False)
     told: list[Item] = field(default_factory=list, init=False)
     _readings: dict[str, FactReading] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.id = next((item.id for item in self.requests if isinstance(item, Request)), "")
+        self.weight = len(self.requests)
 
     def prepare(self, context: Context, needs: Needs) -> None:
         release = context.active.release
@@ -79,6 +81,9 @@ class Decide:
                     needs.account_scopes.add(account)
 
     def execute(self, context: Context) -> Render:
+        for request in self.requests:
+            if isinstance(request, Request) and request.resource_type in ADMINISTERED:
+                raise _administered(request.resource_type)
         told: list[Item] = []  # afresh on every attempt
         for request in self.requests:
             if isinstance(request, Unread):
@@ -103,14 +108,16 @@ class Decide:
         return {"act": "decide", "decision": self.id}
 
 
+def _administered(resource_type: str) -> InvalidInput:
+    return InvalidInput(
+        "administered_resource",
+        f"{resource_type!r} is a resource of the service itself",
+        help="Use /v1/reviews or the administration commands.",
+    )
+
+
 def _one(context: Context, request: Request, reading: FactReading, *, key: str) -> Told:
     work, active = context.work, context.active
-    if request.resource_type in ADMINISTERED:
-        raise InvalidInput(
-            "administered_resource",
-            f"{request.resource_type!r} is a resource of the service itself",
-            help="Use /v1/reviews or the administration commands.",
-        )
     kind = active.release.chains.get(request.resource_type)
     history = ChainHistory("", request.resource_id)
     account_histories = None

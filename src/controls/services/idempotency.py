@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from controls.decide import AMEND
 from controls.model.chain import ActState
 from controls.model.errors import Conflict, InvalidInput
 from controls.model.values import Json
@@ -34,11 +35,13 @@ class Once:
     id: str = field(init=False)
     key: str = field(init=False)
     alone: bool = field(init=False)
+    weight: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.id = self.command.id
         self.key = self.command.key
         self.alone = self.command.alone
+        self.weight = self.command.weight
 
     @property
     def _place(self) -> tuple[str, str, str]:
@@ -76,10 +79,17 @@ class Once:
 
 
 def _live(context: Context, claim: str) -> bool:
+    """Whether the permit that made the claim may be repeated: nothing has come of it yet.
+
+    An amendment is made by the permit itself, so what ends it is the next act on its chain.
+    """
     found = context.work.claims.get(claim)
-    return (
-        found is not None and found.act.state is ActState.CLAIMED and context.work.now < found.act.valid_until
-    )
+    if found is None or context.work.now >= found.act.valid_until:
+        return False
+    if found.act.step == AMEND:
+        acts = context.work.history(found.kind, found.act.chain).acts
+        return acts[-1].claim == claim and found.act.state is ActState.PERFORMED
+    return found.act.state is ActState.CLAIMED
 
 
 def _reused() -> InvalidInput:

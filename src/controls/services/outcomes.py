@@ -35,6 +35,7 @@ class ReportOutcome:
     decision: str
     reported: Reported
     alone: bool = False
+    weight: int = field(default=1, init=False)
     claims: tuple[str, ...] = field(default=(), init=False)
 
     def prepare(self, context: Context, needs: Needs) -> None:
@@ -113,9 +114,10 @@ class ReportOutcome:
             )
         if self.reported is Reported.ABANDONED:
             kind = context.active.release.chains.get(_resource(stored, context))
-            later = later_steps(kind, act.step) if kind is not None else frozenset()
             history = context.work.history(stored.kind, act.chain)
-            taken = sorted({item.step for item in history.acts if item.stands() and item.step in later})
+            standing = {item.step for item in history.acts if item.stands()} - {act.step}
+            # Where no release in force knows the kind any more, every other step may be a later one.
+            taken = sorted(standing if kind is None else standing & later_steps(kind, act.step))
             if taken:
                 raise Conflict(
                     "later_step_claimed",

@@ -20,6 +20,7 @@ class Refuse:
     error: ControlsError
     act: Mapping[str, Json]
     alone: bool = False
+    weight: int = field(default=1, init=False)
     claims: tuple[str, ...] = field(default=(), init=False)
 
     def prepare(self, context: Context, needs: Needs) -> None:

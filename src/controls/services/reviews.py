@@ -48,6 +48,7 @@ class Resolve:
     resolution: Resolution
     reason: str
     alone: bool = False
+    weight: int = field(default=1, init=False)
     claims: tuple[str, ...] = field(default=(), init=False)
 
     def prepare(self, context: Context, needs: Needs) -> None:
@@ -65,6 +66,16 @@ class Resolve:
                 "review_closed",
                 f"This case has been {case.state} already",
                 help="A case is resolved once; look at its resolution.",
+            )
+        voids = case.kind == "expired" and self.resolution is Resolution.APPROVE
+        if voids and work.claims[case.claim].act.state is not ActState.CLAIMED:
+            state = work.claims[case.claim].act.state.value
+            raise Conflict(
+                "claim_settled",
+                f"The claim is {state} meanwhile",
+                detail=f"Its outcome was reported after this case was opened: {case.action} of "
+                f"{case.resource_id} is {state}, and that stands.",
+                help="Reject the case, which closes it and leaves the claim as it is.",
             )
         decision, request = self._decide(context, case)
         if not decision.permitted:
@@ -231,6 +242,7 @@ class SweepExpired:
     id: str
     key: str = ""
     alone: bool = False
+    weight: int = field(default=1, init=False)
 
     def prepare(self, context: Context, needs: Needs) -> None:
         needs.expired_before_now = True

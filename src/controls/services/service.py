@@ -75,10 +75,14 @@ class Service:
         await asyncio.gather(*self._background, return_exceptions=True)
         self._background.clear()
         await self.writer.close()
-        self.signer.flush()
-        if self.state.active is not None:
-            self.state.active.engine.close()
-        await self.database.close()
+        try:
+            self.signer.flush()
+        except OSError as error:
+            _log.exception("checkpoint_not_kept", error=type(error).__name__)
+        finally:
+            if self.state.active is not None:
+                self.state.active.engine.close()
+            await self.database.close()
 
     async def _forever(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -87,6 +91,8 @@ class Service:
                 await work()
             except ControlsError as error:
                 _log.warning("background_failed", code=error.code, detail=error.detail)
+            except Exception as error:  # noqa: BLE001  # logged; a full disk today must not end it for good
+                _log.exception("background_failed", error=type(error).__name__)
 
     async def _tidy(self) -> None:
         """Open cases for expired claims, purge old answers, keep the checkpoint, count what is open."""

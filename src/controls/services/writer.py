@@ -1,15 +1,17 @@
 """The writer: one at a time per process, it takes what is waiting and commits it as one unit of work.
 
-Guarantees: no caller gets an answer before the transaction that records it is durably committed; a batch
-that certainly failed is retried one command at a time, so that one bad command cannot fail its neighbours;
-when the fate of a COMMIT is unknown, the ids are looked up under the lock before anything is retried; a
-lone command is not delayed.
+Guarantees: no caller gets an answer before the transaction that records it is durably committed, and what
+happens after the commit cannot take the answer back; a batch that failed for what is in it is retried one
+command at a time, so that one bad command cannot fail its neighbours; one that failed for the database's
+trouble is retried once and then given up, so that nobody waits behind it; when the fate of a COMMIT is
+unknown, the ids are looked up under the lock before anything is retried; a lone command is not delayed.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
@@ -30,8 +32,12 @@ from controls.store.unit import flush, load, lock_head, recorded
 from controls.store.workspace import Needs, Sealed, Workspace
 
 MAX_BATCH: Final = 64
+# How many decisions one unit of work may hold, unless a single list is longer: it keeps the lock meanwhile.
+MAX_DECISIONS: Final = 1_000
 MAX_WAITING: Final = 4096
 ANSWER_SECONDS: Final = 30
+# How long `close` waits for the unit of work in hand.
+CLOSE_SECONDS: Final = 20
 LOOK_UP_ATTEMPTS: Final = 5
 LOOK_UP_PAUSE_SECONDS: Final = 0.4
 
@@ -79,16 +85,25 @@ class Writer:
     _queue: asyncio.Queue[_Waiting] = field(init=False)
     _held: _Waiting | None = field(default=None, init=False)  # taken from the queue, not yet served
     _task: asyncio.Task[None] | None = field(default=None, init=False)
+    _turn: asyncio.Lock = field(init=False)  # held while a unit of work is in hand
+    _closing: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._queue = asyncio.Queue(MAX_WAITING)
+        self._turn = asyncio.Lock()
 
     def start(self) -> None:
+        self._closing = False
         self._task = asyncio.create_task(self._run(), name="controls-writer")
 
     async def close(self) -> None:
-        """Stop taking commands; those still waiting are told that nothing was recorded."""
+        """Stop taking commands. The unit of work in hand is ended; who still waits is told that nothing was
+        recorded."""
+        self._closing = True
         if self._task is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS), self._turn:
+                    self._task.cancel()
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
@@ -99,7 +114,7 @@ class Writer:
 
     @property
     def running(self) -> bool:
-        return self._task is not None and not self._task.done()
+        return self._task is not None and not self._task.done() and not self._closing
 
     async def submit(self, command: Command) -> bytes:
         """The answer to `command`, once it is on record.
@@ -132,11 +147,14 @@ class Writer:
     async def _run(self) -> None:
         while True:
             batch = await self._next_batch()
+            begun = False
             try:
-                await self._serve(batch)
+                async with self._turn:
+                    begun = True
+                    await self._serve(batch)
             except asyncio.CancelledError:
                 for waiting in batch:
-                    _settle(waiting, _stopping())
+                    _settle(waiting, _interrupted() if begun else _stopping())
                 raise
             except Exception as error:  # noqa: BLE001  # logged with its traceback, and everybody is told
                 # Nobody may wait for ever because of a defect here; it is logged with its traceback.
@@ -149,9 +167,11 @@ class Writer:
         first = self._held or await self._queue.get()
         self._held = None
         batch = [first]
+        weight = first.command.weight
         while not first.command.alone and len(batch) < self.settings.max_batch and not self._queue.empty():
             following = self._queue.get_nowait()
-            if following.command.alone:
+            weight += following.command.weight
+            if following.command.alone or weight > MAX_DECISIONS:
                 self._held = following
                 break
             batch.append(following)
@@ -159,35 +179,50 @@ class Writer:
 
     async def _serve(self, batch: Sequence[_Waiting]) -> None:
         started = perf_counter()
-        try:
-            answers = await self._attempt([waiting.command for waiting in batch])
-        except CommitUnknown as error:
-            answers = [error] * len(batch)  # a retry could record twice what may be recorded already
-        except Exception as error:  # noqa: BLE001  # whatever it was, the neighbours are tried alone
-            if len(batch) == 1:
-                answers = [await self._retry_alone(batch[0].command, error)]
-            else:
-                _log.warning("batch_rolled_back", size=len(batch), error=type(error).__name__)
-                answers = []
-                for waiting in batch:
-                    try:
-                        answers += await self._attempt([waiting.command])
-                    except CommitUnknown as unknown:
-                        answers.append(unknown)
-                    except Exception as alone:  # noqa: BLE001  # the next one is still served
-                        answers.append(await self._retry_alone(waiting.command, alone))
+        answers = await self._answers([waiting.command for waiting in batch])
         self.metrics.batch(len(batch), perf_counter() - started)
         for waiting, answer in zip(batch, answers, strict=True):
             _settle(waiting, answer)
 
-    async def _retry_alone(self, command: Command, error: Exception) -> Outcome:
-        """One more try when the database failed (a lost connection heals so); else the error itself."""
-        if isinstance(error, _Spoiled):
-            command = Refuse(command.id, command.key, error.refused, command.refused_act())
-        elif not isinstance(error, Unavailable):
-            return error if isinstance(error, ControlsError) else _logged_defect(error)
+    async def _answers(self, commands: Sequence[Command]) -> list[Outcome]:
+        """The answers of a batch in order, whatever happens to it."""
         try:
-            return (await self._attempt([command]))[0]
+            return await self._attempt_twice(commands)
+        except Unavailable as error:
+            return [error] * len(commands)
+        except Exception as error:  # noqa: BLE001  # whatever it was, the neighbours are tried alone
+            if len(commands) == 1:
+                return [await self._failed(commands[0], error)]
+            _log.warning("batch_rolled_back", size=len(commands), error=type(error).__name__)
+        answers: list[Outcome] = []
+        for command in commands:
+            try:
+                answers += await self._attempt_twice([command])
+            except Unavailable as error:
+                # The database is gone meanwhile; the others need not find that out one by one.
+                rest = len(commands) - len(answers) - 1
+                return [*answers, error, *([StoreUnavailable(error)] * rest)]
+            except Exception as error:  # noqa: BLE001  # the next one is still served
+                answers.append(await self._failed(command, error))
+        return answers
+
+    async def _attempt_twice(self, commands: Sequence[Command]) -> list[Outcome]:
+        """One more try when the database failed: a lost connection heals so. Raises as `_attempt` does."""
+        try:
+            return await self._attempt(commands)
+        except CommitUnknown:
+            raise  # a retry could record twice what may be recorded already
+        except Unavailable:
+            return await self._attempt(commands)
+
+    async def _failed(self, command: Command, error: Exception) -> Outcome:
+        """The answer to a command that failed by itself; a refusal gets a unit of work of its own."""
+        refused = error.refused if isinstance(error, _Spoiled) else error
+        if not isinstance(refused, ControlsError):
+            return _logged_defect(error)
+        try:
+            refusal = Refuse(command.id, command.key, refused, command.refused_act())
+            return (await self._attempt_twice([refusal]))[0]
         except ControlsError as again:
             return again
         except Exception as again:  # noqa: BLE001  # logged with its traceback
@@ -207,10 +242,17 @@ class Writer:
             if ids and not await self._look_up(ids):
                 raise StoreUnavailable(error) from error
         work, sealed, answers = done
-        if work.entries and self.settings.published is not None:
-            self.settings.published(sealed.tree.frontier.size, sealed.checkpoint)
-        self.state.committed()
+        self._committed(work, sealed)
         return answers
+
+    def _committed(self, work: Workspace, sealed: Sealed) -> None:
+        """What follows a commit. Nothing here can undo it, so a failure is logged and the answers stand."""
+        try:
+            if work.entries and self.settings.published is not None:
+                self.settings.published(sealed.tree.frontier.size, sealed.checkpoint)
+            self.state.committed()
+        except Exception as error:  # noqa: BLE001  # logged with its traceback
+            _log.exception("after_commit_failed", error=type(error).__name__)
 
     async def _transact(
         self, connection: StoreConnection, commands: Sequence[Command]
@@ -220,26 +262,24 @@ class Writer:
         work = Workspace(head, now=now, entropy=self.settings.entropy)
         context = Context(work, active, directory, keys, self.settings.new_id)
         needs = Needs()
-        live: list[Command | ControlsError] = []
-        for command in commands:
-            if command.key and not _alive(context, command.key):
-                live.append(_revoked())
-            else:
-                command.prepare(context, needs)
-                live.append(command)
+        live = [
+            Refuse(command.id, command.key, _revoked(), command.refused_act())
+            if command.key and not _alive(context, command.key)
+            else command
+            for command in commands
+        ]
+        for command in live:
+            command.prepare(context, needs)
         await load(connection, work, needs)
         renders: list[Render | ControlsError] = []
-        for item in live:
-            if isinstance(item, ControlsError):
-                renders.append(item)
-                continue
-            before = len(work.entries)
+        for command in live:
+            before = work.revision
             try:
-                renders.append(item.execute(context))
+                renders.append(command.execute(context))
             except ControlsError as refused:
-                if len(work.entries) != before:
+                if work.revision != before:
                     raise _Spoiled(refused) from refused
-                _record_refusal(context, item, refused)
+                _record_refusal(context, command, refused)
                 renders.append(refused)
         sealed = work.seal(self.settings.sign)
         answers: list[Outcome] = [
@@ -288,6 +328,15 @@ def _stopping() -> Unavailable:
         "stopping",
         "The service is not taking decisions",
         help="Nothing was permitted. Retry with the same Idempotency-Key in a few seconds.",
+    )
+
+
+def _interrupted() -> Unavailable:
+    return Unavailable(
+        "interrupted",
+        "The service stopped before the ledger answered",
+        detail="The service was stopped while it was recording; it may be recorded.",
+        help="Do not proceed. Retry with the same Idempotency-Key to learn what was recorded.",
     )
 
 
