@@ -1,0 +1,194 @@
+"""What `read_json` takes and refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controls.api.json_body import (
+    MAX_DEPTH,
+    MAX_ITEMS,
+    MAX_MEMBERS,
+    MAX_STRING,
+    MalformedJson,
+    read_json,
+)
+from controls.model.errors import InvalidInput
+
+
+def refused(data: bytes | str) -> InvalidInput:
+    """The error that reading `data` ends in."""
+    with pytest.raises(InvalidInput) as caught:
+        read_json(data.encode() if isinstance(data, str) else data)
+    return caught.value
+
+
+def places(error: InvalidInput) -> list[tuple[str, str]]:
+    return [(item.pointer, item.code) for item in error.errors]
+
+
+def test_numbers_are_exact() -> None:
+    """Integers stay integers and fractions become decimals, digit for digit."""
+    read = read_json(b'{"a": 12345678901234567.89, "b": 9007199254740993, "c": 1e3, "d": -0.10, "e": -7}')
+    assert read == {
+        "a": Decimal("12345678901234567.89"),
+        "b": 9007199254740993,
+        "c": Decimal(1000),
+        "d": Decimal("-0.10"),
+        "e": -7,
+    }
+    assert not any(isinstance(value, float) for value in read.values())
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"{'a': 1}", b'{"a": 1} x', b'{"a": 01}', b"nul", b'{"a":}'])
+def test_what_is_not_json_is_malformed(data: bytes) -> None:
+    """Text that JSON does not know is a malformed body."""
+    assert isinstance(refused(data), MalformedJson)
+
+
+@pytest.mark.parametrize("data", [b"1", b'"x"', b"null", b"true", b"1.5"])
+def test_the_top_is_an_object_or_a_list(data: bytes) -> None:
+    """A lone scalar is no request."""
+    error = refused(data)
+    assert (error.code, type(error)) == ("not_an_object", MalformedJson)
+
+
+@pytest.mark.parametrize("data", [b'{"a": "\xff"}', b"\xef\xbb\xbf{}", b'{"\xed\xa0\x80": 1}'])
+def test_only_utf_8_is_read(data: bytes) -> None:
+    """Other bytes, a byte order mark and encoded surrogates are malformed."""
+    assert isinstance(refused(data), MalformedJson)
+
+
+def test_duplicate_keys_are_found_where_they_are() -> None:
+    """A member named twice is refused at its pointer, however deep."""
+    error = refused('{"a": [{"x/y": 1, "x/y": 2}]}')
+    assert isinstance(error, MalformedJson)
+    assert places(error) == [("/a/0/x~1y", "duplicate_key")]
+
+
+def test_keys_that_differ_only_in_their_writing_are_duplicates() -> None:
+    """Two spellings of one name in Unicode are one name, escaped or not."""
+    for text in ('{"caf\u00e9": 1, "cafe\u0301": 2}', '{"caf\u00e9": 1, "cafe\\u0301": 2}'):
+        assert places(refused(text)) == [("/caf\u00e9", "duplicate_key")]
+
+
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
+def test_constants_that_are_no_json_are_refused(literal: str) -> None:
+    """NaN and the infinities are not numbers here."""
+    error = refused('{"a": [1, ' + literal + "]}")
+    assert isinstance(error, MalformedJson)
+    assert places(error) == [("/a/1", "not_a_number")]
+
+
+@pytest.mark.parametrize(
+    ("literal", "code"),
+    [
+        ("1" * 36, "number_too_long"),
+        ("-" + "9" * 5000, "number_too_long"),
+        ("1.5e400", "number_out_of_range"),
+        ("1e-99999999999", "number_out_of_range"),
+        ("0." + "1" * 35, "number_out_of_range"),
+    ],
+)
+def test_numbers_are_bounded(literal: str, code: str) -> None:
+    """Numbers with more than 34 digits or far out of range are refused at their place."""
+    assert places(refused('{"a": {"b": ' + literal + "}}")) == [("/a/b", code)]
+
+
+def test_nesting_is_bounded() -> None:
+    """Sixteen levels are read, seventeen are refused, and a hundred thousand crash nothing."""
+    assert read_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    too_deep = "/0" * MAX_DEPTH
+    assert places(refused(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))) == [(too_deep, "too_deep")]
+    assert refused(b"[" * 100_000 + b"]" * 100_000).code in ("out_of_bounds", "malformed_json")
+    assert refused(b'{"a":' * 100_000 + b"1" + b"}" * 100_000).code in ("out_of_bounds", "malformed_json")
+
+
+def test_strings_are_bounded() -> None:
+    """4,096 characters are read, one more is refused, also in a name."""
+    text = "x" * MAX_STRING
+    assert read_json(json.dumps({"a": text}).encode()) == {"a": text}
+    assert places(refused(json.dumps({"a": ["", text + "x"]}))) == [("/a/1", "string_too_long")]
+    assert [code for _, code in places(refused(json.dumps({text + "x": 1})))] == ["string_too_long"]
+
+
+def test_lists_and_objects_are_bounded() -> None:
+    """A thousand items or members are read, one more is refused."""
+    assert read_json(json.dumps([0] * MAX_ITEMS).encode())
+    assert places(refused(json.dumps({"a": [0] * (MAX_ITEMS + 1)}))) == [("/a", "list_too_long")]
+    members = {str(index): 0 for index in range(MAX_MEMBERS + 1)}
+    assert places(refused(json.dumps({"a": members}))) == [("/a", "object_too_large")]
+
+
+@pytest.mark.parametrize("text", [r"\ud800", r"x\udfffy", r"\u0000", r"\udc00\ud800"])
+def test_half_a_surrogate_pair_and_nul_are_refused(text: str) -> None:
+    """No string holds NUL or half a pair, neither a value nor a name."""
+    assert places(refused('{"a": "' + text + '"}')) == [("/a", "bad_character")]
+    assert [code for _, code in places(refused('{"' + text + '": 1}'))] == ["bad_character"]
+
+
+def test_whole_surrogate_pairs_are_characters() -> None:
+    """An escaped pair is one character."""
+    assert read_json(rb'{"a": "\ud83d\ude00"}') == {"a": "\U0001f600"}
+
+
+def test_strings_come_in_normal_form() -> None:
+    """What can be written in two ways is read in one, also when an escape composes it."""
+    assert read_json('{"e\u0301": ["e\u0301"]}'.encode()) == {"\u00e9": ["\u00e9"]}
+    assert read_json(rb'{"e\u0301": ["e\u0301"]}') == {"\u00e9": ["\u00e9"]}
+
+
+def test_all_errors_are_told_at_once() -> None:
+    """Several places out of bounds are one error with several pointers."""
+    error = refused('{"a": ' + "1" * 40 + ', "b": [2e99], "c": "\\ud800"}')
+    assert places(error) == [
+        ("/a", "number_too_long"),
+        ("/b/0", "number_out_of_range"),
+        ("/c", "bad_character"),
+    ]
+
+
+_SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**33), 10**33),
+    st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20),
+)
+_VALUES = st.recursive(
+    _SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(st.text(alphabet="abcdefgé/~\n", max_size=4), inner, max_size=4),
+    ),
+    max_leaves=12,
+)
+
+
+@given(value=st.one_of(st.lists(_VALUES), st.dictionaries(st.text("abc"), _VALUES)), ascii_only=st.booleans())
+def test_what_is_written_is_read(value: Any, ascii_only: bool) -> None:
+    """Any value within the bounds is read as the standard reader reads it, up to normal form."""
+    data = json.dumps(value, ensure_ascii=ascii_only).encode()
+    read = read_json(data)
+    assert read == read_json(json.dumps(read, ensure_ascii=not ascii_only).encode())
+    if data.isascii() and b"\\u" not in data:
+        assert read == json.loads(data)
+
+
+@given(data=st.one_of(st.binary(max_size=60), st.text('{}[]",:\\u01deN-+. e', max_size=40).map(str.encode)))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    """No bytes lead to another error than a refusal with a code."""
+    try:
+        read = read_json(data)
+    except InvalidInput as error:
+        told = error
+    else:
+        assert isinstance(read, dict | list)
+        return
+    assert re.fullmatch(r"[a-z_0-9]+", told.code)
+    assert told.errors
