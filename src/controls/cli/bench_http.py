@@ -86,9 +86,7 @@ def measure_http(
         keys = started["keys"]
         assert isinstance(keys, dict)
         with _server(["-c", _BARE], {}) as bare, _server(_SERVE, _environment(settings)) as service:
-            return asyncio.run(
-                _measure(body, str(keys["bench"]), bare, service, rounds, requests, progress)
-            )
+            return asyncio.run(_measure(body, str(keys["bench"]), bare, service, rounds, requests, progress))
 
 
 _SERVE: Final = ["-m", "controls.cli.main", "serve", "--port"]
@@ -139,7 +137,9 @@ async def _measure(
         progress(f"round {number + 1} of {rounds}")
         bares.append(await run(bare_port, prepared(requests, 1)))
         services.append(await run(service_port, prepared(requests, 1)))
-        lists.append(await run(service_port, prepared(max(8, requests // LIST_LENGTH), LIST_LENGTH), connections=4))
+        lists.append(
+            await run(service_port, prepared(max(8, requests // LIST_LENGTH), LIST_LENGTH), connections=4)
+        )
     list_rates = [item.rate * LIST_LENGTH for item in lists]
     return HttpFigures(
         bare=_middle(bares),

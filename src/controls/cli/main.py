@@ -30,3 +30,7 @@ app.add_typer(ledger.app, name="ledger")
 def main() -> None:
     """Run the command line."""
     app()
+
+
+if __name__ == "__main__":
+    main()

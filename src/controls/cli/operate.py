@@ -12,6 +12,7 @@ import typer
 import uvicorn
 
 from controls.bootstrap import (
+    build_app,
     build_service,
     configure_logging,
     new_ledger_signer,
@@ -171,12 +172,9 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,
 ) -> None:
     """Run the service (one process; run several against one PostgreSQL to use more cores)."""
-    from controls.api.app import create_app  # FastAPI is not loaded by other commands
-
     settings = Settings()
     configure_logging(settings.log_level)
-    service = build_service(settings)
-    app = create_app(service, settings=settings)
+    app = build_app(build_service(settings), settings)
     ERR.print(f"Serving on http://{host}:{port} (Ctrl-C stops).")
     uvicorn.run(app, host=host, port=port, log_config=None, access_log=False, server_header=False)
 

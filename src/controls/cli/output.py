@@ -1,9 +1,10 @@
-"""How commands speak: stdout is data, stderr is words; `--json` for programs; exit codes that tell ends apart."""
+"""How commands speak: stdout is data, stderr is words; `--json` for programs; telling exit codes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import wraps
 from typing import Annotated, Final, NoReturn, ParamSpec, TypeVar
@@ -15,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from controls.model.errors import ControlsError, InvalidInput, RuleFilesInvalid, VerificationFailed
 from controls.model.values import Json
 
-OUT: Final = Console(soft_wrap=True, highlight=False)
+# Tables in a pipe or a file are as wide as on an ordinary terminal.
+OUT: Final = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 120)
 ERR: Final = Console(stderr=True, soft_wrap=True, highlight=False)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")]
@@ -85,8 +87,8 @@ def exit_code(error: ControlsError) -> Exit:
     return Exit.USAGE if isinstance(error, InvalidInput) else Exit.FAILURE
 
 
-def print_json(value: Json) -> None:
-    """One JSON document on stdout."""
+def print_json(value: Json | Mapping[str, object]) -> None:
+    """One JSON document on stdout. Figures of benchmarks may be floats; nothing else is."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 

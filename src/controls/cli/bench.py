@@ -1,0 +1,119 @@
+"""`controls bench`: what the service costs, each figure as a ratio within one run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from controls.cli.bench_decide import measure_growth, measure_shipped
+from controls.cli.bench_http import CONNECTIONS, LIST_LENGTH, HttpFigures, measure_http
+from controls.cli.demo_day import ADMINISTRATORS, PEOPLE, request
+from controls.cli.output import ERR, OUT, JsonOption, guarded, print_json
+from controls.model.people import Account, Person
+from controls.model.request import Request
+from controls.model.values import Json
+
+_FRONT = ("ana.front", "bruno.front", "carla.front", "david.front")
+
+
+@guarded
+def bench(
+    rounds: Annotated[int, typer.Option(min=1, help="How often service and yardstick are measured.")] = 5,
+    requests: Annotated[int, typer.Option(min=100, help="Requests a round.")] = 6000,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure decide() alone, and the service over HTTP against a bare endpoint of the same framework."""
+    ERR.print("decide() alone: shipped rules, then 10, 100 and 1,000 rules of which 1 % apply.")
+    body = request("capture", 1, _FRONT[0], now=datetime.now(UTC))
+    account = Account(_FRONT[0], "acc_bench", Person("p-01", frozenset({"order_taker"})))
+    shipped = {
+        engine: measure_shipped(_as_request(body), account, engine=engine)
+        for engine in ("both", "durable", "reference")
+    }
+    growth = measure_growth()
+    ERR.print(f"Over HTTP on SQLite, one process, {CONNECTIONS} connections, durable commit.")
+    figures = measure_http(
+        _capture,
+        people=PEOPLE,
+        administrators=ADMINISTRATORS,
+        rounds=rounds,
+        requests=requests,
+        progress=lambda text: ERR.print(text, style="dim"),
+    )
+    if as_json:
+        print_json(
+            {
+                "decide_microseconds": {
+                    name: {"best": cost.best, "median": cost.median} for name, cost in shipped.items()
+                },
+                "growth_microseconds": {
+                    str(size): {"best": cost.best, "median": cost.median} for size, cost in growth.items()
+                },
+                "http": _http_json(figures),
+            }
+        )
+        return
+    table = Table("decide()", "best, µs", "median, µs", box=None, pad_edge=False)
+    for name, cost in shipped.items():
+        table.add_row(f"shipped rules, engine {name}", f"{cost.best:.0f}", f"{cost.median:.0f}")
+    for size, cost in growth.items():
+        table.add_row(f"{size} rules, 1 % apply", f"{cost.best:.0f}", f"{cost.median:.0f}")
+    OUT.print(table)
+    table = Table("HTTP", "answers/s", "p50, ms", "p99, ms", box=None, pad_edge=False)
+    for name, item in (("bare endpoint", figures.bare), ("service", figures.service)):
+        table.add_row(name, f"{item.rate:.0f}", f"{item.p50 * 1e3:.1f}", f"{item.p99 * 1e3:.1f}")
+    OUT.print(table)
+    OUT.print(
+        f"Service to bare endpoint: rate {figures.rate_ratio:.2f}, p99 {figures.p99_ratio:.1f} times. "
+        f"Lists of {LIST_LENGTH}: {figures.list_rate:.0f} decisions/s, {figures.list_ratio:.1f} times the "
+        "single rate."
+    )
+
+
+def _capture(number: int) -> dict[str, Json]:
+    """A new order each: capture by the front office in turn."""
+    body = request("capture", number, _FRONT[number % 3], now=datetime.now(UTC))
+    resource = body["resource"]
+    assert isinstance(resource, dict)
+    resource["id"] = f"B-{number}"
+    return body
+
+
+def _as_request(body: dict[str, Json]) -> Request:
+    """The request of a decision body, as the API would make it."""
+    resource, context = body["resource"], body["context"]
+    assert isinstance(resource, dict)
+    assert isinstance(context, dict)
+    stated = resource["properties"]
+    assert isinstance(stated, dict)
+    properties = {f"order.{name}": value for name, value in stated.items()}
+    for group, values in context.items():
+        assert isinstance(values, dict)
+        properties |= {f"{group}.{name}": value for name, value in values.items()}
+    return Request(
+        id="dec_bench",
+        subject_type="account",
+        subject_id=_FRONT[0],
+        action="capture",
+        resource_type="order",
+        resource_id="B-0",
+        properties=properties,
+    )
+
+
+def _http_json(figures: HttpFigures) -> dict[str, object]:
+    def told(item: object) -> dict[str, object]:
+        return {name: getattr(item, name) for name in ("answers", "rate", "p50", "p99")}
+
+    return {
+        "bare": told(figures.bare),
+        "service": told(figures.service),
+        "rate_ratio": figures.rate_ratio,
+        "p99_ratio": figures.p99_ratio,
+        "list_decisions_per_second": figures.list_rate,
+        "list_ratio": figures.list_ratio,
+    }
