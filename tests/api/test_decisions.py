@@ -261,7 +261,7 @@ def test_context_objects_state_facts_of_their_name(api: Api) -> None:
 
 
 def test_fractions_are_sent_as_text(api: Api) -> None:
-    """A fraction as a JSON number may have lost digits at the caller's: it is denied, and told what to send."""
+    """A fraction as a JSON number may have lost digits at the caller's: denied, and told what to send."""
     body = ask("capture", "tina.trader", quantity="0.1")
     told = api.post("/v1/decisions", raw=json.dumps(body).replace('"0.1"', "0.1").encode())
     finding = next(item for item in told.json()["findings"] if item["rule"] == "malformed_fact")
