@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import structlog
 from starlette.testclient import TestClient
 
 from controls.api.app import create_app
@@ -89,6 +90,21 @@ def copy_of(template: Path, folder: Path) -> str:
     for part in template.parent.iterdir():
         shutil.copy(part, folder / part.name)
     return f"sqlite+aiosqlite:///{folder / template.name}"
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _plain_log() -> Iterator[None]:
+    """Log lines as the service writes them: structlog's own default draws tracebacks for seconds."""
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    )
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")
