@@ -1,0 +1,16 @@
+"""Fixtures of the tests under pressure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[list[Any]]:
+    """What the services of this process log; not rendered, which takes seconds for a traceback."""
+    with structlog.testing.capture_logs() as entries:
+        yield entries

@@ -1,0 +1,174 @@
+"""Any number of simultaneous requests, in one process or several, never opens a chain or passes a limit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controls.services.commands import Command
+from controls.services.service import Service
+from tests.desk import Desk, ask, start_desk
+
+from .running import STEPS, ServiceProcess, audit, body, client, post, pressure_desk, processes, running
+
+REQUESTS = 200
+
+
+def spread(items: list[Any], over: list[Any]) -> list[tuple[Any, Any]]:
+    """Each item with its service, in turn."""
+    return [(item, over[number % len(over)]) for number, item in enumerate(items)]
+
+
+async def submit_all(service: Service, commands: list[Command]) -> list[dict[str, Any]]:
+    return [json.loads(told) for told in await asyncio.gather(*map(service.writer.submit, commands))]
+
+
+async def post_all(services: list[ServiceProcess], bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    async with client() as http:
+        told = await asyncio.gather(
+            *(post(http, service, said) for said, service in spread(bodies, services))
+        )
+    assert {response.status_code for response in told} == {200}, [item.text for item in told][:3]
+    return [response.json() for response in told]
+
+
+def rush(chain: str, *, resource: str = "order") -> list[dict[str, Any]]:
+    """One person, by two accounts, asks for every step of one chain again and again."""
+    logins = ("tina.trader", "tina.bot")
+    return [
+        body(STEPS[number % len(STEPS)], logins[number // len(STEPS) % 2], chain, resource=resource)
+        for number in range(REQUESTS)
+    ]
+
+
+def check_rush(desk: Desk, answers: list[dict[str, Any]]) -> None:
+    """Three steps of the order (its limit), seven of the ticket's eight; everything on record."""
+    checked = audit(desk)
+    checked.check_answers(answers)
+    checked.check_duties()
+    assert len(checked.of_kind("decision")) == len(answers) == 2 * REQUESTS
+    assert {len(steps) for steps in checked.steps_by_person("O-1").values()} == {3}
+    assert {len(steps) for steps in checked.steps_by_person("T-1").values()} == {7}
+    for chain in ("O-1", "T-1"):
+        claimed = [entry for entry in checked.claims() if entry["chain"]["id"] == chain]
+        assert {entry["person"] for entry in claimed} == {"p-05"}
+        assert len(claimed) == len({entry["claim"]["step"] for entry in claimed}), "a step was claimed twice"
+
+
+async def test_one_person_asks_for_every_step_at_once(migrated_database_url: str, tmp_path: Path) -> None:
+    """200 simultaneous requests for one free-order chain, and 200 for another one, get 3 and 7 steps."""
+    desk = pressure_desk(tmp_path, migrated_database_url)
+    async with running(desk) as service:
+        asked = rush("O-1") + rush("T-1", resource="ticket")
+        answers = await submit_all(service, [desk.decide(item) for item in asked])
+    check_rush(desk, answers)
+
+
+async def test_one_person_asks_two_services_of_one_process(
+    migrated_database_url: str, tmp_path: Path
+) -> None:
+    """The same through two services that share nothing but the database."""
+    desk = pressure_desk(tmp_path, migrated_database_url)
+    asked = rush("O-1") + rush("T-1", resource="ticket")
+    async with running(desk) as first, running(desk) as second:
+        told = await asyncio.gather(
+            *(service.writer.submit(desk.decide(item)) for item, service in spread(asked, [first, second]))
+        )
+    check_rush(desk, [json.loads(item) for item in told])
+
+
+async def test_one_person_asks_for_every_step_of_the_desk(migrated_database_url: str, tmp_path: Path) -> None:
+    """200 simultaneous requests of a trader for the desk's chain get one claim on the first step."""
+    desk = start_desk(tmp_path, database_url=migrated_database_url)
+    logins = ("tina.trader", "tina.bot")
+    asked = [ask(STEPS[number % 8], logins[number // 8 % 2], "O-1") for number in range(REQUESTS)]
+    async with running(desk) as service:
+        answers = await submit_all(service, [desk.decide(item) for item in asked])
+    checked = audit(desk)
+    checked.check_answers(answers)
+    assert {answer["outcome"] for answer in answers} == {"permit", "deny"}
+    assert [entry["claim"]["step"] for entry in checked.claims()] == ["capture"]
+    shared = [answer for answer in answers if answer["outcome"] == "permit"]
+    assert len({answer["claim"]["id"] for answer in shared}) == 1
+
+
+def test_four_processes_on_one_postgresql(migrated_postgres_url: str, tmp_path: Path) -> None:
+    """Four service processes asked at once over HTTP permit no more than one would."""
+    desk = pressure_desk(tmp_path, migrated_postgres_url)
+    lots = [body("capture", "tina.trader", f"L-{number}", resource="lot") for number in range(40)]
+    with processes(desk, 4) as services:
+        answers = asyncio.run(post_all(services, rush("O-1") + rush("T-1", resource="ticket")))
+        check_rush(desk, answers)
+        captured = asyncio.run(post_all(services, lots))
+    assert sum(answer["decision"] for answer in captured) == 3
+    checked = audit(desk)
+    checked.check_duties()
+    checked.check_answers(answers + captured)
+
+
+def test_two_processes_on_one_sqlite_file(migrated_sqlite_url: str, tmp_path: Path) -> None:
+    """Two service processes on one file wait for each other and permit no more than one would."""
+    desk = pressure_desk(tmp_path, migrated_sqlite_url)
+    lots = [body("capture", "tina.trader", f"L-{number}", resource="lot") for number in range(40)]
+    with processes(desk, 2) as services:
+        answers = asyncio.run(post_all(services, rush("O-1") + rush("T-1", resource="ticket")))
+        check_rush(desk, answers)
+        captured = asyncio.run(post_all(services, lots))
+    assert sum(answer["decision"] for answer in captured) == 3
+    audit(desk).check_duties()
+
+
+@pytest.mark.parametrize("services", [1, 2])
+async def test_forty_orders_against_an_account_limit_of_three(
+    migrated_database_url: str, tmp_path: Path, services: int
+) -> None:
+    """40 simultaneous lots of one account, of which a person may capture 3: exactly 3 pass."""
+    desk = pressure_desk(tmp_path, migrated_database_url)
+    lots = [body("capture", "tina.trader", f"L-{number}", resource="lot") for number in range(40)]
+    others = [
+        body("capture", "tina.bot", f"M-{number}", resource="lot", account="A-2") for number in range(5)
+    ]
+    async with running(desk) as first, running(desk) as second:
+        used = [first, second][:services]
+        told = await asyncio.gather(
+            *(service.writer.submit(desk.decide(item)) for item, service in spread(lots + others, used))
+        )
+    answers = [json.loads(item) for item in told]
+    assert sum(answer["decision"] for answer in answers[:40]) == 3
+    assert sum(answer["decision"] for answer in answers[40:]) == 3
+    denied = [answer for answer in answers[:40] if not answer["decision"]]
+    assert {finding["rule"] for answer in denied for finding in answer["findings"]} == {"account_limit"}
+    checked = audit(desk)
+    checked.check_answers(answers)
+    assert checked.captures_by_account() == {("p-05", "A-1"): 3, ("p-05", "A-2"): 3}
+
+
+async def test_an_amendment_does_not_empty_an_account(migrated_database_url: str, tmp_path: Path) -> None:
+    """A lot that is amended to another account goes on counting for the one it was captured on, and there."""
+    desk = pressure_desk(tmp_path, migrated_database_url)
+
+    async def take(service: Service, action: str, lot: str, account: str) -> str:
+        asked = body(action, "tina.trader", lot, resource="lot", account=account)
+        return str(json.loads(await service.writer.submit(desk.decide(asked)))["outcome"])
+
+    async with running(desk) as service:
+        assert [await take(service, "capture", f"L-{number}", "A-1") for number in range(3)] == ["permit"] * 3
+        assert await take(service, "amend", "L-0", "A-2") == "permit"
+        assert await take(service, "capture", "L-3", "A-1") == "deny"
+        assert [await take(service, "capture", f"M-{number}", "A-2") for number in range(3)] == [
+            "permit",
+            "permit",
+            "deny",
+        ]
+        # In one unit of work too: a list sees the amendment that it holds.
+        steps = [
+            body("capture", "rita.risk", "N-0", resource="lot", account="A-3"),
+            body("amend", "rita.risk", "N-0", resource="lot", account="A-4"),
+            *(body("capture", "rita.risk", f"N-{n}", resource="lot", account="A-4") for n in (1, 2, 3)),
+        ]
+        told = json.loads(await service.writer.submit(desk.decide(*steps)))
+    assert [answer["outcome"] for answer in told] == ["permit", "permit", "permit", "permit", "deny"]
