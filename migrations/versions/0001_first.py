@@ -147,7 +147,7 @@ def _make_working_state() -> None:
         sa.Column("scope_account", identifier(1024), nullable=False),
         sa.Column("exclusive", sa.Boolean(), nullable=False),
         sa.Column("case", identifier(), nullable=False, server_default=sa.text("''")),
-        sa.PrimaryKeyConstraint("tenant", "claim", name=op.f("pk_acts")),
+        sa.PrimaryKeyConstraint("claim", "tenant", name=op.f("pk_acts")),
     )
     op.create_index("ix_acts_chain", "acts", ["chain", "kind", "tenant", "index"])
     op.create_index(
@@ -187,7 +187,7 @@ def _make_working_state() -> None:
         sa.Column("resolved_by", identifier()),
         sa.Column("resolution", identifier()),
         sa.Column("follows", identifier(), nullable=False, server_default=sa.text("''")),
-        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_reviews")),
+        sa.PrimaryKeyConstraint("id", "tenant", name=op.f("pk_reviews")),
     )
     op.create_index("ix_reviews_resource", "reviews", ["resource_id", "resource_type", "tenant"])
     op.create_index("ix_reviews_state", "reviews", ["state", "tenant", "opened_at", "id"])
@@ -204,7 +204,7 @@ def _make_working_state() -> None:
         sa.Column("material", identifier(), nullable=False),
         sa.Column("findings", sa.Text(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_approvals")),
+        sa.PrimaryKeyConstraint("id", "tenant", name=op.f("pk_approvals")),
     )
     op.create_index("ix_approvals_resource", "approvals", ["resource_id", "resource_type", "tenant"])
     op.create_table(
@@ -212,7 +212,7 @@ def _make_working_state() -> None:
         sa.Column("tenant", identifier(), nullable=False),
         sa.Column("approval", identifier(), nullable=False),
         sa.Column("decision", identifier(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant", "approval", name=op.f("pk_approval_uses")),
+        sa.PrimaryKeyConstraint("approval", "tenant", name=op.f("pk_approval_uses")),
     )
     op.create_table(
         "idempotency",
@@ -224,7 +224,7 @@ def _make_working_state() -> None:
         sa.Column("answer", sa.LargeBinary(), nullable=False),
         sa.Column("claims", sa.Text(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant", "key", "route", "token", name=op.f("pk_idempotency")),
+        sa.PrimaryKeyConstraint("token", "key", "route", "tenant", name=op.f("pk_idempotency")),
     )
     op.create_index("ix_idempotency_at", "idempotency", ["at", "tenant"])
 
@@ -283,7 +283,7 @@ def _make_directory() -> None:
         sa.Column("proposed_at", sa.BigInteger(), nullable=False),
         sa.Column("confirmed_by", identifier()),
         sa.Column("confirmed_at", sa.BigInteger()),
-        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_changes")),
+        sa.PrimaryKeyConstraint("id", "tenant", name=op.f("pk_changes")),
     )
 
 

@@ -132,7 +132,7 @@ acts: Final = Table(
     Column("scope_account", identifier(1024), nullable=False),
     Column("exclusive", Boolean, nullable=False),
     Column("case", identifier(), nullable=False, server_default=text("''")),
-    PrimaryKeyConstraint("tenant", "claim"),
+    PrimaryKeyConstraint("claim", "tenant"),
     Index("ix_acts_chain", "chain", "kind", "tenant", "index"),
     Index("ix_acts_scope_account", "scope_account", "tenant", "person"),
     Index(
@@ -177,7 +177,7 @@ reviews: Final = Table(
     Column("resolved_by", identifier()),
     Column("resolution", identifier()),
     Column("follows", identifier(), nullable=False, server_default=text("''")),
-    PrimaryKeyConstraint("tenant", "id"),
+    PrimaryKeyConstraint("id", "tenant"),
     Index("ix_reviews_state", "state", "tenant", "opened_at", "id"),
     Index("ix_reviews_resource", "resource_id", "resource_type", "tenant"),
 )
@@ -196,7 +196,7 @@ approvals: Final = Table(
     Column("material", identifier(), nullable=False),
     Column("findings", Text, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
-    PrimaryKeyConstraint("tenant", "id"),
+    PrimaryKeyConstraint("id", "tenant"),
     Index("ix_approvals_resource", "resource_id", "resource_type", "tenant"),
 )
 
@@ -206,7 +206,7 @@ approval_uses: Final = Table(
     Column("tenant", identifier(), nullable=False),
     Column("approval", identifier(), nullable=False),
     Column("decision", identifier(), nullable=False),
-    PrimaryKeyConstraint("tenant", "approval"),
+    PrimaryKeyConstraint("approval", "tenant"),
 )
 
 idempotency: Final = Table(
@@ -220,7 +220,7 @@ idempotency: Final = Table(
     Column("answer", LargeBinary, nullable=False),
     Column("claims", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
-    PrimaryKeyConstraint("tenant", "key", "route", "token"),
+    PrimaryKeyConstraint("token", "key", "route", "tenant"),
     Index("ix_idempotency_at", "at", "tenant"),
 )
 
@@ -286,5 +286,5 @@ changes: Final = Table(
     Column("proposed_at", BigInteger, nullable=False),
     Column("confirmed_by", identifier()),
     Column("confirmed_at", BigInteger),
-    PrimaryKeyConstraint("tenant", "id"),
+    PrimaryKeyConstraint("id", "tenant"),
 )

@@ -7,16 +7,17 @@ order to get wrong; `now` is the database's clock read with that row and never b
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence, Set
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, bindparam, delete, insert, select, text, tuple_, update
+from sqlalchemy import and_, bindparam, delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controls.ledger.merkle import Frontier
 from controls.model.errors import NotFound
 from controls.model.values import from_microseconds
+from controls.store.among import also, among
 from controls.store.ledger_reads import completed_tiles
 from controls.store.rows import Change, Head, ReviewCase, StoredAct, approval_from, approval_row
 from controls.store.tables import (
@@ -37,13 +38,15 @@ from controls.store.workspace import Needs, Sealed, StoredAnswer, Workspace
 
 # How many expired claims one sweep opens cases for, so that a sweep never holds the lock for long.
 EXPIRED_AT_ONCE: Final = 100
-# How many pairs one statement may name: drivers refuse more than 32,767 parameters.
-PAIRS_AT_ONCE: Final = 1_000
 
 _CLOCK: Final = {
     "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
     "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
 }
+
+_LOCKED: Final = select(heads).where(heads.c.tenant == bindparam("tenant")).with_for_update().subquery("head")
+# Around the locking query: PostgreSQL reads a clock beside it before it waits for the lock.
+_LOCK: Final = {name: select(_LOCKED, text(f"{clock} AS now")) for name, clock in _CLOCK.items()}
 
 
 async def lock_head(
@@ -57,10 +60,7 @@ async def lock_head(
     Raises:
         NotFound: the tenant has no ledger yet.
     """
-    locked = select(heads).where(heads.c.tenant == tenant).with_for_update().subquery("head")
-    # Around the locking query: PostgreSQL reads a clock beside it before it waits for the lock.
-    query = select(locked, text(f"{_CLOCK[connection.dialect.name]} AS now"))
-    row = (await connection.execute(query)).one_or_none()
+    row = (await connection.execute(_LOCK[connection.dialect.name], {"tenant": tenant})).one_or_none()
     if row is None:
         raise NotFound(
             "not_initialised",
@@ -89,19 +89,13 @@ async def load(connection: AsyncConnection, work: Workspace, needs: Needs) -> No
     """Read everything the batch's commands named, under the lock."""
     tenant = work.head.tenant
     if needs.decisions:
-        rows = await connection.execute(
-            select(entries.c.id, entries.c.bytes, entries.c.index).where(
-                entries.c.tenant == tenant, entries.c.id.in_(sorted(needs.decisions))
-            )
-        )
-        for row in rows:
+        for row in await connection.execute(_DECISIONS, {"tenant": tenant, "ids": needs.decisions}):
             entry = json.loads(row.bytes)
             work.decisions[row.id] = {**entry, "index": row.index}
             if entry.get("chain"):
                 needs.chains.add((entry["chain"]["kind"], entry["chain"]["id"]))
     if needs.reviews:
-        found = select(reviews).where(reviews.c.tenant == tenant, reviews.c.id.in_(sorted(needs.reviews)))
-        for row in await connection.execute(found):
+        for row in await connection.execute(_REVIEWS, {"tenant": tenant, "ids": needs.reviews}):
             case = ReviewCase.read(row)
             work.reviews[case.id] = case
             if case.chain_kind:
@@ -113,76 +107,86 @@ async def load(connection: AsyncConnection, work: Workspace, needs: Needs) -> No
     if needs.chains:
         await _load_chains(connection, work, needs.chains)
     for account in sorted(needs.account_scopes):
-        named = (
-            select(acts.c.kind, acts.c.chain)
-            .distinct()
-            .where(acts.c.tenant == tenant, acts.c.scope_account == account)
-        )
-        chains = {(row.kind, row.chain) for row in await connection.execute(named)}
+        found = await connection.execute(_CHAINS_OF_ACCOUNT, {"tenant": tenant, "account": account})
+        chains = {(row.kind, row.chain) for row in found}
         await _load_chains(connection, work, chains)
         work.load_scope(account, chains)
     if needs.resources:
         await _load_resources(connection, work, needs.resources)
     if needs.changes:
-        wanted = select(changes).where(changes.c.tenant == tenant, changes.c.id.in_(sorted(needs.changes)))
-        for row in await connection.execute(wanted):
+        for row in await connection.execute(_CHANGES, {"tenant": tenant, "ids": needs.changes}):
             work.changes[row.id] = Change.read(row)
 
 
-def _pairs(first: Any, second: Any, wanted: Iterable[tuple[str, str]]) -> Iterator[Any]:
-    """Conditions that together find all wanted pairs, none with more parameters than a statement may have."""
-    pairs = sorted(wanted)
-    for start in range(0, len(pairs), PAIRS_AT_ONCE):
-        yield tuple_(first, second).in_(pairs[start : start + PAIRS_AT_ONCE])
+# Made once: what a batch asks for goes into the parameters, not into the text.
+_DECISIONS: Final = select(entries.c.id, entries.c.bytes, entries.c.index).where(
+    also(entries.c.tenant, "tenant"), among(entries.c.id, "ids")
+)
+_REVIEWS: Final = select(reviews).where(also(reviews.c.tenant, "tenant"), among(reviews.c.id, "ids"))
+_CHANGES: Final = select(changes).where(also(changes.c.tenant, "tenant"), among(changes.c.id, "ids"))
+_CHAINS: Final = (
+    select(acts).where(also(acts.c.tenant, "tenant"), among(acts.c.chain, "chains")).order_by(acts.c.index)
+)
+_CLAIMS: Final = (
+    select(acts).where(also(acts.c.tenant, "tenant"), among(acts.c.claim, "claims")).order_by(acts.c.index)
+)
+_CHAINS_OF_ACCOUNT: Final = (
+    select(acts.c.kind, acts.c.chain)
+    .distinct()
+    .where(also(acts.c.tenant, "tenant"), acts.c.scope_account == bindparam("account"))
+)
+_ANSWERS: Final = select(idempotency).where(
+    also(idempotency.c.tenant, "tenant"),
+    among(idempotency.c.key, "keys"),
+    among(idempotency.c.route, "routes"),
+    among(idempotency.c.token, "tokens"),
+)
+_OPEN_REVIEWS: Final = select(reviews).where(
+    also(reviews.c.tenant, "tenant"),
+    also(reviews.c.state, "state"),
+    among(reviews.c.resource_id, "resources"),
+)
+_APPROVALS: Final = (
+    select(approvals, approval_uses.c.approval.label("used"))
+    .outerjoin(
+        approval_uses,
+        and_(approval_uses.c.tenant == approvals.c.tenant, approval_uses.c.approval == approvals.c.id),
+    )
+    .where(also(approvals.c.tenant, "tenant"), among(approvals.c.resource_id, "resources"))
+)
 
 
-async def _load_chains(
-    connection: AsyncConnection, work: Workspace, chains: Iterable[tuple[str, str]]
-) -> None:
-    for condition in _pairs(acts.c.kind, acts.c.chain, chains):
-        await _load_acts(connection, work, condition)
-
-
-async def _load_acts(connection: AsyncConnection, work: Workspace, where: Any) -> None:
-    query = select(acts).where(acts.c.tenant == work.head.tenant, where).order_by(acts.c.index)
-    work.load_acts(StoredAct.read(row) for row in await connection.execute(query))
+async def _load_chains(connection: AsyncConnection, work: Workspace, chains: Set[tuple[str, str]]) -> None:
+    wanted = {"tenant": work.head.tenant, "chains": {chain for _, chain in chains}}
+    rows = await connection.execute(_CHAINS, wanted)
+    work.load_acts(StoredAct.read(row) for row in rows if (row.kind, row.chain) in chains)
 
 
 async def _load_answers(
-    connection: AsyncConnection, work: Workspace, tokens: Iterable[tuple[str, str, str]]
+    connection: AsyncConnection, work: Workspace, tokens: Set[tuple[str, str, str]]
 ) -> None:
-    wanted = sorted(tokens)
-    query = select(idempotency).where(
-        idempotency.c.tenant == work.head.tenant,
-        tuple_(idempotency.c.key, idempotency.c.route, idempotency.c.token).in_(wanted),
-    )
+    keys, routes, names = (set(column) for column in zip(*tokens, strict=True))
+    wanted = {"tenant": work.head.tenant, "keys": keys, "routes": routes, "tokens": names}
     claims: set[str] = set()
-    for row in await connection.execute(query):
-        answer = StoredAnswer(row.body, row.answer, tuple(json.loads(row.claims)), row.at)
-        work.answers[row.key, row.route, row.token] = answer
-        claims.update(answer.claims)
+    for row in await connection.execute(_ANSWERS, wanted):
+        if (row.key, row.route, row.token) in tokens:
+            answer = StoredAnswer(row.body, row.answer, tuple(json.loads(row.claims)), row.at)
+            work.answers[row.key, row.route, row.token] = answer
+            claims.update(answer.claims)
     if claims:
-        await _load_acts(connection, work, acts.c.claim.in_(sorted(claims)))
+        rows = await connection.execute(_CLAIMS, {"tenant": work.head.tenant, "claims": claims})
+        work.load_acts(StoredAct.read(row) for row in rows)
 
 
 async def _load_resources(
-    connection: AsyncConnection, work: Workspace, resources: Iterable[tuple[str, str]]
+    connection: AsyncConnection, work: Workspace, resources: Set[tuple[str, str]]
 ) -> None:
-    tenant = work.head.tenant
-    open_cases = select(reviews).where(reviews.c.tenant == tenant, reviews.c.state == "open")
-    for condition in _pairs(reviews.c.resource_type, reviews.c.resource_id, resources):
-        for row in await connection.execute(open_cases.where(condition)):
+    wanted = {"tenant": work.head.tenant, "resources": {resource for _, resource in resources}}
+    for row in await connection.execute(_OPEN_REVIEWS, wanted | {"state": "open"}):
+        if (row.resource_type, row.resource_id) in resources:
             work.reviews[row.id] = ReviewCase.read(row)
-    granted: Select[Any] = (
-        select(approvals, approval_uses.c.approval.label("used"))
-        .outerjoin(
-            approval_uses,
-            and_(approval_uses.c.tenant == approvals.c.tenant, approval_uses.c.approval == approvals.c.id),
-        )
-        .where(approvals.c.tenant == tenant)
-    )
-    for condition in _pairs(approvals.c.resource_type, approvals.c.resource_id, resources):
-        for row in await connection.execute(granted.where(condition)):
+    for row in await connection.execute(_APPROVALS, wanted):
+        if (row.resource_type, row.resource_id) in resources:
             work.approvals[row.id] = approval_from(row)
 
 
@@ -295,8 +299,8 @@ async def forget_answers(connection: AsyncConnection, tenant: str, *, before: in
 
 async def recorded(connection: AsyncConnection, tenant: str, ids: Sequence[str]) -> bool:
     """Whether an entry with one of these ids is in the ledger."""
-    query = select(entries.c.id).where(entries.c.tenant == tenant, entries.c.id.in_(list(ids))).limit(1)
-    return (await connection.execute(query)).first() is not None
+    query = select(entries.c.id).where(also(entries.c.tenant, "tenant"), among(entries.c.id, "ids")).limit(1)
+    return (await connection.execute(query, {"tenant": tenant, "ids": ids})).first() is not None
 
 
 async def _insert(connection: AsyncConnection, table: Any, rows: list[dict[str, Any]]) -> None:
