@@ -23,7 +23,8 @@ from controls.services.directory_changes import (
 from controls.services.directory_file import PersonPlan
 from controls.services.records import LANGUAGE
 from controls.services.writer import WriterSettings
-from controls.store.database import Database, StoreConnection
+from controls.store.connection import StoreConnection
+from controls.store.database import Database
 from controls.store.directory import Directory, add_key
 from controls.store.rows import ApiKey, Head
 from controls.store.unit import create_head, flush, lock_head

@@ -15,7 +15,8 @@ from typing import Any, Final
 from controls.ledger.note import Checkpoint
 from controls.model.errors import Conflict, FieldError, InvalidInput, NotFound
 from controls.model.values import Json, from_microseconds, utc_text
-from controls.store.database import Database, StoreConnection
+from controls.store.connection import StoreConnection
+from controls.store.database import Database
 from controls.store.ledger_reads import (
     checkpoint_at,
     entry_at,

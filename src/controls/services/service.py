@@ -61,12 +61,22 @@ class Service:
         kept = self.signer.kept()
         async with self.database.read() as connection:
             await self_test(connection, self.tenant, verify_note=self.signer.verify, kept_checkpoint=kept)
+        self.metrics.ledger_size.set(await self.database.apart(self._load))
+        self.writer.start()
+        self._background.append(asyncio.create_task(self._forever(self._tidy), name="controls-tidy"))
+
+    async def _load(self) -> int:
+        """Load what is in force; the size of the ledger."""
         async with self.database.write() as connection:
             head, _ = await lock_head(connection, self.tenant)
             await self.state.current(connection, head)
-        self.metrics.ledger_size.set(head.frontier.size)
-        self.writer.start()
-        self._background.append(asyncio.create_task(self._forever(self._tidy), name="controls-tidy"))
+        return head.frontier.size
+
+    async def _forget(self) -> None:
+        """Purge answers that are too old to be asked for again."""
+        async with self.database.write() as connection:
+            _, now = await lock_head(connection, self.tenant)
+            await forget_answers(connection, self.tenant, before=microseconds(now - ANSWERS_KEPT_FOR))
 
     async def close(self) -> None:
         """Stop taking commands and give everything back."""
@@ -98,9 +108,7 @@ class Service:
         """Open cases for expired claims, purge old answers, keep the checkpoint, count what is open."""
         await self.writer.submit(SweepExpired(id=self.new_id("swp")))
         self.signer.flush()
-        async with self.database.write() as connection:
-            _, now = await lock_head(connection, self.tenant)
-            await forget_answers(connection, self.tenant, before=microseconds(now - ANSWERS_KEPT_FOR))
+        await self.database.apart(self._forget)
         async with self.database.read() as connection:
             self.metrics.open_reviews.set(await open_review_count(connection, self.tenant))
 

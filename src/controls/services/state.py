@@ -15,7 +15,7 @@ from controls.model.errors import VerificationFailed
 from controls.rules.engine import build_engine
 from controls.rules.release import Release, release_from_document
 from controls.services.metrics import Metrics
-from controls.store.database import StoreConnection
+from controls.store.connection import StoreConnection
 from controls.store.directory import Directory, load_directory, load_keys
 from controls.store.ledger_reads import blob
 from controls.store.rows import ApiKey, Head

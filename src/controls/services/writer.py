@@ -27,7 +27,8 @@ from controls.services.identifiers import NewId
 from controls.services.metrics import Metrics
 from controls.services.refusals import Refuse
 from controls.services.state import StateCache
-from controls.store.database import CommitUnknown, Database, StoreConnection, StoreUnavailable
+from controls.store.connection import StoreConnection
+from controls.store.database import CommitUnknown, Database, StoreUnavailable
 from controls.store.unit import flush, load, lock_head, recorded
 from controls.store.workspace import Needs, Sealed, Workspace
 
@@ -179,7 +180,8 @@ class Writer:
 
     async def _serve(self, batch: Sequence[_Waiting]) -> None:
         started = perf_counter()
-        answers = await self._answers([waiting.command for waiting in batch])
+        commands = [waiting.command for waiting in batch]
+        answers = await self.database.apart(lambda: self._answers(commands))
         self.metrics.batch(len(batch), perf_counter() - started)
         for waiting, answer in zip(batch, answers, strict=True):
             _settle(waiting, answer)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controls.model.people import Account, Person
+from controls.store.connection import StoreConnection
 from controls.store.rows import ApiKey
 from controls.store.tables import accounts, api_keys, assignments, persons
 
@@ -70,7 +70,7 @@ class Directory:
         return frozenset(item.role for item in self.assignments.get(person, ()) if _holds(item, at))
 
 
-async def load_directory(connection: AsyncConnection, tenant: str, *, index: int) -> Directory:
+async def load_directory(connection: StoreConnection, tenant: str, *, index: int) -> Directory:
     """The tenant's directory as stored now; `index` is the entry that made it so."""
     named = await connection.execute(select(persons).where(persons.c.tenant == tenant))
     names = {row.id: row.name for row in named}
@@ -82,7 +82,7 @@ async def load_directory(connection: AsyncConnection, tenant: str, *, index: int
 
 
 async def replace_person(
-    connection: AsyncConnection,
+    connection: StoreConnection,
     tenant: str,
     *,
     person: str,
@@ -106,19 +106,19 @@ def _fields(record: AccountRecord | Assignment) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__dataclass_fields__}
 
 
-async def load_keys(connection: AsyncConnection, tenant: str) -> dict[str, ApiKey]:
+async def load_keys(connection: StoreConnection, tenant: str) -> dict[str, ApiKey]:
     """All API keys of the tenant by id, revoked ones included."""
     rows = await connection.execute(select(api_keys).where(api_keys.c.tenant == tenant))
     return {row.id: ApiKey.read(row) for row in rows}
 
 
-async def revoke_key(connection: AsyncConnection, tenant: str, key: str, *, at: int) -> None:
+async def revoke_key(connection: StoreConnection, tenant: str, key: str, *, at: int) -> None:
     """End a key's life; it stays on record."""
     await connection.execute(
         update(api_keys).where(api_keys.c.tenant == tenant, api_keys.c.id == key), {"revoked_at": at}
     )
 
 
-async def add_key(connection: AsyncConnection, tenant: str, key: ApiKey) -> None:
+async def add_key(connection: StoreConnection, tenant: str, key: ApiKey) -> None:
     """Put a new key on record."""
     await connection.execute(api_keys.insert(), [key.row(tenant)])

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from sqlalchemy import Connection, Inspector, inspect, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from controls.store.connection import StoreConnection
 from controls.store.guard_definitions import (
     GUARDED,
     GUARDED_NAMES,
@@ -66,7 +66,7 @@ _POSTGRES_FORGETFUL: Final = text(
 )
 
 
-async def check_guards(connection: AsyncConnection) -> tuple[str, ...]:
+async def check_guards(connection: StoreConnection) -> tuple[str, ...]:
     """What is missing of the guards or was changed; empty when all is as the migrations made it."""
     if connection.dialect.name == "sqlite":
         found = await _check_sqlite(connection)
@@ -76,7 +76,7 @@ async def check_guards(connection: AsyncConnection) -> tuple[str, ...]:
     return tuple(found)
 
 
-async def check_surroundings(connection: AsyncConnection) -> tuple[str, ...]:
+async def check_surroundings(connection: StoreConnection) -> tuple[str, ...]:
     """What weakens the guards without being wrong: fit for a development database, not for production."""
     if connection.dialect.name == "sqlite":
         level = (await connection.execute(text("PRAGMA synchronous"))).scalar_one()
@@ -101,7 +101,7 @@ async def check_surroundings(connection: AsyncConnection) -> tuple[str, ...]:
     return tuple(found)
 
 
-async def _check_sqlite(connection: AsyncConnection) -> list[str]:
+async def _check_sqlite(connection: StoreConnection) -> list[str]:
     found = []
     if not (await connection.execute(text("PRAGMA recursive_triggers"))).scalar_one():
         found.append("recursive_triggers is off on this connection")
@@ -120,7 +120,7 @@ async def _check_sqlite(connection: AsyncConnection) -> list[str]:
     return found
 
 
-async def _check_postgresql(connection: AsyncConnection) -> list[str]:
+async def _check_postgresql(connection: StoreConnection) -> list[str]:
     asked = {"tables": list(GUARDED_NAMES)}
     found = []
     # A trigger's name is its own on one table only.

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controls.ledger.merkle import EMPTY_ROOT, Frontier, ReadNode, leaf_hash, verify_consistency
 from controls.model.errors import NotFound, VerificationFailed
+from controls.store.connection import StoreConnection
 from controls.store.guard_checks import check_guards, check_surroundings
 from controls.store.ledger_reads import (
     TILE_WIDTH,
@@ -42,7 +42,7 @@ _FORKED: Final = (
 
 
 async def self_test(
-    connection: AsyncConnection,
+    connection: StoreConnection,
     tenant: str,
     *,
     verify_note: Callable[[str], tuple[int, bytes]],
@@ -98,7 +98,7 @@ def _frontier(head: Any) -> Frontier:
     return frontier
 
 
-async def _check_entries(connection: AsyncConnection, tenant: str, *, size: int, count: int) -> None:
+async def _check_entries(connection: StoreConnection, tenant: str, *, size: int, count: int) -> None:
     last = select(entries.c.index).where(entries.c.tenant == tenant).order_by(entries.c.index.desc()).limit(1)
     index = (await connection.execute(last)).scalar_one_or_none()
     end = 0 if index is None else index + 1
@@ -109,7 +109,7 @@ async def _check_entries(connection: AsyncConnection, tenant: str, *, size: int,
         )
 
 
-async def _check_hashes(connection: AsyncConnection, tenant: str, frontier: Frontier) -> None:
+async def _check_hashes(connection: StoreConnection, tenant: str, frontier: Frontier) -> None:
     """Bytes against leaves at the ledger's end, leaves against the last full tile, tiles against the head."""
     full = frontier.size // TILE_WIDTH
     start = max(0, full - 1) * TILE_WIDTH
@@ -146,7 +146,7 @@ def _edge(size: int, node: ReadNode) -> tuple[bytes, ...]:
 
 
 async def _check_last_checkpoint(
-    connection: AsyncConnection,
+    connection: StoreConnection,
     tenant: str,
     frontier: Frontier,
     verify_note: Callable[[str], tuple[int, bytes]],
@@ -169,7 +169,7 @@ async def _check_last_checkpoint(
 
 
 async def _check_kept(
-    connection: AsyncConnection, tenant: str, frontier: Frontier, kept: tuple[int, bytes]
+    connection: StoreConnection, tenant: str, frontier: Frontier, kept: tuple[int, bytes]
 ) -> None:
     size, root = kept
     if size > frontier.size:

@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controls.ledger.merkle import HASH_SIZE, ReadNode, consistency_proof, inclusion_proof, node_hash
 from controls.model.errors import NotFound, VerificationFailed
+from controls.store.connection import StoreConnection
 from controls.store.tables import blobs, checkpoints, disclosures, entries, tiles
 
 TILE_WIDTH: Final = 256
@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 
 
 async def completed_tiles(
-    connection: AsyncConnection, tenant: str, old_size: int, leaves: Sequence[bytes]
+    connection: StoreConnection, tenant: str, old_size: int, leaves: Sequence[bytes]
 ) -> list[dict[str, Any]]:
     """The tiles that become full when `leaves` are appended to a tree of `old_size`."""
     found: list[dict[str, Any]] = []
@@ -46,7 +46,7 @@ async def completed_tiles(
 
 
 async def _stored_hashes(
-    connection: AsyncConnection, tenant: str, level: int, start: int, end: int
+    connection: StoreConnection, tenant: str, level: int, start: int, end: int
 ) -> list[bytes]:
     """Hashes `[start, end)` of tile level `level`, all of one unfinished tile."""
     if start == end:
@@ -105,7 +105,7 @@ def _root(hashes: Sequence[bytes]) -> bytes:
     return row[0]
 
 
-async def with_nodes(connection: AsyncConnection, tenant: str, *, build: Callable[[ReadNode], _T]) -> _T:
+async def with_nodes(connection: StoreConnection, tenant: str, *, build: Callable[[ReadNode], _T]) -> _T:
     """What `build` makes of the tree's nodes: it is run once to learn which, then with them."""
     wanted: list[tuple[int, int]] = []
 
@@ -118,7 +118,7 @@ async def with_nodes(connection: AsyncConnection, tenant: str, *, build: Callabl
     return build(lambda level, index: known[level, index])
 
 
-async def _node(connection: AsyncConnection, tenant: str, level: int, index: int) -> bytes:
+async def _node(connection: StoreConnection, tenant: str, level: int, index: int) -> bytes:
     tile_level, rest = divmod(level, TILE_LEVELS)
     start, width = index << rest, 1 << rest
     number = start // TILE_WIDTH
@@ -133,7 +133,7 @@ async def _node(connection: AsyncConnection, tenant: str, level: int, index: int
 
 
 async def prove_inclusion(
-    connection: AsyncConnection, tenant: str, *, index: int, size: int
+    connection: StoreConnection, tenant: str, *, index: int, size: int
 ) -> tuple[bytes, ...]:
     """RFC 9162 inclusion proof of entry `index` in the tree of `size` entries."""
     return await with_nodes(
@@ -142,7 +142,7 @@ async def prove_inclusion(
 
 
 async def prove_consistency(
-    connection: AsyncConnection, tenant: str, *, size1: int, size2: int
+    connection: StoreConnection, tenant: str, *, size1: int, size2: int
 ) -> tuple[bytes, ...]:
     """RFC 9162 consistency proof between two tree sizes."""
     return await with_nodes(
@@ -151,7 +151,7 @@ async def prove_consistency(
 
 
 async def latest_checkpoint(
-    connection: AsyncConnection, tenant: str, *, at_least: int = 0
+    connection: StoreConnection, tenant: str, *, at_least: int = 0
 ) -> tuple[int, str]:
     """Size and note of the newest checkpoint (or of the first one that covers `at_least` entries)."""
     query = select(checkpoints.c.size, checkpoints.c.note).where(checkpoints.c.tenant == tenant)
@@ -165,24 +165,24 @@ async def latest_checkpoint(
     return row.size, row.note
 
 
-async def checkpoint_at(connection: AsyncConnection, tenant: str, size: int) -> str | None:
+async def checkpoint_at(connection: StoreConnection, tenant: str, size: int) -> str | None:
     """The checkpoint of exactly this size, if one was signed."""
     query = select(checkpoints.c.note).where(checkpoints.c.tenant == tenant, checkpoints.c.size == size)
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else str(row.note)
 
 
-async def entry_at(connection: AsyncConnection, tenant: str, index: int) -> Any:
+async def entry_at(connection: StoreConnection, tenant: str, index: int) -> Any:
     """Row of one entry with its disclosure, or None."""
     return await _entry(connection, tenant, entries.c.index == index)
 
 
-async def entry_named(connection: AsyncConnection, tenant: str, id: str) -> Any:
+async def entry_named(connection: StoreConnection, tenant: str, id: str) -> Any:
     """Row of the entry with this id, with its disclosure, or None."""
     return await _entry(connection, tenant, entries.c.id == id)
 
 
-async def _entry(connection: AsyncConnection, tenant: str, where: Any) -> Any:
+async def _entry(connection: StoreConnection, tenant: str, where: Any) -> Any:
     query = _with_disclosures().where(entries.c.tenant == tenant, where)
     return (await connection.execute(query)).one_or_none()
 
@@ -195,7 +195,7 @@ def _with_disclosures() -> Any:
 
 
 async def iterate_entries(
-    connection: AsyncConnection, tenant: str, *, start: int, end: int
+    connection: StoreConnection, tenant: str, *, start: int, end: int
 ) -> AsyncIterator[Any]:
     """Entries `[start, end)` in order, a page at a time."""
     at = start
@@ -210,7 +210,7 @@ async def iterate_entries(
         at += PAGE
 
 
-async def iterate_checkpoints(connection: AsyncConnection, tenant: str, *, end: int) -> AsyncIterator[Any]:
+async def iterate_checkpoints(connection: StoreConnection, tenant: str, *, end: int) -> AsyncIterator[Any]:
     """Checkpoints up to size `end`, smallest first."""
     at = 0
     while True:
@@ -228,20 +228,20 @@ async def iterate_checkpoints(connection: AsyncConnection, tenant: str, *, end: 
             return
 
 
-async def blob(connection: AsyncConnection, tenant: str, digest: str) -> bytes | None:
+async def blob(connection: StoreConnection, tenant: str, digest: str) -> bytes | None:
     """The bytes of one content-addressed blob."""
     query = select(blobs.c.data).where(blobs.c.tenant == tenant, blobs.c.digest == digest)
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else bytes(row.data)
 
 
-async def blob_digests(connection: AsyncConnection, tenant: str) -> list[str]:
+async def blob_digests(connection: StoreConnection, tenant: str) -> list[str]:
     """Digests of all blobs, sorted."""
     query = select(blobs.c.digest).where(blobs.c.tenant == tenant).order_by(blobs.c.digest)
     return [row.digest for row in await connection.execute(query)]
 
 
-async def entry_count(connection: AsyncConnection, tenant: str) -> int:
+async def entry_count(connection: StoreConnection, tenant: str) -> int:
     """How many entries are stored, counted by the entries themselves."""
     query = select(func.count()).select_from(entries).where(entries.c.tenant == tenant)
     return int((await connection.execute(query)).scalar_one())

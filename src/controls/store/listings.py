@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import func, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from controls.store.connection import StoreConnection
 from controls.store.tables import acts, changes, reviews
 
 
-async def kinds_of_chain(connection: AsyncConnection, tenant: str, chain: str) -> list[str]:
+async def kinds_of_chain(connection: StoreConnection, tenant: str, chain: str) -> list[str]:
     """The chain kinds under which a chain of this id is known."""
     query = select(acts.c.kind).where(acts.c.tenant == tenant, acts.c.chain == chain).distinct()
     return sorted(row.kind for row in await connection.execute(query))
 
 
-async def acts_of_chain(connection: AsyncConnection, tenant: str, kind: str, chain: str) -> Sequence[Any]:
+async def acts_of_chain(connection: StoreConnection, tenant: str, kind: str, chain: str) -> Sequence[Any]:
     """The acts on one chain in ledger order."""
     query = (
         select(acts)
@@ -28,7 +28,7 @@ async def acts_of_chain(connection: AsyncConnection, tenant: str, kind: str, cha
 
 
 async def reviews_page(
-    connection: AsyncConnection,
+    connection: StoreConnection,
     tenant: str,
     *,
     state: str | None,
@@ -45,19 +45,19 @@ async def reviews_page(
     return (await connection.execute(query)).all()
 
 
-async def review_named(connection: AsyncConnection, tenant: str, id: str) -> Any:
+async def review_named(connection: StoreConnection, tenant: str, id: str) -> Any:
     query = select(reviews).where(reviews.c.tenant == tenant, reviews.c.id == id)
     return (await connection.execute(query)).one_or_none()
 
 
-async def open_review_count(connection: AsyncConnection, tenant: str) -> int:
+async def open_review_count(connection: StoreConnection, tenant: str) -> int:
     query = (
         select(func.count()).select_from(reviews).where(reviews.c.tenant == tenant, reviews.c.state == "open")
     )
     return int((await connection.execute(query)).scalar_one())
 
 
-async def proposed_changes(connection: AsyncConnection, tenant: str) -> Sequence[Any]:
+async def proposed_changes(connection: StoreConnection, tenant: str) -> Sequence[Any]:
     """Changes that wait for a second administrator, oldest first."""
     query = (
         select(changes)

@@ -12,12 +12,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import and_, bindparam, delete, insert, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controls.ledger.merkle import Frontier
 from controls.model.errors import NotFound
 from controls.model.values import from_microseconds
 from controls.store.among import also, among
+from controls.store.connection import StoreConnection
 from controls.store.ledger_reads import completed_tiles
 from controls.store.rows import Change, Head, ReviewCase, StoredAct, approval_from, approval_row
 from controls.store.tables import (
@@ -50,7 +50,7 @@ _LOCK: Final = {name: select(_LOCKED, text(f"{clock} AS now")) for name, clock i
 
 
 async def lock_head(
-    connection: AsyncConnection, tenant: str, *, clock: Callable[[], datetime] | None = None
+    connection: StoreConnection, tenant: str, *, clock: Callable[[], datetime] | None = None
 ) -> tuple[Head, datetime]:
     """Take the tenant's lock; the head as it is now, and `now`.
 
@@ -80,12 +80,12 @@ async def lock_head(
     return head, max(now, from_microseconds(head.last_at))
 
 
-async def create_head(connection: AsyncConnection, head: Head) -> None:
+async def create_head(connection: StoreConnection, head: Head) -> None:
     """Start a tenant's ledger; fails when it has one."""
     await connection.execute(insert(heads), [_head_row(head)])
 
 
-async def load(connection: AsyncConnection, work: Workspace, needs: Needs) -> None:
+async def load(connection: StoreConnection, work: Workspace, needs: Needs) -> None:
     """Read everything the batch's commands named, under the lock."""
     tenant = work.head.tenant
     if needs.decisions:
@@ -156,14 +156,14 @@ _APPROVALS: Final = (
 )
 
 
-async def _load_chains(connection: AsyncConnection, work: Workspace, chains: Set[tuple[str, str]]) -> None:
+async def _load_chains(connection: StoreConnection, work: Workspace, chains: Set[tuple[str, str]]) -> None:
     wanted = {"tenant": work.head.tenant, "chains": {chain for _, chain in chains}}
     rows = await connection.execute(_CHAINS, wanted)
     work.load_acts(StoredAct.read(row) for row in rows if (row.kind, row.chain) in chains)
 
 
 async def _load_answers(
-    connection: AsyncConnection, work: Workspace, tokens: Set[tuple[str, str, str]]
+    connection: StoreConnection, work: Workspace, tokens: Set[tuple[str, str, str]]
 ) -> None:
     keys, routes, names = (set(column) for column in zip(*tokens, strict=True))
     wanted = {"tenant": work.head.tenant, "keys": keys, "routes": routes, "tokens": names}
@@ -179,7 +179,7 @@ async def _load_answers(
 
 
 async def _load_resources(
-    connection: AsyncConnection, work: Workspace, resources: Set[tuple[str, str]]
+    connection: StoreConnection, work: Workspace, resources: Set[tuple[str, str]]
 ) -> None:
     wanted = {"tenant": work.head.tenant, "resources": {resource for _, resource in resources}}
     for row in await connection.execute(_OPEN_REVIEWS, wanted | {"state": "open"}):
@@ -190,7 +190,7 @@ async def _load_resources(
             work.approvals[row.id] = approval_from(row)
 
 
-async def _load_expired(connection: AsyncConnection, work: Workspace) -> None:
+async def _load_expired(connection: StoreConnection, work: Workspace) -> None:
     query = (
         select(acts)
         .where(
@@ -206,7 +206,7 @@ async def _load_expired(connection: AsyncConnection, work: Workspace) -> None:
     work.load_acts(work.expired)
 
 
-async def flush(connection: AsyncConnection, work: Workspace, sealed: Sealed) -> None:
+async def flush(connection: StoreConnection, work: Workspace, sealed: Sealed) -> None:
     """Write the whole unit of work; the caller commits."""
     tenant = work.head.tenant
     await _insert(
@@ -290,31 +290,31 @@ async def flush(connection: AsyncConnection, work: Workspace, sealed: Sealed) ->
     )
 
 
-async def forget_answers(connection: AsyncConnection, tenant: str, *, before: int) -> None:
+async def forget_answers(connection: StoreConnection, tenant: str, *, before: int) -> None:
     """Purge stored answers older than `before` (microseconds)."""
     await connection.execute(
         delete(idempotency).where(idempotency.c.tenant == tenant, idempotency.c.at < before)
     )
 
 
-async def recorded(connection: AsyncConnection, tenant: str, ids: Sequence[str]) -> bool:
+async def recorded(connection: StoreConnection, tenant: str, ids: Sequence[str]) -> bool:
     """Whether an entry with one of these ids is in the ledger."""
     query = select(entries.c.id).where(also(entries.c.tenant, "tenant"), among(entries.c.id, "ids")).limit(1)
     return (await connection.execute(query, {"tenant": tenant, "ids": ids})).first() is not None
 
 
-async def _insert(connection: AsyncConnection, table: Any, rows: list[dict[str, Any]]) -> None:
+async def _insert(connection: StoreConnection, table: Any, rows: list[dict[str, Any]]) -> None:
     if rows:
         await connection.execute(insert(table), rows)
 
 
-async def _insert_blob(connection: AsyncConnection, tenant: str, digest: str, data: bytes) -> None:
+async def _insert_blob(connection: StoreConnection, tenant: str, digest: str, data: bytes) -> None:
     known = select(blobs.c.digest).where(blobs.c.tenant == tenant, blobs.c.digest == digest)
     if (await connection.execute(known)).first() is None:
         await connection.execute(insert(blobs), [{"tenant": tenant, "digest": digest, "data": data}])
 
 
-async def _update(connection: AsyncConnection, table: Any, key: str, rows: list[dict[str, Any]]) -> None:
+async def _update(connection: StoreConnection, table: Any, key: str, rows: list[dict[str, Any]]) -> None:
     """Rewrite whole rows found by tenant and `key`."""
     if not rows:
         return

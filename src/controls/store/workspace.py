@@ -13,18 +13,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from controls.ledger.commitment import SALT_SIZE, Disclosure
 from controls.ledger.envelope import EntryKind, entry_bytes
 from controls.ledger.merkle import BatchTree, leaf_hash
 from controls.model.chain import ActState, ChainHistory
 from controls.model.decision import Approval
 from controls.model.values import Json, microseconds, utc_text
+from controls.store.connection import StoreConnection
 from controls.store.rows import Change, Head, ReviewCase, StoredAct
 
 # A write that is made with the rest of the unit of work.
-Operation: TypeAlias = Callable[[AsyncConnection], Awaitable[None]]
+Operation: TypeAlias = Callable[[StoreConnection], Awaitable[None]]
 
 
 @dataclass(slots=True)
