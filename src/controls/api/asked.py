@@ -16,6 +16,7 @@ the resource or the service stays below `context`, where no rule reads it as any
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final, TypeVar
@@ -24,15 +25,13 @@ from pydantic import BaseModel, ValidationError
 
 from controls.api.json_body import MAX_ITEMS, escape
 from controls.api.problems import invalid, invalid_fields
-from controls.api.schemas import MAX_NAME, DecisionRequest, EvaluationRequest
+from controls.api.schemas import MAX_NAME, MAX_PROPERTIES, PRINTABLE, DecisionRequest, EvaluationRequest
 from controls.model.errors import FieldError, InvalidInput
 from controls.model.request import Request
 from controls.model.values import Json
 from controls.rules.literals import parse_timestamp
 from controls.rules.readers import FIRST_MOMENT, LAST_MOMENT
 from controls.services.decisions import Semantic
-
-MAX_PROPERTIES: Final = 256
 
 # First words of fact names that belong to the service: no resource type and no context may use them.
 RESERVED: Final = frozenset(
@@ -56,6 +55,7 @@ RESERVED: Final = frozenset(
 LATER: Final = frozenset({"on_behalf_of", "break_glass"})
 LATER_OF_RESOURCE: Final = LATER | {"lineage"}
 
+_NAME: Final = re.compile(PRINTABLE.replace("$", r"\Z"))
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _ENTITIES: Final = ("subject", "action", "resource", "context")
@@ -202,8 +202,8 @@ class _Facts:
             told = f"has {len(properties)} properties; {MAX_PROPERTIES} are allowed"
             self._wrong(pointer, "too_many_properties", told)
         for name in properties:
-            if len(name) > MAX_NAME or not name or not name.isprintable():
-                told = f"needs a name of 1 to {MAX_NAME} printable characters"
+            if len(name) > MAX_NAME or not _NAME.match(name):
+                told = f"needs a name of 1 to {MAX_NAME} characters without controls"
                 self._wrong(f"{pointer}/{escape(name)}", "bad_name", told)
 
     def _context(self, context: Mapping[str, Json], head: str) -> None:

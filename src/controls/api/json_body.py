@@ -18,12 +18,12 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Underflow
 from itertools import islice
 from typing import Final, NoReturn, TypeAlias, cast
 
 from controls.model.errors import ControlsError, FieldError, InvalidInput
-from controls.model.values import MAX_DIGITS, Json, parse_decimal
+from controls.model.values import MAX_DIGITS, Json
 
 MAX_DEPTH: Final = 16
 MAX_STRING: Final = 4_096
@@ -31,7 +31,16 @@ MAX_ITEMS: Final = 1_000
 MAX_MEMBERS: Final = 1_000
 MAX_ERRORS: Final = 50
 
+MAX_EXPONENT: Final = 400  # more than a double has: what a fact may hold is for its type to say
+
 _MAX_INTEGER: Final = MAX_DIGITS + 1  # a sign
+_MAX_FRACTION: Final = 80
+_DIGITS: Final = Context(
+    prec=MAX_DIGITS,
+    Emax=MAX_EXPONENT,
+    Emin=-MAX_EXPONENT,
+    traps=[Inexact, InvalidOperation, Overflow, Underflow],
+)
 _UNFIT: Final = re.compile("[\x00\ud800-\udfff]")
 
 # What the slow reader makes of one member of an object, kept in order with its duplicates.
@@ -159,10 +168,21 @@ def _integer(text: str) -> int:
 
 
 def _fraction(text: str) -> Decimal:
+    number = _bounded(text)
+    if number is None:
+        raise _SuspectError
+    return number
+
+
+def _bounded(text: str) -> Decimal | None:
+    """The exact number; None when it has too many digits or lies beyond what others can hold."""
+    if len(text) > _MAX_FRACTION:
+        return None
     try:
-        return parse_decimal(text)
-    except ValueError:
-        raise _SuspectError from None
+        number = _DIGITS.create_decimal(text)
+    except (Inexact, InvalidOperation, Overflow, Underflow):
+        return None
+    return number or Decimal(0)
 
 
 def _constant(_text: str) -> NoReturn:
@@ -184,10 +204,11 @@ def _explain_integer(text: str) -> int | _Refused:
 
 
 def _explain_fraction(text: str) -> Decimal | _Refused:
-    try:
-        return parse_decimal(text)
-    except ValueError:
-        return _Refused("number_out_of_range", "has more than 34 digits or lies beyond 1E-28 and 1E+28")
+    number = _bounded(text)
+    if number is None:
+        told = f"has more than {MAX_DIGITS} digits or an exponent beyond {MAX_EXPONENT}"
+        return _Refused("number_out_of_range", told)
+    return number
 
 
 def _explain_constant(text: str) -> _Refused:

@@ -8,17 +8,28 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 MAX_ID = 256
 MAX_NAME = 128
+MAX_PROPERTIES = 256
 
 # No control characters (Cc): ids and names appear in records, messages and logs.
 PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]+$"
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=PRINTABLE)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=PRINTABLE)]
-Properties = dict[str, Any]  # of any JSON: the vocabulary of the rule files gives them their types
+# Of any JSON: the vocabulary of the rule files gives them their types. `asked` holds the bounds.
+Properties = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": MAX_PROPERTIES,
+            "propertyNames": {"minLength": 1, "maxLength": MAX_NAME, "pattern": PRINTABLE},
+        }
+    ),
+]
 Translated = dict[Literal["en", "es"], str]
 
 

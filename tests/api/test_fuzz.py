@@ -1,0 +1,88 @@
+"""Schemathesis over the OpenAPI document: whatever is sent, no 5xx, and answers as declared."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.api.conftest import Api
+
+EXAMPLES = 500 if os.environ.get("CONTROLS_FUZZ") == "1" else 10
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+# NUL would be all that most requests are refused for; `test_bad_inputs` sends it.
+CONFIG = SchemathesisConfig.from_dict({"generation": {"allow-x00": False, "with-security-parameters": False}})
+# `test_openapi` holds that there are no others.
+OPERATIONS = [
+    ("POST", "/v1/decisions"),
+    ("GET", "/v1/decisions/{id}"),
+    ("POST", "/v1/decisions/{id}/outcome"),
+    ("GET", "/v1/chains/{id}"),
+    ("GET", "/v1/reviews"),
+    ("GET", "/v1/reviews/{id}"),
+    ("POST", "/v1/reviews/{id}/resolution"),
+    ("GET", "/v1/ledger/checkpoint"),
+    ("GET", "/v1/ledger/entries/{index}"),
+    ("GET", "/v1/ledger/consistency"),
+    ("POST", "/access/v1/evaluation"),
+    ("POST", "/access/v1/evaluations"),
+    ("GET", "/.well-known/authzen-configuration"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/metrics"),
+]
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_whatever_is_sent_is_answered(either_api: Api, method: str, path: str, mode: GenerationMode) -> None:
+    """Each operation takes requests that fit its schema and ones that do not, answering as it declares."""
+    api = either_api
+    document = json.loads(api.client.get("/openapi.json").content)
+    operation = schemathesis.openapi.from_dict(document, config=CONFIG)[path][method]
+    if mode is GenerationMode.NEGATIVE and not (operation.body or list(operation.iter_parameters())):
+        pytest.skip("takes nothing that could be wrong")
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def send(case: schemathesis.Case) -> None:
+        case.validate_response(sent(api, case), checks=CHECKS)
+
+    send()
+
+
+def sent(api: Api, case: schemathesis.Case) -> Any:
+    """The answer to a generated request, made with a key that the route takes."""
+    key = "supervisor1" if "resolution" in case.operation.path else "caller"
+    headers = {"Authorization": f"Bearer {api.desk.keys[key]}"}
+    if case.method.upper() == "POST" and case.operation.path.startswith("/v1/"):
+        headers["Idempotency-Key"] = secrets.token_hex(8)
+    parts = case.as_transport_kwargs(headers=headers, base_url="http://testserver")
+    return api.client.request(
+        parts["method"],
+        parts["url"],
+        params=parts.get("params"),
+        headers=dict(parts.get("headers") or {}),
+        content=parts.get("data"),
+        json=parts.get("json"),
+    )
