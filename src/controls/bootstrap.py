@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -135,6 +136,14 @@ def shipped(name: str) -> Path:
     return installed if installed.is_dir() else Path(__file__).parents[2] / name
 
 
+_LOG_LINE = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+
+def _log_line(event: object, **_: object) -> str:
+    """One encoder for all lines: `json.dumps` would make a new one for each."""
+    return _LOG_LINE(event)
+
+
 def configure_logging(level: str) -> None:
     """structlog as JSON lines on stderr; ids and codes, never a payload."""
     levels = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -144,9 +153,9 @@ def configure_logging(level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=_log_line),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(levels[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

@@ -50,11 +50,16 @@ def create_app(service: Service, *, settings: Settings) -> FastAPI:
         telemetry={"logs": False},
     )
     entrance = Entrance(service)
-    app.include_router(decision_routes(entrance))
-    app.include_router(review_routes(entrance))
-    app.include_router(ledger_routes(entrance))
-    app.include_router(authzen_routes(entrance, public_url=settings.public_url))
-    app.include_router(operation_routes(service))
+    routers = (
+        decision_routes(entrance),
+        review_routes(entrance),
+        ledger_routes(entrance),
+        authzen_routes(entrance, public_url=settings.public_url),
+        operation_routes(service),
+    )
+    for router in routers:
+        # Not `include_router`: it keeps routers apart, and then every request is matched twice.
+        app.router.routes.extend(router.routes)
     app.add_exception_handler(ControlsError, _controls_error)
     app.add_exception_handler(RequestValidationError, _bad_parameter)
     app.add_exception_handler(HTTPException, _http_error)

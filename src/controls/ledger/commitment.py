@@ -14,6 +14,7 @@ path (`order.notional`, `subject.id`, `reason`). The disclosure of an entry is t
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from controls.model.errors import VerificationFailed
 from controls.model.values import Json
 
 SALT_SIZE: Final = 32
+_quoted: Final = json.encoder.encode_basestring  # as JSON strings are written, in C
 _HEX_256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -36,7 +38,12 @@ def commit(path: str, value: Json, salt: bytes) -> str:
     """
     if len(salt) != SALT_SIZE:
         raise ValueError(f"a salt has {SALT_SIZE} bytes, not {len(salt)}")
-    return digest(salt, canonical_bytes([path, value]), "sha256").hex()
+    if type(value) is str and value.isascii() and path.isascii():
+        # Most values are plain texts; the same bytes as below, for a third of the time.
+        message = f"[{_quoted(path)},{_quoted(value)}]".encode()
+    else:
+        message = canonical_bytes([path, value])
+    return digest(salt, message, "sha256").hex()
 
 
 @dataclass(frozen=True, slots=True)

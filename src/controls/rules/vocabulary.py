@@ -68,6 +68,7 @@ class Vocabulary:
     facts: Mapping[str, FactDeclaration]
     subject_types: frozenset[str] = DEFAULT_SUBJECT_TYPES
     readers: Mapping[str, Reader] = field(init=False, repr=False, compare=False)
+    public: frozenset[str] = field(init=False, repr=False, compare=False)  # facts that records may show
 
     def __post_init__(self) -> None:
         readers = {
@@ -77,6 +78,8 @@ class Vocabulary:
             for name, fact in self.facts.items()
         }
         object.__setattr__(self, "readers", readers)
+        public = frozenset(name for name, fact in self.facts.items() if fact.public)
+        object.__setattr__(self, "public", public)
 
     @property
     def types(self) -> Mapping[str, ValueType]:

@@ -10,13 +10,15 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from controls.model.chain import ActState, ChainHistory
 from controls.model.decision import Decision
 from controls.model.finding import Finding, Origin, Outcome, Source
 from controls.model.values import Json, canonical, utc_text
 from controls.store.workspace import Sealed
+
+_compact: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ Teller: TypeAlias = Callable[[Sequence[Item], Sealed], bytes]
 
 def encode(value: Json | Mapping[str, Json]) -> bytes:
     """Compact JSON in UTF-8."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return _compact(value).encode()
 
 
 def native_one(items: Sequence[Item], sealed: Sealed) -> bytes:

@@ -49,11 +49,12 @@ def decision_entry(
     """Fields and disclosure of the entry for one decision; the caller adds claim, review and lines."""
     private: dict[str, Json] = {}
     stated: dict[str, Json] = {}
+    public = release.vocabulary.public
     for name, value in reading.values.items():
-        if is_private(release, name, value):
-            private[name] = canonical(value)
-        else:
+        if name in public and not isinstance(value, tuple | Mapping):
             stated[name] = canonical(value)
+        else:
+            private[name] = canonical(value)
     for problem in reading.malformed:
         private[problem.name] = private_text(request.properties[problem.name])
     if reading.undeclared:

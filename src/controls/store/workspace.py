@@ -11,7 +11,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from controls.ledger.commitment import SALT_SIZE, Disclosure
 from controls.ledger.envelope import EntryKind, entry_bytes
@@ -21,6 +21,8 @@ from controls.model.decision import Approval
 from controls.model.values import Json, microseconds, utc_text
 from controls.store.connection import StoreConnection
 from controls.store.rows import Change, Head, ReviewCase, StoredAct
+
+_compact: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 # A write that is made with the rest of the unit of work.
 Operation: TypeAlias = Callable[[StoreConnection], Awaitable[None]]
@@ -150,9 +152,7 @@ class Workspace:
                 person=person,
                 data=data,
                 leaf=leaf_hash(data),
-                disclosure=json.dumps(disclosure, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-                if disclosure
-                else None,
+                disclosure=_compact(disclosure) if disclosure else None,
             )
         )
         return index
