@@ -4,6 +4,7 @@ what the standard says beyond them."""
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,7 +72,9 @@ def shape(expected: str) -> Any:
 
 def certification_cases() -> list[Any]:
     """The cases by id; without the data there is one, which the fixture then skips with the reason."""
-    path = PROJECT.parent / "shared" / "data" / "authzen" / "certification_cases.json"
+    named = os.environ.get("CONTROLS_SHARED_DATA")  # as the fixture `shared_data`, before there are fixtures
+    data = Path(named) if named else PROJECT.parent / "shared" / "data"
+    path = data / "authzen" / "certification_cases.json"
     if not path.is_file():
         return [pytest.param(None, id="no-data")]
     cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
