@@ -78,7 +78,10 @@ class Vocabulary:
             for name, fact in self.facts.items()
         }
         object.__setattr__(self, "readers", readers)
-        public = frozenset(name for name, fact in self.facts.items() if fact.public)
+        # Lists may be large: records show them as commitments only.
+        public = frozenset(
+            name for name, fact in self.facts.items() if fact.public and fact.type.kind is not Kind.LIST
+        )
         object.__setattr__(self, "public", public)
 
     @property

@@ -13,7 +13,7 @@ from typing import Final
 from controls.model.decision import Decision
 from controls.model.finding import Cause, Finding
 from controls.model.request import Request
-from controls.model.values import Json, Value, canonical, utc_text
+from controls.model.values import Json, canonical, utc_text
 from controls.rules.release import Release
 from controls.rules.vocabulary import FactReading
 from controls.store.workspace import Workspace
@@ -24,12 +24,12 @@ LANGUAGE: Final = 1
 _PRIVATE_OF_SERVICE: Final = frozenset({"subject.id"})
 
 
-def is_private(release: Release, name: str, value: Value) -> bool:
-    """Whether a value may only stand in an entry as a commitment; lists always do, for their size."""
-    declared = release.vocabulary.facts.get(name.removeprefix("recorded."))
-    if declared is None:
-        return name in _PRIVATE_OF_SERVICE
-    return not declared.public or isinstance(value, tuple | Mapping)
+def is_private(release: Release, name: str) -> bool:
+    """Whether a finding's value of this name may only stand in an entry as a commitment."""
+    plain = name.removeprefix("recorded.")
+    if plain in release.vocabulary.facts:
+        return plain not in release.vocabulary.public
+    return name in _PRIVATE_OF_SERVICE
 
 
 def private_text(value: Json | Mapping[str, Json]) -> str:
@@ -51,7 +51,7 @@ def decision_entry(
     stated: dict[str, Json] = {}
     public = release.vocabulary.public
     for name, value in reading.values.items():
-        if name in public and not isinstance(value, tuple | Mapping):
+        if name in public:
             stated[name] = canonical(value)
         else:
             private[name] = canonical(value)
@@ -64,7 +64,7 @@ def decision_entry(
     findings = decision.findings + decision.cleared
     for finding in findings:
         for name, value in finding.values.items():
-            if name not in private and is_private(release, name, value):
+            if name not in private and is_private(release, name):
                 private[name] = canonical(value)
     if findings:
         private["messages"] = [dict(finding.message.as_json()) for finding in findings]
