@@ -18,7 +18,8 @@ from rich.table import Table
 
 from controls.bootstrap import build_service, read_rule_files, shipped
 from controls.cli.output import ERR, OUT, JsonOption, guarded, print_json
-from controls.model.errors import Forbidden, InvalidInput, Unauthenticated
+from controls.cli.troubles import database_explained, read_text
+from controls.model.errors import Forbidden, Unauthenticated
 from controls.model.values import Json, from_microseconds, utc_text
 from controls.services.administration import ChangeKind, Confirm, Propose
 from controls.services.directory_changes import DirectoryChange
@@ -44,15 +45,18 @@ KeyOption = Annotated[
 
 
 def _run(work: Callable[[Service], Awaitable[Json]]) -> Json:
+    settings = Settings()
+
     async def run() -> Json:
-        service = build_service(Settings())
+        service = build_service(settings)
         try:
             await service.start()
             return await work(service)
         finally:
             await service.close()
 
-    return asyncio.run(run())
+    with database_explained(settings.database_url):
+        return asyncio.run(run())
 
 
 def _administrator(service: Service, text: str, scope: str) -> ApiKey:
@@ -66,7 +70,7 @@ def _administrator(service: Service, text: str, scope: str) -> ApiKey:
     return key
 
 
-def _propose(text: str, scope: str, change: ChangeKind, *, as_json: bool) -> None:
+def _propose(text: str, scope: str, change: ChangeKind) -> dict[str, Json]:
     async def work(service: Service) -> Json:
         key = _administrator(service, text, scope)
         command = Propose(
@@ -75,7 +79,9 @@ def _propose(text: str, scope: str, change: ChangeKind, *, as_json: bool) -> Non
         answer: Json = json.loads(await service.writer.submit(command))
         return answer
 
-    _show(_run(work), as_json=as_json)
+    answer = _run(work)
+    assert isinstance(answer, dict)
+    return answer
 
 
 def _show(answer: Json, *, as_json: bool) -> None:
@@ -99,13 +105,8 @@ def import_directory(
     as_json: JsonOption = False,
 ) -> None:
     """Propose to bring the directory up to a file; persons that it does not name stay as they are."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(
-            "file_unreadable", f"{file} cannot be read", detail=str(error), help="Name a UTF-8 CSV file."
-        ) from None
-    _propose(key, "directory", DirectoryChange(read_directory(text)), as_json=as_json)
+    change = DirectoryChange(read_directory(read_text(file)))
+    _show(_propose(key, "directory", change), as_json=as_json)
 
 
 @keys.command("create")
@@ -132,8 +133,10 @@ def create_key(
         at=time.time_ns() // 1000,
         entropy=os.urandom,
     )
-    _propose(key, "directory", KeyCreation(minted), as_json=as_json)
-    ERR.print(f"The key, shown only now: {text}", markup=False)
+    answer = _propose(key, "directory", KeyCreation(minted))
+    _show({**answer, "id": minted.id, "key": text}, as_json=as_json)
+    if not as_json:
+        OUT.print(f"The key, shown only now: {text}", markup=False)
 
 
 @keys.command("revoke")
@@ -145,7 +148,7 @@ def revoke_key(
     as_json: JsonOption = False,
 ) -> None:
     """Propose to end a key's life."""
-    _propose(key, "directory", KeyRevocation(id), as_json=as_json)
+    _show(_propose(key, "directory", KeyRevocation(id)), as_json=as_json)
 
 
 @keys.command("list")
@@ -252,4 +255,4 @@ def activate_release(
 ) -> None:
     """Propose to put a folder of rule files into force; they must load and pass their examples."""
     compiled = activatable(read_rule_files(folder or shipped("rules")))
-    _propose(key, "release", ReleaseActivation(compiled), as_json=as_json)
+    _show(_propose(key, "release", ReleaseActivation(compiled)), as_json=as_json)

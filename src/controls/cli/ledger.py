@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Annotated, BinaryIO, cast
 
@@ -11,7 +13,7 @@ import typer
 
 from controls.bootstrap import open_signer
 from controls.cli.output import ERR, JsonOption, guarded, print_json, progress_bar
-from controls.model.errors import InvalidInput
+from controls.cli.troubles import database_explained, unwritable
 from controls.services.ledger_export import export_ledger
 from controls.services.queries import Queries
 from controls.settings import Settings
@@ -32,7 +34,8 @@ def export(
 ) -> None:
     """Write all entries, releases, directories and checkpoints, for `controls-verify`."""
     settings = Settings()
-    entries = asyncio.run(export_to(settings, output, size=to))
+    with database_explained(settings.database_url):
+        entries = asyncio.run(export_to(settings, output, size=to))
     if as_json:
         print_json({"file": str(output), "entries": entries})
     else:
@@ -42,8 +45,10 @@ def export(
 async def export_to(settings: Settings, output: Path, *, size: int | None = None) -> int:
     """Write the export to a new file; how many entries it holds. Half a file is never left behind."""
     signer = open_signer(settings)
-    database = Database(settings.database_url)
+    if output.is_dir() or not output.name:
+        raise unwritable(output, IsADirectoryError("it is a folder"))
     aside = output.with_name(output.name + ".part")
+    database = Database(settings.database_url)
     done = 0
     try:
         with _open(aside, compress=output.suffix == ".gz") as file, progress_bar() as bar:
@@ -55,36 +60,41 @@ async def export_to(settings: Settings, output: Path, *, size: int | None = None
                 if count % 256 == 0 or count == total:
                     bar.update(task, completed=count, total=total)
 
-            async for line in export_ledger(
+            lines = export_ledger(
                 database,
                 settings.tenant,
                 origin=signer.origin,
                 vkey=signer.vkey,
                 size=size,
                 progress=progress,
-            ):
-                file.write(line)
+            )
+            async with aclosing(lines):
+                async for line in lines:
+                    file.write(line)
         aside.replace(output)
     except OSError as error:
-        raise InvalidInput(
-            "file_unwritable", f"{output} cannot be written", detail=str(error), help="Name another file."
-        ) from None
+        raise unwritable(output, error) from None
     finally:
-        aside.unlink(missing_ok=True)
+        if aside.is_file():
+            aside.unlink()
         await database.close()
     return done
 
 
-def _open(path: Path, *, compress: bool) -> BinaryIO:
-    if compress:
-        # No file name and no time in the header, so that equal ledgers give equal files.
-        return cast("BinaryIO", gzip.GzipFile(filename="", mode="wb", fileobj=path.open("wb"), mtime=0))
-    return path.open("wb")
+@contextmanager
+def _open(path: Path, *, compress: bool) -> Iterator[BinaryIO]:
+    with path.open("wb") as file:
+        if compress:
+            # No file name and no time in the header, so that equal ledgers give equal files.
+            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
+                yield cast("BinaryIO", packed)
+        else:
+            yield file
 
 
 @app.command()
 @guarded
-def checkpoint() -> None:
+def checkpoint(*, as_json: JsonOption = False) -> None:
     """Print the newest signed checkpoint: keep it somewhere the database's administrator cannot reach."""
     settings = Settings()
 
@@ -95,4 +105,10 @@ def checkpoint() -> None:
         finally:
             await database.close()
 
-    typer.echo(asyncio.run(read()), nl=False)
+    with database_explained(settings.database_url):
+        note = asyncio.run(read())
+    if as_json:
+        origin, size, root = note.splitlines()[:3]
+        print_json({"origin": origin, "entries": int(size), "root": root, "checkpoint": note})
+    else:
+        typer.echo(note, nl=False)

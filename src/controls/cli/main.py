@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from controls.cli import administration, bench, demo, ledger, operate, replay, rules
+from controls.bootstrap import configure_logging
+from controls.cli import administration, bench, demo, ledger, operate, replay, rules, serve
 
 app = typer.Typer(
     name="controls",
@@ -15,7 +16,7 @@ app = typer.Typer(
 )
 app.command("init")(operate.init)
 app.command("migrate")(operate.migrate)
-app.command("serve")(operate.serve)
+app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("replay")(replay.replay)
 app.command("bench")(bench.bench)
@@ -29,6 +30,7 @@ app.add_typer(ledger.app, name="ledger")
 
 def main() -> None:
     """Run the command line."""
+    configure_logging("warning")  # else warnings would be among the data on stdout; `serve` says its own
     app()
 
 

@@ -1,28 +1,25 @@
-"""`controls init`, `migrate` and `serve`: starting a ledger and running the service."""
+"""`controls migrate` and `controls init`: the tables, and what a ledger starts with."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from controls.bootstrap import (
-    build_app,
-    build_service,
-    configure_logging,
     new_ledger_signer,
     read_rule_files,
     shipped,
     writer_settings,
 )
 from controls.cli.output import ERR, OUT, JsonOption, guarded, print_json
-from controls.model.errors import InvalidInput
+from controls.cli.troubles import database_explained, read_text, unwritable
+from controls.model.errors import ControlsError, InvalidInput
 from controls.model.values import Json
 from controls.services.directory_file import read_directory
 from controls.services.genesis import Genesis, start_ledger
@@ -31,7 +28,7 @@ from controls.services.metrics import Metrics
 from controls.services.releases import activatable
 from controls.services.state import activate
 from controls.settings import Settings
-from controls.store.database import Database
+from controls.store.database import CommitUnknown, Database
 from controls.store.migrate import migrate as migrate_database
 
 ADMINISTRATION_SCOPES = ("directory", "release", "read", "verify")
@@ -71,16 +68,17 @@ def init(
 ) -> None:
     """Start the ledger: two administrators, the first release, the signing key and the first API keys."""
     settings = Settings()
-    started = asyncio.run(
-        start(
-            settings,
-            origin=origin,
-            people=_read_text(directory),
-            rules=rules or shipped("rules"),
-            administrators=administrator,
-            caller=caller,
+    with database_explained(settings.database_url):
+        started = asyncio.run(
+            start(
+                settings,
+                origin=origin,
+                people=read_text(directory),
+                rules=rules or shipped("rules"),
+                administrators=administrator,
+                caller=caller,
+            )
         )
-    )
     if as_json:
         print_json(started)
         return
@@ -90,15 +88,6 @@ def init(
     for name, text in keys.items() if isinstance(keys, dict) else ():
         OUT.print(f"  {name}: {text}", markup=False)
     OUT.print("From now on, changes to directory, keys and release need both administrators.")
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(
-            "file_unreadable", f"{path} cannot be read", detail=str(error), help="Name a UTF-8 CSV file."
-        ) from None
 
 
 async def start(
@@ -135,30 +124,54 @@ async def start(
         (login, mint(name=login, scopes=("review", "read"), account=login, at=now, entropy=os.urandom))
         for login in supervisors
     ]
-    signer = new_ledger_signer(settings, origin=origin)
-    database = Database(settings.database_url)
-    active = activate(release, engine=settings.engine)
-    started = False
-    try:
-        await start_ledger(
-            database,
-            writer_settings(settings, signer, Metrics()),
-            Genesis(
-                origin=origin,
-                vkey=signer.vkey,
-                active=active,
-                people=plan,
-                administrators=administrators,
-                keys=tuple(key for _, (_, key) in keys),
-            ),
+    if len({name for name, _ in keys}) < len(keys):
+        raise InvalidInput(
+            "key_names",
+            "Two of the first keys would have the same name",
+            help="Give each administrator once, and the calling system a name of its own.",
         )
-        started = True
+    _check_places(settings)
+    signer = new_ledger_signer(settings, origin=origin)
+    notes: list[str] = []  # filled once the ledger is committed: then its key must be kept, come what may
+    database = Database(settings.database_url)
+    try:
+        active = activate(release, engine=settings.engine)
+        try:
+            await start_ledger(
+                database,
+                replace(
+                    writer_settings(settings, signer, Metrics()),
+                    published=lambda _size, note: notes.append(note),
+                ),
+                Genesis(
+                    origin=origin,
+                    vkey=signer.vkey,
+                    active=active,
+                    people=plan,
+                    administrators=administrators,
+                    keys=tuple(key for _, (_, key) in keys),
+                ),
+            )
+        finally:
+            active.engine.close()
+    except CommitUnknown as error:
+        notes.append("")  # perhaps
+        raise ControlsError(
+            "commit_unknown",
+            "It is not known whether the ledger was started",
+            detail=error.detail,
+            help=f"Run `controls ledger checkpoint`. If it says that there is none, remove "
+            f"{settings.signing_key_file} and run `controls init` again; else use a new database: the keys of "
+            "this ledger's administrators are lost.",
+        ) from error
     finally:
-        active.engine.close()
         await database.close()
-        if not started:  # the key of a ledger that never was is of no use, and would block the next try
+        if not notes:  # the key of a ledger that never was is of no use, and would block the next try
             settings.signing_key_file.unlink()
-    signer.flush()
+    try:
+        signer.keep(notes[0], now=True)
+    except OSError as error:
+        ERR.print(f"The first checkpoint was not kept: {error}", style="bold red", markup=False)
     return {
         "origin": origin,
         "vkey": signer.vkey,
@@ -167,25 +180,37 @@ async def start(
     }
 
 
-@guarded
-def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,
-) -> None:
-    """Run the service (one process; run several against one PostgreSQL to use more cores)."""
-    settings = Settings()
-    configure_logging(settings.log_level)
-    app = build_app(build_service(settings), settings)
-    ERR.print(f"Serving on http://{host}:{port} (Ctrl-C stops).")
-    # What is loaded by now lives as long as the process: the collector need not look at it again and again.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
-    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False, server_header=False)
+def _check_places(settings: Settings) -> None:
+    """Refuse, before anything is made, a place for checkpoints that cannot be used or holds another one.
+
+    Raises:
+        InvalidInput: see above.
+    """
+    path = settings.checkpoint_file
+    if path.exists():
+        raise InvalidInput(
+            "checkpoint_exists",
+            f"A checkpoint is kept in {path} already",
+            detail=f"{path} was kept of another ledger, and is what shows if that one is restored from an "
+            "old backup.",
+            help="Name another file in CONTROLS_CHECKPOINT_FILE; move this one away only if nobody needs it.",
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        trial = path.with_name(f"{path.name}.{os.getpid()}.trial")
+        trial.touch()
+        trial.unlink()
+        settings.signing_key_file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from None
 
 
 def _make_folder(database_url: str) -> None:
     """SQLite makes its file, but not the folder for it."""
     prefix = "sqlite+aiosqlite:///"
     if database_url.startswith(prefix):
-        Path(database_url.removeprefix(prefix)).parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(database_url.removeprefix(prefix)).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(folder, error) from None

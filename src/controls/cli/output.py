@@ -10,11 +10,14 @@ from functools import wraps
 from typing import Annotated, Final, NoReturn, ParamSpec, TypeVar
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from controls.cli.troubles import settings_invalid
 from controls.model.errors import ControlsError, InvalidInput, RuleFilesInvalid, VerificationFailed
 from controls.model.values import Json
+from controls.settings import Settings
 
 # Tables in a pipe or a file are as wide as on an ordinary terminal.
 OUT: Final = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 120)
@@ -49,6 +52,10 @@ def guarded(function: Callable[_P, _R]) -> Callable[_P, _R]:
             return function(*args, **kwargs)
         except ControlsError as error:
             fail(error, as_json=bool(kwargs.get("as_json")))
+        except ValidationError as error:
+            if error.title != Settings.__name__:
+                raise
+            fail(settings_invalid(error), as_json=bool(kwargs.get("as_json")))
 
     return run
 

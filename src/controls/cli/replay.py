@@ -14,6 +14,7 @@ from rich.table import Table
 
 from controls.bootstrap import build_service, new_ledger_signer, read_rule_files, writer_settings
 from controls.cli.output import ERR, OUT, JsonOption, guarded, print_json, progress_bar
+from controls.cli.troubles import read_text
 from controls.model.chain import ChainKind
 from controls.model.errors import InvalidInput
 from controls.rules.release import Release
@@ -61,7 +62,7 @@ def replay(
     kind = chain_named(release.chains.values(), chain)
     events = read_log(log)
     if directory is not None:
-        people = read_directory(directory.read_text(encoding="utf-8-sig"))
+        people = read_directory(read_text(directory))
     else:
         people = everyone(events, release.roles)
     with tempfile.TemporaryDirectory(prefix="controls-replay-") as folder:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from controls.bootstrap import read_rule_files, shipped
 from controls.cli.output import ERR, OUT, Exit, JsonOption, guarded, print_json
+from controls.cli.troubles import unwritable
 from controls.model.errors import RuleFilesInvalid
 from controls.rules.schema import KINDS, json_schema
 from controls.services.releases import check_release, example_failure
@@ -92,10 +93,13 @@ def schema(
 ) -> None:
     """Print the JSON Schema of one kind of rule file, or write all of them, for editors."""
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        for name in KINDS:
-            text = json.dumps(json_schema(name), indent=2, ensure_ascii=False) + "\n"
-            (output / f"{name}.json").write_text(text, encoding="utf-8")
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+            for name in KINDS:
+                text = json.dumps(json_schema(name), indent=2, ensure_ascii=False) + "\n"
+                (output / f"{name}.json").write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise unwritable(output, error) from None
         ERR.print(f"{len(KINDS)} schemas written to {output}.")
     elif kind in KINDS:
         print_json(json_schema(kind))

@@ -6,19 +6,18 @@ one; both forms say the same outcome.
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
+
+import orjson
 
 from controls.model.chain import ActState, ChainHistory
 from controls.model.decision import Decision
 from controls.model.finding import Finding, Origin, Outcome, Source
 from controls.model.values import Json, canonical, utc_text
 from controls.store.workspace import Sealed
-
-_compact: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ Teller: TypeAlias = Callable[[Sequence[Item], Sealed], bytes]
 
 def encode(value: Json | Mapping[str, Json]) -> bytes:
     """Compact JSON in UTF-8."""
-    return _compact(value).encode()
+    return orjson.dumps(value)
 
 
 def native_one(items: Sequence[Item], sealed: Sealed) -> bytes:

@@ -33,6 +33,8 @@ from controls.store.connection import BlockingConnection, StoreConnection
 
 _T = TypeVar("_T")
 
+# Pages of SQLite's log between two checkpoints: 16 MB, so that they come every few thousand decisions.
+WAL_PAGES: Final = 4_096
 # How long one statement may wait for a lock or run before the caller is told to retry.
 LOCK_SECONDS: Final = 10
 STATEMENT_SECONDS: Final = 20
@@ -277,6 +279,7 @@ def prepare_sqlite(engine: Engine, *, begin: str) -> None:
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",
+            f"wal_autocheckpoint={WAL_PAGES}",
             "recursive_triggers=ON",
             "foreign_keys=ON",
             f"busy_timeout={LOCK_SECONDS * 1000}",

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence, Set
 from datetime import datetime
+from functools import cache
+from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, delete, insert, select, text, update
+from sqlalchemy import Dialect, Table, and_, bindparam, delete, insert, select, text, update
 
 from controls.ledger.merkle import Frontier
 from controls.model.errors import NotFound
@@ -303,9 +305,18 @@ async def recorded(connection: StoreConnection, tenant: str, ids: Sequence[str])
     return (await connection.execute(query, {"tenant": tenant, "ids": ids})).first() is not None
 
 
-async def _insert(connection: StoreConnection, table: Any, rows: list[dict[str, Any]]) -> None:
+async def _insert(connection: StoreConnection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert whole rows (every column given), as the driver takes them."""
     if rows:
-        await connection.execute(insert(table), rows)
+        statement, arranged = _insertion(connection.dialect, table)
+        await connection.exec_driver_sql(statement, [arranged(row) for row in rows])
+
+
+@cache
+def _insertion(dialect: Dialect, table: Table) -> tuple[str, Callable[[dict[str, Any]], tuple[Any, ...]]]:
+    """The statement for one table, and what puts a row's values in its order."""
+    compiled = insert(table).compile(dialect=dialect)
+    return str(compiled), itemgetter(*(compiled.positiontup or ()))
 
 
 async def _insert_blob(connection: StoreConnection, tenant: str, digest: str, data: bytes) -> None:

@@ -7,13 +7,13 @@ before `flush`, and `flush` writes entries, state and the new head in the caller
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from controls.ledger.commitment import SALT_SIZE, Disclosure
+from controls.ledger.canonical import exact_bytes
+from controls.ledger.commitment import SALT_SIZE, commit
 from controls.ledger.envelope import EntryKind, entry_bytes
 from controls.ledger.merkle import BatchTree, leaf_hash
 from controls.model.chain import ActState, ChainHistory
@@ -21,8 +21,6 @@ from controls.model.decision import Approval
 from controls.model.values import Json, microseconds, utc_text
 from controls.store.connection import StoreConnection
 from controls.store.rows import Change, Head, ReviewCase, StoredAct
-
-_compact: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 # A write that is made with the rest of the unit of work.
 Operation: TypeAlias = Callable[[StoreConnection], Awaitable[None]]
@@ -152,7 +150,7 @@ class Workspace:
                 person=person,
                 data=data,
                 leaf=leaf_hash(data),
-                disclosure=_compact(disclosure) if disclosure else None,
+                disclosure=exact_bytes(dict(disclosure)).decode() if disclosure else None,
             )
         )
         return index
@@ -161,8 +159,16 @@ class Workspace:
         """Commitments for private values, and the disclosure that opens them; both keyed by path."""
         if not values:
             return {}, {}
-        opened = Disclosure.of(values, randomness=self._entropy(SALT_SIZE * len(values)))
-        return dict(opened.commitments()), opened.to_json()
+        salts = self._entropy(SALT_SIZE * len(values))
+        hidden: dict[str, Json] = {}
+        opened: dict[str, Json] = {}
+        at = 0
+        for path, value in values.items():
+            salt = salts[at : at + SALT_SIZE]
+            hidden[path] = {"hmac": commit(path, value, salt)}
+            opened[path] = {"salt": salt.hex(), "value": value}
+            at += SALT_SIZE
+        return hidden, opened
 
     # -- acts ----------------------------------------------------------------------------------------
 
