@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, Final
 
 import typer
@@ -109,7 +110,7 @@ def demo(
     """Play a small desk's day against a service with a new SQLite ledger, and verify what it recorded."""
     if language not in ("en", "es"):
         raise typer.BadParameter("is en or es", param_hint="--language")
-    with tempfile.TemporaryDirectory(prefix="controls-demo-") as name:
+    with _sigterm_interrupts(), tempfile.TemporaryDirectory(prefix="controls-demo-") as name:
         folder = Path(name)
         settings = Settings(
             database_url=f"sqlite+aiosqlite:///{folder}/controls.db",
@@ -133,7 +134,7 @@ def demo(
         )
         keys = started["keys"]
         assert isinstance(keys, dict)
-        with _served(settings, folder, port) as address:
+        with _served(settings, folder, port) as (address, service):
             client = Client(address, {name: str(text) for name, text in keys.items()})
             day = _play(client, language)
             _print_refused(day)
@@ -145,7 +146,7 @@ def demo(
                 OUT.print(f"\nThe service is running at http://127.0.0.1:{address}")
                 OUT.print(f"Its API key: {keys[CALLER]}", markup=False)
                 OUT.print("Ctrl-C ends it and removes the demo's database.")
-                _wait_for_interrupt()
+                _wait_for_interrupt(service, folder / "service.log")
 
 
 def _play(client: Client, language: str) -> Day:
@@ -254,7 +255,7 @@ def _verify(settings: Settings, folder: Path, vkey: str) -> bool:
 
 
 @contextmanager
-def _served(settings: Settings, folder: Path, port: int) -> Iterator[int]:
+def _served(settings: Settings, folder: Path, port: int) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """The service as a process of its own, ended with the block."""
     if port == 0:
         with socket.socket() as probe:
@@ -271,7 +272,7 @@ def _served(settings: Settings, folder: Path, port: int) -> Iterator[int]:
         )
         try:
             _until_ready(process, port, folder / "service.log")
-            yield port
+            yield port, process
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=START_SECONDS)
@@ -297,8 +298,29 @@ def _until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None
     )
 
 
-def _wait_for_interrupt() -> None:
+def _wait_for_interrupt(service: subprocess.Popen[bytes], log: Path) -> None:
     try:
-        signal.pause()
+        service.wait()
     except KeyboardInterrupt:
         ERR.print("Stopping.")
+        return
+    raise ControlsError(
+        "service_ended",
+        "The demo's service ended",
+        detail=log.read_text(errors="replace")[-2000:],
+        help="The end of its log is above.",
+    )
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM as Ctrl-C: nothing is left running, and no folder behind."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

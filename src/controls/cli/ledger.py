@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Annotated, BinaryIO, cast
@@ -45,9 +45,7 @@ def export(
 async def export_to(settings: Settings, output: Path, *, size: int | None = None) -> int:
     """Write the export to a new file; how many entries it holds. Half a file is never left behind."""
     signer = open_signer(settings)
-    if output.is_dir() or not output.name:
-        raise unwritable(output, IsADirectoryError("it is a folder"))
-    aside = output.with_name(output.name + ".part")
+    aside = _beside(output)
     database = Database(settings.database_url)
     done = 0
     try:
@@ -60,7 +58,7 @@ async def export_to(settings: Settings, output: Path, *, size: int | None = None
                 if count % 256 == 0 or count == total:
                     bar.update(task, completed=count, total=total)
 
-            lines = export_ledger(
+            exported = export_ledger(
                 database,
                 settings.tenant,
                 origin=signer.origin,
@@ -68,17 +66,28 @@ async def export_to(settings: Settings, output: Path, *, size: int | None = None
                 size=size,
                 progress=progress,
             )
-            async with aclosing(lines):
+            async with aclosing(cast("AsyncGenerator[bytes, None]", exported)) as lines:
                 async for line in lines:
                     file.write(line)
         aside.replace(output)
     except OSError as error:
         raise unwritable(output, error) from None
     finally:
-        if aside.is_file():
-            aside.unlink()
+        _remove(aside)
         await database.close()
     return done
+
+
+def _beside(output: Path) -> Path:
+    """The file that is written before it becomes `output`."""
+    if output.is_dir() or not output.name:
+        raise unwritable(output, IsADirectoryError("it is a folder"))
+    return output.with_name(output.name + ".part")
+
+
+def _remove(path: Path) -> None:
+    if path.is_file():
+        path.unlink()
 
 
 @contextmanager

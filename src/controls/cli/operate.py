@@ -160,9 +160,9 @@ async def start(
             "commit_unknown",
             "It is not known whether the ledger was started",
             detail=error.detail,
-            help=f"Run `controls ledger checkpoint`. If it says that there is none, remove "
-            f"{settings.signing_key_file} and run `controls init` again; else use a new database: the keys of "
-            "this ledger's administrators are lost.",
+            help="Run `controls ledger checkpoint`. If it says that there is none, remove "
+            f"{settings.signing_key_file} and run `controls init` again; else use a new database: the keys "
+            "of this ledger's administrators are lost.",
         ) from error
     finally:
         await database.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Awaitable, Callable
+from signal import SIGINT
 from socket import AF_INET6, socket
 from types import FrameType
 from typing import Annotated, Any, Final, TypeAlias
@@ -106,6 +107,6 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """As uvicorn's, which also raises the signal again in the end: then nobody could see a clean end."""
-        if self.should_exit:
-            self.force_exit = True  # told twice
+        if self.should_exit and sig == SIGINT:
+            self.force_exit = True  # a person who is told to wait and does not want to
         self.should_exit = True

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NoReturn
 
 import orjson
@@ -27,6 +27,8 @@ def _no_float(text: str) -> NoReturn:
     raise ValueError(f"{text} is a float: numbers that are not small integers are strings")
 
 
+_STRICT: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+_SCALARS: Final = frozenset({str, int, bool, type(None)})
 _DECODER: Final = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_float)
 
 
@@ -37,10 +39,11 @@ def canonical_bytes(value: Json) -> bytes:
         TypeError: a type that has no place in the ledger (float, Decimal, bytes, a key that is no string).
         ValueError: an integer beyond 2^53 - 1, a key that is not ASCII, a lone surrogate.
     """
+    data = _plain_bytes(value)
+    if data is not None:
+        return data
     _check(value)
     data = _encode(value)
-    if data.isascii():
-        return data
     text = data.decode()
     # Escapes put ASCII in place of control characters, so a string that is not normal leaves a text that
     # is not normal; the reverse does not hold ("\n" + U+0301), hence the second look string by string.
@@ -55,8 +58,41 @@ def exact_bytes(value: Json) -> bytes:
     Raises:
         TypeError, ValueError: as `canonical_bytes`.
     """
+    data = _plain_bytes(value)
+    if data is not None:
+        return data
     _check(value)
     return _encode(value)
+
+
+def _plain_bytes(value: Json) -> bytes | None:
+    """The bytes of an ordinary value, or None where a closer look is needed.
+
+    orjson refuses the types and integers that have no place here; what is ASCII has ASCII keys and is in
+    normal form. That leaves floats.
+    """
+    if _unusual(value):
+        return None
+    try:
+        data = orjson.dumps(value, option=_STRICT)
+    except TypeError:
+        return None
+    return data if data.isascii() else None
+
+
+def _unusual(value: object) -> bool:
+    """Whether anything in the value is neither text, integer, truth value, null, object nor list."""
+    if type(value) is dict:
+        items: Iterable[object] = value.values()
+    elif type(value) is list:
+        items = value
+    else:
+        return type(value) not in _SCALARS
+    for item in items:
+        kind = type(item)
+        if kind is not str and kind not in _SCALARS and _unusual(item):
+            return True
+    return False
 
 
 def parse_exact(data: bytes) -> Json:
