@@ -15,11 +15,11 @@ from typing import Final
 
 from controls.duties.enforcement import Enforcement
 from controls.duties.hearing import Question
-from controls.duties.material import AMEND, Amendment, amendment, material_findings
+from controls.duties.material import Amendment, amendment, material_findings
 from controls.duties.order import OrderAnswer, step_order
 from controls.ledger.canonical import canonical_bytes
 from controls.model import reasons
-from controls.model.chain import ChainHistory, ChainKind, Step
+from controls.model.chain import AMEND, ChainHistory, ChainKind, Step
 from controls.model.condition import Facts
 from controls.model.decision import Approval, ClaimIntent, ClearedFinding, Decision, Obligation
 from controls.model.duty import Scope
@@ -310,7 +310,6 @@ def _obligations(findings: Sequence[Finding], *, active: ActiveRelease) -> tuple
 
 
 __all__ = [
-    "AMEND",
     "MAX_LINES",
     "REVIEW",
     "ActiveRelease",

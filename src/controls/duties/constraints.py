@@ -2,12 +2,13 @@
 
 Guarantees: unknown never loosens (a constraint whose condition cannot be told applies); what became of an
 act never helps the person whose act it was (abandoned, void and reopened acts and approvals count against
-him or her like performed ones); asking again for one's own step counts once; renaming persons changes
-nothing. The verifier uses these same functions.
+him or her like performed ones); whoever amends has a hand in what began the chain, so that nobody checks
+what he or she has made of it; asking again for one's own step counts once; renaming persons changes nothing.
 
 In the formulas p is the person who asks, s the step asked for, S the constraint's steps, M the mandatory
-steps of the chain kind, mine = all steps that p has any act on, in any state and capacity, and
-standing(x) = the persons who hold step x as its actors (claimed or performed).
+steps of the chain kind, mine = all steps that p has any act on, in any state and capacity (an amendment is
+an act on the first step of the kind, too), and standing(x) = the persons who hold step x as its actors
+(claimed or performed).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from controls.model.chain import Act, ChainHistory, ChainKind
+from controls.model.chain import AMEND, Act, ChainHistory, ChainKind
 from controls.model.condition import Facts, Truth
 from controls.model.duty import Constraint, ConstraintKind, Period, Scope
 from controls.model.finding import Effect, Text
@@ -41,7 +42,15 @@ class Asked:
     mine: frozenset[str] = field(init=False)  # steps that count against p on this chain
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mine", self.history.steps_of(self.person))
+        mine = self.history.steps_of(self.person)
+        if AMEND in mine:
+            mine |= self.amended
+        object.__setattr__(self, "mine", mine)
+
+    @property
+    def amended(self) -> frozenset[str]:
+        """The step that an amendment counts as an act on: the one that stated the facts it changes."""
+        return frozenset(step.id for step in self.kind.steps[:1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,4 +327,6 @@ def _in_order(found: Iterable[str], listed: tuple[str, ...]) -> tuple[str, ...]:
 
 def _acts_of(asked: Asked, steps: Iterable[str]) -> tuple[Act, ...]:
     wanted = frozenset(steps)
+    if not wanted.isdisjoint(asked.amended):
+        wanted |= {AMEND}
     return tuple(act for act in asked.history.acts if act.person == asked.person and act.step in wanted)

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from controls.duties.findings import denial
 from controls.duties.order import unknown_chain
-from controls.duties.wording import acts
-from controls.model.chain import STANDING, Act, ChainHistory, ChainKind, Step
+from controls.duties.wording import AMENDMENT, acts
+from controls.model.chain import AMEND, STANDING, Act, ChainHistory, ChainKind, Step
 from controls.model.finding import Cause, Finding, Text
-
-AMEND: Final = "amend"  # the action that changes material facts; its acts are part of the history
-TITLE: Final = Text("Amendment", "Modificación")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +86,9 @@ def amendment(kind: ChainKind, *, history: ChainHistory, material: Mapping[str, 
     It takes a chain that has begun and all of its material facts; it is too late once a step that comes
     after one to be approved again is claimed or performed.
     """
-    findings = [_missing(TITLE, name=name) for name in kind.material if name not in material]
+    findings = [_missing(AMENDMENT, name=name) for name in kind.material if name not in material]
     if not history.acts:
-        findings.append(unknown_chain(kind, action=AMEND, title=TITLE, history=history))
+        findings.append(unknown_chain(kind, action=AMEND, title=AMENDMENT, history=history))
     again = tuple(step.id for step in kind.steps if step.reapprove)
     later = _after(again, kind=kind) - {AMEND}
     past = tuple(act for act in history.acts if act.step in later and act.stands())

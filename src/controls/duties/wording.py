@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from controls.model.chain import Act, ActState, Capacity, ChainKind
+from controls.model.chain import AMEND, Act, ActState, Capacity, ChainKind
 from controls.model.finding import Text
 
 MOST: Final = 8  # acts or names in one sentence; the history itself has them all
+
+AMENDMENT: Final = Text("Amendment", "Modificación")
 
 _STATE: Final = {
     ActState.CLAIMED: Text(" (claimed)", " (reservado)"),
@@ -32,7 +34,9 @@ def moment(at: datetime) -> str:
 def step_title(step: str, *, kind: ChainKind) -> Text:
     """The step's title, or its id where the kind (no longer) has it."""
     found = kind.step(step)
-    return Text(step, step) if found is None else found.title
+    if found is not None:
+        return found.title
+    return AMENDMENT if step == AMEND else Text(step, step)
 
 
 def step_titles(steps: Iterable[str], *, kind: ChainKind) -> Text:

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from controls.model.finding import Text
+
+AMEND: Final = "amend"  # the action that changes material facts; its acts are part of the history
 
 
 class Repeats(StrEnum):

@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from controls.decide import AMEND
-from controls.model.chain import ActState
+from controls.model.chain import AMEND, ActState
 from controls.model.errors import Conflict, InvalidInput
 from controls.model.values import Json
 from controls.services.commands import Command, Context, Render

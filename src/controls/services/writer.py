@@ -125,7 +125,8 @@ class Writer:
         """
         if not self.running:
             raise _stopping()
-        waiting = _Waiting(command, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(command, loop.create_future())
         try:
             self._queue.put_nowait(waiting)
         except asyncio.QueueFull:
@@ -135,15 +136,11 @@ class Writer:
                 detail=f"{MAX_WAITING} requests are waiting for the ledger.",
                 help="Nothing was permitted. Retry with the same Idempotency-Key in a second.",
             ) from None
+        late = loop.call_later(ANSWER_SECONDS, _too_late, waiting)
         try:
-            return await asyncio.wait_for(asyncio.shield(waiting.answer), ANSWER_SECONDS)
-        except TimeoutError:
-            raise Unavailable(
-                "timeout",
-                "The ledger did not answer in time",
-                detail=f"No answer within {ANSWER_SECONDS} seconds; it may still be recorded.",
-                help="Do not proceed. Retry with the same Idempotency-Key to learn what was recorded.",
-            ) from None
+            return await waiting.answer
+        finally:
+            late.cancel()
 
     async def _run(self) -> None:
         while True:
@@ -323,6 +320,16 @@ def _revoked() -> Unauthenticated:
     return Unauthenticated(
         "key_revoked", "This API key has been revoked", help="Ask an administrator for a new one."
     )
+
+
+def _too_late(waiting: _Waiting) -> None:
+    late = Unavailable(
+        "timeout",
+        "The ledger did not answer in time",
+        detail=f"No answer within {ANSWER_SECONDS} seconds; it may still be recorded.",
+        help="Do not proceed. Retry with the same Idempotency-Key to learn what was recorded.",
+    )
+    _settle(waiting, late)
 
 
 def _stopping() -> Unavailable:
