@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from controls.model.errors import ControlsError, FieldError, InvalidInput
+from controls.model.errors import ControlsError, FieldError, InvalidInput, VerificationFailed
 from controls.store.database import StoreUnavailable
-from controls.store.migrate import current_revision, newest_revision
+from controls.store.migrate import DatabaseUnreachable, current_revision, newest_revision
 
 
 def settings_invalid(error: ValidationError) -> InvalidInput:
@@ -37,21 +37,34 @@ def database_explained(url: str) -> Iterator[None]:
     """
     try:
         yield
-    except StoreUnavailable as error:
-        revision = current_revision(url)
-        if revision != newest_revision():
-            raise InvalidInput(
-                "not_migrated",
-                "The database does not have this version's tables",
-                detail=f"It is at revision {revision or 'none'}; this program needs {newest_revision()}.",
-                help="Run `controls migrate`, and see that CONTROLS_DATABASE_URL names the right database.",
-            ) from error
+    except (StoreUnavailable, VerificationFailed) as error:
+        if isinstance(error, StoreUnavailable) or error.code == "guards_missing":
+            _check_revision(url, error)
+        if isinstance(error, VerificationFailed):
+            raise
         raise ControlsError(
             "store_unavailable",
             "The database did not do what it was asked",
             detail=f"{error.detail} Nothing was changed.",
             help="Look whether its disk is full or somebody holds a lock, and run the command again.",
         ) from error
+
+
+def _check_revision(url: str, cause: ControlsError) -> None:
+    """Blame the version of the tables, if that is what is wrong; guards of none are missing, too."""
+    try:
+        revision = current_revision(url)
+    except DatabaseUnreachable:
+        raise
+    except ControlsError:
+        return  # this role may not look; the first error stands
+    if revision != newest_revision():
+        raise InvalidInput(
+            "not_migrated",
+            "The database does not have this version's tables",
+            detail=f"It is at revision {revision or 'none'}; this program needs {newest_revision()}.",
+            help="Run `controls migrate`, and see that CONTROLS_DATABASE_URL names the right database.",
+        ) from cause
 
 
 def read_text(path: Path) -> str:
