@@ -284,3 +284,22 @@ async def test_the_lock_is_free_again_in_time(migrated_sqlite_url: str, tmp_path
         other.execute("ROLLBACK")
         other.close()
         assert json.loads(await waiting)["decision"]
+
+
+async def test_close_does_not_wait_for_ever(
+    migrated_sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that is stopped while it waits for SQLite's lock ends, and says that it does not know."""
+    monkeypatch.setattr(database_module, "LOCK_SECONDS", 2)
+    monkeypatch.setattr(writer_module, "CLOSE_SECONDS", 0.2)
+    desk = pressure_desk(tmp_path, migrated_sqlite_url)
+    path = str(make_url(migrated_sqlite_url).database)
+    async with asyncio.timeout(10), running(desk) as service:
+        with write_lock_held(path):
+            waiting = [asyncio.create_task(service.writer.submit(capture(desk))) for _ in range(5)]
+            await asyncio.sleep(0.2)
+            late = asyncio.create_task(service.writer.submit(capture(desk)))
+            await asyncio.sleep(0.1)
+            await service.close()
+            told = await asyncio.gather(*waiting, late, return_exceptions=True)
+    assert [item.code for item in told if isinstance(item, Unavailable)] == ["interrupted"] * 5 + ["stopping"]

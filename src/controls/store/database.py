@@ -222,7 +222,7 @@ class _LoopThread:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), self._loop))
 
     def close(self) -> None:
-        """End the thread. One that still waits for SQLite's lock after that is left to the end of the process:
+        """End the thread. One that still waits for SQLite's lock after that is left to end with the process:
         nobody waits for what it does, and its transaction is whole or not there."""
         if self._loop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
