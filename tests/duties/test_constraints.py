@@ -155,6 +155,15 @@ class TestSeparate:
         history = a_history(an_act("capture", "ana", state=state))
         assert says(self.RULE, asking("approve", "ana", history)) is not None
 
+    @pytest.mark.parametrize("state", [ActState.PERFORMED, *ENDED])
+    def test_an_amendment_is_a_maker_s_act(self, state: ActState) -> None:
+        """Whoever amended what was captured has a hand in the capture, and does not check it."""
+        history = a_history(an_act("capture", "ben"), an_act("amend", "ana", state=state))
+        found = says(self.RULE, asking("approve", "ana", history))
+        assert found is not None
+        assert [(act.step, act.person) for act in found.acts] == [("amend", "ana")]
+        assert says(self.RULE, asking("approve", "eva", history)) is None
+
     def test_names_the_acts(self) -> None:
         """The violation holds the earlier acts and the steps in the file's order."""
         history = done(("settle", "ana"), ("capture", "ana"), ("execute", "ana"), ("capture", "ben"))

@@ -281,6 +281,18 @@ def test_an_order_may_be_amended_until_it_may_be_executed() -> None:
     assert {"no_grant", "amend_too_late"} <= set(findings_of(decision))
 
 
+def test_nobody_approves_what_he_or_she_has_amended() -> None:
+    """A senior trader may amend orders and may approve small ones, but not approve the own amendment."""
+    desk = Desk()
+    normal(desk, until="approve")
+    larger = {"order.quantity": "40000", "order.notional": "182000.00 EUR"}
+    assert desk.ask("amend", account="carla.front", changes=larger).claim is not None
+    decision = desk.ask("approve", account="carla.front", changes=larger)
+    assert (decision.outcome, findings_of(decision)) == ("deny", ["capture_approve"])
+    assert "Amendment" in decision.findings[0].message.en
+    assert desk.ask("approve", changes=larger).outcome == "permit"
+
+
 # --- Who is refused what --------------------------------------------------------------------------------
 
 
