@@ -402,7 +402,7 @@ async def test_amend_after_execution(seat: Seat) -> None:
 # -- approvals ---------------------------------------------------------------------------------------------
 
 
-async def test_an_approval_is_used_once(seat: Seat) -> None:
+async def test_an_approval_is_used_once(seat: Seat, logged: list[Any]) -> None:
     """Ending the claim does not give the approval back; nor can two requests of one batch share it."""
     order = an_order(notional=LARGE)
     await seat.approved_capture(order)
@@ -410,6 +410,7 @@ async def test_an_approval_is_used_once(seat: Seat) -> None:
     told = await asyncio.gather(*map(seat.service.writer.submit, commands))
     answers = [json.loads(item) for item in told]
     assert sorted(answer["outcome"] for answer in answers) == ["permit"] + ["review"] * 4
+    assert "batch_rolled_back" not in {entry["event"] for entry in logged}, "only the database noticed"
     decision = next(answer["id"] for answer in answers if answer["decision"])
     await seat.tell(report(seat.desk, decision, Reported.ABANDONED))
     again = await seat.ask("capture", "tina.trader", order)
