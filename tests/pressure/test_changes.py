@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
+import time
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from controls.bootstrap import read_rule_files
 from controls.model.errors import Unauthenticated
 from controls.rules.release import compile_release
+from controls.services import keys as api_keys
+from controls.services import service as service_module
 from controls.services.administration import ChangeKind, Confirm, Propose
 from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_file import read_directory
 from controls.services.identifiers import new_id
-from controls.services.key_changes import KeyRevocation
+from controls.services.key_changes import KeyCreation, KeyRevocation
 from controls.services.release_changes import ReleaseActivation
 from controls.services.service import Service
+from controls.store.directory import Directory
 from tests.desk import Desk
 
-from .running import PEOPLE, RULES, Audit, audit, body, pressure_desk, running
+from .running import PEOPLE, RULES, Audit, audit, body, eventually, pressure_desk, running
 
 CALLERS = 16
 
@@ -148,3 +155,27 @@ async def test_a_key_is_revoked_under_load(migrated_database_url: str, tmp_path:
     later = [(entry["kind"], entry["code"], entry["key"]) for entry in checked.entries[index + 1 :]]
     assert set(later) == {("refusal", "key_revoked", desk.key_ids["other"])}
     assert len(later) == load.refused
+
+
+async def test_an_idle_replica_hears_of_changes(
+    migrated_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that nobody asks for decisions learns within moments which keys live and which do not."""
+    monkeypatch.setattr(service_module, "WATCH_SECONDS", 0.1)
+    desk = pressure_desk(tmp_path, migrated_database_url)
+    now = time.time_ns() // 1000
+    _, key = api_keys.mint(name="new", scopes=("read",), at=now, entropy=os.urandom)
+    empty = Directory(index=0, names={}, accounts=(), assignments=())
+    async with running(desk) as busy, running(desk) as idle:
+
+        def revoked() -> bool:
+            known = idle.state.key(desk.key_ids["other"])
+            return known is not None and known.revoked_at is not None
+
+        await confirmed(busy, desk, KeyCreation(key))
+        await eventually(lambda: idle.state.key(key.id) is not None, seconds=5)
+        assert not revoked()
+        await confirmed(busy, desk, KeyRevocation(desk.key_ids["other"]))
+        await eventually(revoked, seconds=5)
+        await confirmed(busy, desk, DirectoryChange(read_directory(PEOPLE + "p-90,New One,new.one,hand\n")))
+        await eventually(lambda: "new.one" in (idle.state.directory or empty).accounts, seconds=5)

@@ -18,6 +18,7 @@ import pytest
 
 from controls.api.app import create_app
 from controls.model.errors import ControlsError, Unauthenticated
+from controls.services import service as service_module
 from controls.services.administration import Confirm, Propose
 from controls.services.commands import Command
 from controls.services.directory_changes import DirectoryChange
@@ -570,8 +571,11 @@ async def test_an_administrator_confirms_the_own_change(seat: Seat) -> None:
     await seat.refused(again, "change_done")
 
 
-async def test_a_key_that_is_revoked_meanwhile(migrated_database_url: str, tmp_path: Path) -> None:
+async def test_a_key_that_is_revoked_meanwhile(
+    migrated_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A replica that has not heard of the revocation asks under the lock, refuses and records it."""
+    monkeypatch.setattr(service_module, "WATCH_SECONDS", 3600)
     desk = start_desk(tmp_path, database_url=migrated_database_url)
     async with running(desk) as here, running(desk) as there:
         seat, other = Seat(desk, here), Seat(desk, there)

@@ -25,10 +25,12 @@ from controls.services.writer import Writer
 from controls.store.database import Database
 from controls.store.guards import self_test
 from controls.store.ledger_reads import latest_checkpoint
-from controls.store.listings import open_review_count
+from controls.store.listings import in_force, open_review_count
 from controls.store.unit import forget_answers, lock_head
 
 SWEEP_SECONDS: Final = 30.0
+# How soon a replica that decides nothing hears of what others changed.
+WATCH_SECONDS: Final = 2.0
 ANSWERS_KEPT_FOR: Final = timedelta(hours=24)
 
 _log = structlog.get_logger("controls.service")
@@ -63,7 +65,8 @@ class Service:
             await self_test(connection, self.tenant, verify_note=self.signer.verify, kept_checkpoint=kept)
         self.metrics.ledger_size.set(await self.database.apart(self._load))
         self.writer.start()
-        self._background.append(asyncio.create_task(self._forever(self._tidy), name="controls-tidy"))
+        for work, seconds in ((self._tidy, self.sweep_seconds), (self._watch, WATCH_SECONDS)):
+            self._background.append(asyncio.create_task(self._forever(work, seconds)))
 
     async def _load(self) -> int:
         """Load what is in force; the size of the ledger."""
@@ -94,9 +97,9 @@ class Service:
                 self.state.active.engine.close()
             await self.database.close()
 
-    async def _forever(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _forever(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
         while True:
-            await asyncio.sleep(self.sweep_seconds)
+            await asyncio.sleep(seconds)
             try:
                 await work()
             except ControlsError as error:
@@ -111,6 +114,14 @@ class Service:
         await self.database.apart(self._forget)
         async with self.database.read() as connection:
             self.metrics.open_reviews.set(await open_review_count(connection, self.tenant))
+
+    async def _watch(self) -> None:
+        """Load what another replica has put into force. Decisions look under the lock anyway; reads do not,
+        and a key that was revoked elsewhere must not go on reading here (nor a new one be unknown)."""
+        async with self.database.read() as connection:
+            known = self.state.holds(*await in_force(connection, self.tenant))
+        if not known:
+            await self.database.apart(self._load)
 
     async def ready(self) -> dict[str, str]:
         """What is wrong, by part; empty when decisions can be taken."""

@@ -80,6 +80,17 @@ class StateCache:
         self.metrics.release(head.release)
         return active
 
+    def holds(self, release: str, directory: int, keys: int) -> bool:
+        """Whether this is what is loaded: the active release, and the entries of directory and keys."""
+        return (
+            self._active is not None
+            and self._active.release.digest == release
+            and self._directory is not None
+            and self._directory.index == directory
+            and self._keys is not None
+            and self._keys[0] == keys
+        )
+
     def committed(self) -> None:
         """Free releases that no unit of work can be using any more."""
         while self._retired:

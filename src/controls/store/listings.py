@@ -1,4 +1,4 @@
-"""Reads that people ask for: the acts of one chain, review cases, proposed changes."""
+"""Reads without the lock: the acts of one chain, review cases, proposed changes, what is in force."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import Any
 from sqlalchemy import func, select, tuple_
 
 from controls.store.connection import StoreConnection
-from controls.store.tables import acts, changes, reviews
+from controls.store.tables import acts, changes, heads, reviews
+
+
+async def in_force(connection: StoreConnection, tenant: str) -> tuple[str, int, int]:
+    """The active release and the entries that made directory and keys what they are."""
+    query = select(heads.c.release, heads.c.directory_index, heads.c.keys_index)
+    row = (await connection.execute(query.where(heads.c.tenant == tenant))).one()
+    return row.release, row.directory_index, row.keys_index
 
 
 async def kinds_of_chain(connection: StoreConnection, tenant: str, chain: str) -> list[str]:
