@@ -69,18 +69,40 @@ def a_commitment(
 class LedgerBuilder:
     """A ledger that grows entry by entry, with a checkpoint wherever one is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, release: bytes = RELEASE_BYTES, *, persons: Mapping[str, str] | None = None) -> None:
+        """Begin with one release, one key and the accounts (reference to person) of `persons`."""
+        self.release = blob_digest(release)
+        self.directory = 0
         self.entries: list[ExportedEntry] = []
         self.checkpoints: list[SignedHead] = []
-        self.blobs: list[Blob] = [Blob(digest=RELEASE_DIGEST, data=RELEASE_BYTES)]
+        self.blobs: list[Blob] = [Blob(digest=self.release, data=release)]
         self.now = START
         self._frontier = Frontier()
-        self.add("genesis", administrators=["person-1", "person-2"], tenant=TENANT)
+        self.add(
+            "genesis",
+            administrators=["person-1", "person-2"],
+            tenant=TENANT,
+            keys=["key-1"],
+            blob=self.directory_blob(persons or {}),
+        )
+
+    def directory_blob(self, persons: Mapping[str, str], *, end: datetime | None = None) -> str:
+        """Put a directory among the blobs, its accounts valid from the start on; its digest."""
+        valid: dict[str, Json] = {"from": utc_text(START), "to": None if end is None else utc_text(end)}
+        people: list[Json] = [
+            {"id": person, "accounts": [{"ref": ref, **valid}], "roles": []}
+            for ref, person in persons.items()
+        ]
+        data = exact_bytes({"v": 1, "persons": people})
+        blob = Blob(digest=blob_digest(data), data=data)
+        if blob not in self.blobs:
+            self.blobs.append(blob)
+        return blob.digest
 
     def add(self, kind: str, *, private: Mapping[str, Json] | None = None, **fields: Json) -> str:
         """Append an entry; its id."""
         index = len(self.entries)
-        name = f"0195{index:028x}"
+        name, request = f"0195{index:028x}", fields.get("request")
         committed, disclosure = a_commitment(private or {}, seed=f"{index}/")
         data = entry_bytes(
             {
@@ -89,10 +111,11 @@ class LedgerBuilder:
                 "kind": kind,
                 "id": name,
                 "at": utc_text(self.now),
-                "release": RELEASE_DIGEST,
-                "directory": 0,
+                "release": self.release,
+                "directory": self.directory,
                 **({"request": cast(Json, committed)} if committed else {}),
                 **fields,
+                **({"request": {**request, **committed}} if isinstance(request, dict) else {}),
             }
         )
         chain, person = fields.get("chain"), fields.get("person")
@@ -127,9 +150,58 @@ class LedgerBuilder:
             chain={"kind": kind, "id": chain},
             claim=taken,
             private={"order.notional": "1000.50", "subject.id": person},
+            request=asked(step, chain=chain, kind=kind),
             **fields,
         )
         return claim
+
+    def open_case(
+        self, person: str, step: str, *, chain: str = "O-1", kind: str = "order", **fields: Json
+    ) -> str:
+        """Append a decision that refers a request to a supervisor; the case's id."""
+        case = f"review-{len(self.entries)}"
+        self.add(
+            "decision",
+            person=person,
+            outcome="review",
+            review=case,
+            request=asked(step, chain=chain, kind=kind),
+            **({"chain": {"kind": kind, "id": chain}} if kind == "order" else {}),
+            **fields,
+        )
+        return case
+
+    def approve(
+        self, case: str, approver: str, step: str, *, chain: str = "O-1", hours: int = 24
+    ) -> dict[str, Json]:
+        """Append the approval of a case; the approval as a decision that uses it names it."""
+        approval = f"approval-{len(self.entries)}"
+        self.add(
+            "resolution",
+            person=approver,
+            review=case,
+            resolution="approve",
+            approval={"id": approval, "expires_at": utc_text(self.now + timedelta(hours=hours))},
+            chain={"kind": "order", "id": chain},
+            step=step,
+            approver_act=True,
+        )
+        return {"id": approval, "review": case, "approver": approver}
+
+    def propose(self, change: str, change_kind: str, person: str = "ana") -> None:
+        """Append the proposal of a change."""
+        self.add(
+            "change", act="propose", person=person, change=change, change_kind=change_kind, **where(change)
+        )
+
+    def confirm(self, change: str, kind: str, person: str = "bea", **fields: Json) -> None:
+        """Append the confirmation of a change, with which it comes into force."""
+        if kind == "directory":
+            self.directory = len(self.entries)
+        elif kind == "release":
+            fields = {"replaces": self.release, **fields}
+            self.release = str(fields.get("release", self.release))
+        self.add(kind, act="confirm", person=person, change=change, **where(change), **fields)
 
     def share(self, person: str, step: str, claim: str, *, chain: str = "O-1") -> None:
         """Append a decision that shares a live claim."""
@@ -167,6 +239,16 @@ class LedgerBuilder:
         return b"".join(
             export_lines(header, blobs=self.blobs, entries=self.entries, checkpoints=self.checkpoints)
         )
+
+
+def asked(action: str, *, chain: str = "O-1", kind: str = "order") -> dict[str, Json]:
+    """What an entry holds of a request in clear."""
+    return {"action": action, "resource": {"type": kind, "id": chain}}
+
+
+def where(change: str) -> dict[str, Json]:
+    """The chain that a change goes through."""
+    return {"chain": {"kind": "administration", "id": change}}
 
 
 def a_note(frontier: Frontier, *, signer: Signer = SIGNER, origin: str = ORIGIN) -> str:

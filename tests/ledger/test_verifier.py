@@ -19,7 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controls.ledger import verifier
+from controls.ledger.canonical import exact_bytes
 from controls.ledger.commitment import commit
+from controls.ledger.envelope import blob_digest
+from controls.ledger.export import Blob
 from controls.ledger.merkle import Frontier, leaf_hash
 from controls.ledger.note import Signer, generate_key
 from controls.ledger.verifier import Failure, Key, Report, Tree, Verification
@@ -28,11 +31,13 @@ from .ledger_builder import (
     KEYS,
     ORIGIN,
     RELEASE,
+    RELEASE_DIGEST,
     TENANT,
     LedgerBuilder,
     Line,
     a_note,
     an_order,
+    asked,
     changed_entry,
     lines_of,
     sealed,
@@ -67,7 +72,7 @@ def test_an_honest_ledger_is_verified() -> None:
     report = verified(ledger.export())
     assert (report.problems, report.code, report.verified) == ([], 0, True)
     assert (report.origin, report.tenant) == (ORIGIN, "main")
-    assert (report.entries, report.chains, report.blobs) == (11, 1, 1)
+    assert (report.entries, report.chains, report.blobs) == (11, 1, 2)
     assert report.checkpoints == len(ledger.checkpoints) == 6
     assert (report.disclosed, report.erased) == (9, 0)
     assert report.root == Frontier().append([leaf_hash(item.data) for item in ledger.entries]).root().hex()
@@ -337,30 +342,28 @@ def test_one_person_on_a_whole_chain_is_found() -> None:
 def test_an_approver_has_acted_on_the_step() -> None:
     """The approver of a consumed approval counts on its step, for the whole chain and for `separate`."""
     ledger = LedgerBuilder()
-    approval: dict[str, Any] = {"id": "A-1", "review": "R-1", "approver": "eva"}
+    approval = ledger.approve(ledger.open_case("ana", "capture"), "eva", "capture")
     ledger.claim("ana", "capture", approval=approval)
     ledger.claim("eva", "approve")
-    assert [index for index, _ in duty_failures(ledger)] == [2]
-    ledger.claim("ana", "execute", approval={**approval, "id": "A-2"})
-    ledger.claim("bea", "settle", approval={**approval, "id": "A-3"})
-    assert [index for index, _ in duty_failures(ledger)] == [2, 4]
+    assert [index for index, _ in duty_failures(ledger)] == [4]
+    approval = ledger.approve(ledger.open_case("ana", "execute"), "eva", "execute")
+    ledger.claim("ana", "execute", approval=approval)
+    ledger.approve(ledger.open_case("bea", "settle"), "eva", "settle")
+    assert [index for index, _ in duty_failures(ledger)] == [4, 9]
 
 
 def test_resolving_a_review_is_an_act_of_the_approver() -> None:
     """A supervisor who approved a step, used or not, cannot go on to handle the rest of the chain."""
     ledger = LedgerBuilder()
     where: dict[str, Any] = {"kind": "order", "id": "O-1"}
-    ledger.add(
-        "resolution", person="eva", chain=where, step="capture", approver_act=True, resolution="approve"
-    )
-    ledger.add(
-        "resolution", person="eva", chain=where, step="approve", approver_act=False, resolution="reject"
-    )
+    ledger.approve(ledger.open_case("ana", "capture"), "eva", "capture")
+    case = ledger.open_case("ana", "approve")
+    ledger.add("resolution", person="eva", chain=where, step="approve", approver_act=False, review=case)
     ledger.claim("eva", "execute")
     ledger.claim("eva", "settle")
     assert duty_failures(ledger) == []
     ledger.claim("eva", "approve")
-    assert [index for index, _ in duty_failures(ledger)] == [5, 5]
+    assert [index for index, _ in duty_failures(ledger)] == [7, 7]
 
 
 @pytest.mark.parametrize("kind", ["release", "directory", "key"])
@@ -368,20 +371,20 @@ def test_a_change_takes_two_administrators(kind: str) -> None:
     """Whoever proposed a change of rules, directory or keys is not the one who confirms it."""
     for second, expected in (("bea", []), ("ana", [2])):
         ledger = LedgerBuilder()
-        where: dict[str, Any] = {"kind": "administration", "id": "chg-1"}
-        ledger.add("change", person="ana", chain=where, act="propose")
-        ledger.add(kind, person=second, chain=where, act="confirm")
+        ledger.propose("chg-1", "key_creation" if kind == "key" else kind)
+        ledger.confirm("chg-1", kind, second, **({"key_created": "key-2"} if kind == "key" else {}))
         assert [index for index, _ in duty_failures(ledger)] == expected
 
 
-def test_an_approval_is_used_once() -> None:
-    """Two claims that rest on one approval are found."""
+def test_an_amendment_is_an_act_on_the_first_step() -> None:
+    """Whoever amends an order has a hand in its capture, and does not approve it."""
     ledger = LedgerBuilder()
-    approval: dict[str, Any] = {"id": "A-1", "review": "R-1", "approver": "eva"}
-    ledger.claim("ana", "capture", approval=approval)
+    ledger.end(ledger.claim("ana", "capture"))
+    ledger.amend("bea")
+    ledger.claim("bea", "execute")
     assert duty_failures(ledger) == []
-    ledger.claim("ana", "execute", chain="O-2", approval=approval)
-    assert [index for index, _ in duty_failures(ledger)] == [2]
+    ledger.claim("bea", "approve")
+    assert [index for index, _ in duty_failures(ledger)] == [5]
 
 
 def test_two_live_claims_on_a_step_are_found() -> None:
@@ -392,7 +395,7 @@ def test_two_live_claims_on_a_step_are_found() -> None:
         if end == "performed":
             ledger.end(claim)
         elif end == "expired":
-            ledger.add("expiry", claim=claim)
+            ledger.add("expiry", claim=claim, review="R-1")
         ledger.claim("bea", "capture")
         assert [message for _, message in duty_failures(ledger)] == [
             "step capture is claimed by bea while ana holds it"
@@ -405,7 +408,8 @@ def test_an_ended_claim_frees_the_step_but_not_the_person(how: str) -> None:
     ledger = LedgerBuilder()
     claim = ledger.claim("ana", "capture")
     if how == "void":
-        ledger.add("resolution", review="R-1", void=claim)
+        ledger.add("expiry", claim=claim, review="R-1")
+        ledger.add("resolution", review="R-1", void=claim, person="eva")
     else:
         ledger.end(claim, how)
     ledger.claim("bea", "capture")
@@ -465,7 +469,7 @@ def test_ends_must_fit_what_was_claimed() -> None:
     ledger.end(second)
     ledger.end("claim-never")
     ledger.end(first, "lost")
-    ledger.add("expiry", claim="claim-never")
+    ledger.add("expiry", claim="claim-never", review="R-1")
     assert [index for index, _ in duty_failures(ledger)] == [6, 7, 8, 9, 10]
 
 
@@ -504,17 +508,144 @@ def test_chains_and_their_kinds_do_not_mix() -> None:
 
 def test_a_release_that_cannot_be_read_is_a_failure() -> None:
     """Duties are never passed over because their rules are unreadable."""
-    from controls.ledger.canonical import exact_bytes
-    from controls.ledger.envelope import blob_digest
-    from controls.ledger.export import Blob
-
     broken: list[Any] = [{**RELEASE, "format": 2}, {"format": 1, "files": {"chains/x.yaml": [{"chain": 1}]}}]
     for release in broken:
         data = exact_bytes(release)
-        ledger = LedgerBuilder()
-        ledger.blobs.append(Blob(digest=blob_digest(data), data=data))
-        ledger.claim("ana", "capture", release=blob_digest(data))
+        ledger = LedgerBuilder(data)
+        ledger.claim("ana", "capture")
         assert "cannot be read" in duty_failures(ledger)[0][1]
+
+
+# -- what is in force --------------------------------------------------------------------------------------
+
+
+def force_failures(ledger: LedgerBuilder) -> list[int | None]:
+    report = verified(ledger.export())
+    assert {item.failure for item in report.problems} <= {"force"}
+    assert (report.code == Failure.FORCE) == bool(report.problems)
+    return [item.entry for item in report.problems]
+
+
+def test_a_release_that_no_entry_put_in_force_is_found() -> None:
+    """Another release, though it is in the export, decides nothing before two administrators activate it."""
+    other = exact_bytes({**RELEASE, "note": "weaker"})
+    ledger = LedgerBuilder()
+    ledger.blobs.append(Blob(digest=blob_digest(other), data=other))
+    ledger.claim("ana", "capture", release=blob_digest(other))
+    assert force_failures(ledger) == [1]
+    ledger.propose("chg-1", "release")
+    ledger.confirm("chg-1", "release", release=blob_digest(other))
+    ledger.claim("bea", "approve")
+    assert force_failures(ledger) == [1]
+    ledger.claim("eva", "execute", release=RELEASE_DIGEST)
+    assert force_failures(ledger) == [1, 5]
+
+
+def test_a_change_that_nobody_proposed_is_found() -> None:
+    """A change is proposed before it is confirmed, once, and as what it then is."""
+    ledger = LedgerBuilder()
+    ledger.confirm("chg-1", "key", key_created="key-2")
+    ledger.propose("chg-2", "key_creation")
+    ledger.confirm("chg-2", "release")
+    ledger.propose("chg-3", "key_creation")
+    ledger.confirm("chg-3", "key", key_created="key-3")
+    ledger.confirm("chg-3", "key", key_created="key-4")
+    ledger.propose("chg-4", "holiday")
+    assert force_failures(ledger) == [1, 3, 6, 7]
+
+
+def test_a_key_that_nobody_gave_out_is_found() -> None:
+    """A key acts from its creation to its revocation; a refusal may still name a revoked one."""
+    ledger = LedgerBuilder()
+    ledger.claim("ana", "capture", key="key-1")
+    ledger.propose("chg-1", "key_creation")
+    ledger.confirm("chg-1", "key", key_created="key-2", key="key-1")
+    ledger.claim("bea", "approve", key="key-2")
+    ledger.propose("chg-2", "key_revocation")
+    ledger.confirm("chg-2", "key", key_revoked="key-1")
+    ledger.add("refusal", key="key-1", code="key_revoked")
+    ledger.add("expiry", key="", claim="claim-1", review="R-1")
+    assert force_failures(ledger) == []
+    ledger.claim("ana", "execute", key="key-1")
+    ledger.claim("eva", "settle", key="key-9")
+    ledger.add("refusal", key="key-9", code="key_revoked")
+    assert force_failures(ledger) == [9, 10, 11]
+
+
+def test_an_account_that_is_somebody_else_s_is_found() -> None:
+    """An account stands for the person that the directory names, while the directory says so."""
+    ledger = LedgerBuilder(persons={"acc-1": "ana", "acc-2": "bea"})
+    ledger.claim("ana", "capture", account="acc-1")
+    ledger.claim("eva", "approve", account="acc-2")
+    ledger.claim("eva", "execute", account="acc-3")
+    assert force_failures(ledger) == [2, 3]
+    ledger.propose("chg-1", "directory")
+    moved = ledger.directory_blob({"acc-1": "ana"}, end=ledger.now)
+    ledger.confirm("chg-1", "directory", blob=moved)
+    ledger.claim("ana", "settle", account="acc-1")
+    ledger.add("decision", outcome="deny", directory=0)
+    assert force_failures(ledger) == [2, 3, 6, 7]
+
+
+def test_a_directory_that_cannot_be_read_is_a_failure() -> None:
+    """Accounts are never passed over because their directory is unreadable."""
+    ledger = LedgerBuilder()
+    ledger.propose("chg-1", "directory")
+    ledger.confirm("chg-1", "directory", blob=RELEASE_DIGEST)
+    assert force_failures(ledger) == [2]
+
+
+def test_an_approval_that_nobody_gave_is_found() -> None:
+    """An approval comes from the resolution of an open case about the same person, action and resource."""
+    ledger = LedgerBuilder()
+    ledger.claim("ana", "capture", approval={"id": "A-1", "review": "R-1", "approver": "eva"})
+    assert force_failures(ledger) == [1]
+    for person, step, chain, approver in (
+        ("bea", "execute", "O-2", "eva"),
+        ("ana", "note", "O-2", "eva"),
+        ("ana", "execute", "O-3", "eva"),
+        ("ana", "execute", "O-2", "mia"),
+    ):
+        ledger = LedgerBuilder()
+        approval = ledger.approve(ledger.open_case("ana", "execute", chain="O-2"), "eva", "execute")
+        ledger.claim(person, step, chain=chain, approval={**approval, "approver": approver})
+        assert force_failures(ledger) == [3]
+
+
+def test_an_approval_is_used_once_and_before_it_expires() -> None:
+    """Two decisions that rest on one approval are found, on a chain or not; so is a late one."""
+    ledger = LedgerBuilder()
+    approval = ledger.approve(ledger.open_case("ana", "capture"), "eva", "capture")
+    ledger.end(ledger.claim("ana", "capture", approval=approval), "abandoned")
+    assert force_failures(ledger) == []
+    ledger.claim("ana", "capture", approval=approval)
+    assert force_failures(ledger) == [5]
+
+    ledger = LedgerBuilder()
+    approval = ledger.approve(ledger.open_case("ana", "read", kind="record"), "eva", "capture")
+    for _ in range(2):
+        asks = asked("read", kind="record")
+        ledger.add("decision", person="ana", outcome="permit", request=asks, approval=approval)
+    assert force_failures(ledger) == [4]
+
+    ledger = LedgerBuilder()
+    approval = ledger.approve(ledger.open_case("ana", "capture"), "eva", "capture", hours=0)
+    ledger.claim("ana", "capture", approval=approval)
+    assert force_failures(ledger) == [3]
+
+
+def test_a_case_is_resolved_once_and_after_it_was_opened() -> None:
+    """A resolution is that of an open case, and voids only the claim that its case is about."""
+    ledger = LedgerBuilder()
+    claim, other = ledger.claim("ana", "capture"), ledger.claim("bea", "approve")
+    ledger.add("resolution", person="eva", review="R-0", resolution="reject")
+    ledger.add("expiry", claim=claim, review="R-1")
+    ledger.add("resolution", person="eva", review="R-1", void=other)
+    case = ledger.open_case("ana", "execute")
+    ledger.add("resolution", person="eva", review=case, resolution="reject", follow_up="R-2")
+    ledger.add("resolution", person="eva", review="R-2", resolution="approve")
+    ledger.add("resolution", person="eva", review="R-2", resolution="approve")
+    assert force_failures(ledger) == [3, 5, 9]
 
 
 # -- flipped bits ------------------------------------------------------------------------------------------
@@ -593,11 +724,15 @@ def test_any_value_in_any_place_gets_an_answer(data: st.DataObject) -> None:
 @given(st.data())
 def test_any_field_of_an_entry_gets_an_answer(data: st.DataObject) -> None:
     """An entry with any field of any type, properly signed, is reported, never crashed on."""
-    ledger = LedgerBuilder()
-    ledger.claim(
-        "ana", "capture", approval={"id": "A", "review": "R", "approver": "eva"}, reopens=["approve"]
+    ledger = LedgerBuilder(persons={"acc-1": "ana"})
+    approval = ledger.approve(ledger.open_case("ana", "capture"), "eva", "capture")
+    claim = ledger.claim(
+        "ana", "capture", account="acc-1", key="key-1", approval=approval, reopens=["approve"]
     )
-    ledger.end("claim-1")
+    ledger.add("expiry", claim=claim, review="R-1")
+    ledger.add("resolution", person="eva", review="R-1", void=claim, follow_up="R-2")
+    ledger.propose("chg-1", "directory")
+    ledger.confirm("chg-1", "directory", blob=ledger.directory_blob({"acc-1": "ana"}))
     lines = lines_of(ledger.export())
     entry = data.draw(st.sampled_from(entry_lines(lines)))
     name = data.draw(st.sampled_from(sorted(json.loads(entry["bytes"]))))

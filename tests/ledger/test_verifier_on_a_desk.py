@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sqlite3
+import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from controls.bootstrap import read_rule_files
 from controls.ledger.export import read_export
-from controls.ledger.verifier import Key, Verification
+from controls.ledger.verifier import Failure, Key, Verification
+from controls.rules.release import compile_release
 from controls.services.administration import Confirm, Propose
+from controls.services.answers import native_one
+from controls.services.decisions import Decide
 from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_file import read_directory
 from controls.services.identifiers import new_id
+from controls.services.keys import mint
 from controls.services.ledger_export import export_ledger
 from controls.services.outcomes import Reported, ReportOutcome
 from controls.services.reviews import Resolution, Resolve
 from controls.services.service import Service
 from controls.store.database import Database
-from tests.desk import DESK_PEOPLE, WALK, Desk, an_order, ask, start_desk, submit
+from tests.desk import DESK_PEOPLE, DESK_RULES, WALK, Desk, a_request, an_order, ask, start_desk, submit
 
 from .ledger_builder import changed_entry, lines_of, sealed
 
@@ -75,10 +86,14 @@ async def recorded_day(desk: Desk) -> tuple[Counter[str], bytes]:
         told = await a_day(desk, service)
     finally:
         await service.close()
+    return told, await exported(desk)
+
+
+async def exported(desk: Desk) -> bytes:
     database = Database(desk.settings.database_url)
     try:
         export = export_ledger(database, desk.settings.tenant, origin="demo/desk", vkey=desk.vkey)
-        return told, b"".join([line async for line in export])
+        return b"".join([line async for line in export])
     finally:
         await database.close()
 
@@ -103,3 +118,82 @@ def test_what_the_service_wrote_is_verified_and_nothing_else(
             other = {**changed_entry(line, person="p-99"), "columns": {**line["columns"], "person": "p-99"}}
             forged = sealed([*lines[:at], other, *lines[at + 1 :]])
             assert not Verification(keys).run(forged.splitlines(keepends=True)).verified
+
+
+# -- what an administrator of the database slips in --------------------------------------------------------
+
+
+def slip_in(desk: Desk, statement: str, row: Mapping[str, Any]) -> None:
+    """Write behind the service's back, where no guard is: these tables are the service's to change."""
+    database = sqlite3.connect(desk.settings.database_url.partition("///")[2])
+    with database:
+        database.execute(statement.format(", ".join(row), ", ".join(f":{name}" for name in row)), row)
+    database.close()
+
+
+async def asked_of(desk: Desk, action: str, login: str, order: Any, *, key: str = "") -> dict[str, Any]:
+    service = desk.build()
+    await service.start()
+    try:
+        request = a_request(ask(action, login, order))
+        answer: dict[str, Any] = await submit(
+            service, Decide((request,), key or desk.key_ids["caller"], native_one)
+        )
+        return answer
+    finally:
+        await service.close()
+
+
+def a_release(desk: Desk) -> str:
+    files = {name: text for name, text in read_rule_files(DESK_RULES).items() if "duties" not in name}
+    release = compile_release(files)
+    row = {"tenant": "default", "digest": release.digest, "data": release.document}
+    slip_in(desk, "INSERT INTO ledger_blobs ({}) VALUES ({})", row)
+    slip_in(desk, "UPDATE ledger_heads SET release = :release", {"release": release.digest})
+    asyncio.run(asked_of(desk, "capture", "tina.trader", an_order()))
+    return "the release"
+
+
+def a_key(desk: Desk) -> str:
+    now = time.time_ns() // 1000
+    _, key = mint(name="mine", scopes=["decide"], speaks_for="*", at=now, entropy=os.urandom)
+    slip_in(desk, "INSERT INTO api_keys ({}) VALUES ({})", key.row("default"))
+    asyncio.run(asked_of(desk, "capture", "tina.trader", an_order(), key=key.id))
+    return "the key"
+
+
+def an_account(desk: Desk) -> str:
+    """The bot of one trader becomes another's, so that one person seems to be two."""
+    moved = {"login": "tina.bot", "person": "p-06"}
+    slip_in(desk, "UPDATE accounts SET person = :person WHERE login = :login", moved)
+    asyncio.run(asked_of(desk, "capture", "tina.bot", an_order()))
+    return "the account"
+
+
+def an_approval(desk: Desk) -> str:
+    large = an_order(notional="6000000.00 EUR")
+    case = asyncio.run(asked_of(desk, "capture", "tina.trader", large))["review"]["id"]
+    row = {"review": case, "now": time.time_ns() // 1000 + 10**12}
+    slip_in(
+        desk,
+        "INSERT INTO approvals SELECT tenant, 'apr_1', id, 'p-03', person, action, resource_type, "
+        "resource_id, material, findings, :now FROM reviews WHERE id = :review",
+        row,
+    )
+    assert asyncio.run(asked_of(desk, "capture", "tina.trader", large))["outcome"] == "permit"
+    return "approval apr_1"
+
+
+@pytest.mark.parametrize("forged", [a_release, a_key, an_account, an_approval])
+def test_what_is_slipped_into_the_database_does_not_verify(
+    migrated_sqlite_url: str, tmp_path: Path, forged: Any
+) -> None:
+    """Whoever can write to the database can mislead the service, and not the verifier."""
+    desk = start_desk(tmp_path, database_url=migrated_sqlite_url)
+    keys = [Key.of(desk.vkey)]
+    whole = asyncio.run(exported(desk))
+    assert Verification(keys).run(whole.splitlines(keepends=True)).verified
+    what = forged(desk)
+    report = Verification(keys).run(asyncio.run(exported(desk)).splitlines(keepends=True))
+    assert report.code == Failure.FORCE
+    assert report.problems[0].message.startswith(what)

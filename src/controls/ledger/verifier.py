@@ -13,10 +13,15 @@ When the answer is "verified", then
   are recomputed from the leaves, so a consistency proof between two of them could not add anything;
 - what the database says of an entry (columns) is what the entry says; times never go back; ids are unique;
 - disclosed private values are those that were committed to (erased ones are counted, and stay unknown);
-- every release that an entry names is there, unchanged;
-- recomputed from the entries alone: nobody acted on all mandatory steps of a chain (approving a step, and
-  proposing or confirming a change of directory, keys or rules, are such acts), a step that does not repeat
-  was never held by two claims at once, and no unconditional `separate` constraint was broken.
+- every release that an entry names is there, unchanged, and so is every directory;
+- release, directory, key and account of every entry are those that the entries before it put in force, so
+  that nobody slipped others into the database; each change of them was proposed before it was confirmed;
+  each approval was given in a case opened for the same person, action and resource, and was used once,
+  before it expired;
+- recomputed from the entries alone: nobody acted on all mandatory steps of a chain (approving a step,
+  amending for its first step, and proposing or confirming a change of directory, keys or rules, are such
+  acts), a step that does not repeat was never held by two claims at once, and no unconditional `separate`
+  constraint was broken.
 It does not show that decisions were right (`controls verify --replay` does), nor that nothing was cut off
 after the last checkpoint that you know: keep one outside, and pass it with --checkpoint.
 
@@ -25,6 +30,7 @@ Exit code: 0 verified; 2 the command was wrong; else that of the first failure m
 13 not what your checkpoint saw        14 gap in the indexes        15 columns differ from the entry
 16 time goes back                      17 id used twice             18 disclosure differs from commitment
 19 blob differs from digest            20 named blob is missing     21 duties broken
+22 rests on what no entry put in force
 """
 
 from __future__ import annotations
@@ -63,6 +69,13 @@ KINDS: Final = frozenset(
     {"genesis", "decision", "allocation", "outcome", "review", "resolution"}
 ) | frozenset({"directory", "key", "release", "expiry", "refusal", "change"})
 ADMINISTRATION: Final = frozenset({"change", "directory", "key", "release"})
+# What a proposed change becomes when it is confirmed.
+CHANGES: Final = {
+    "directory": "directory",
+    "key_creation": "key",
+    "key_revocation": "key",
+    "release": "release",
+}
 # The fields whose values name blobs, wherever in an entry they stand. (An index names no blob.)
 BLOB_FIELDS: Final = frozenset({"release", "directory", "blob"})
 AMEND: Final = "amend"  # the one action that is claimed and is no step: it changes what steps rest on
@@ -83,6 +96,7 @@ class Failure(IntEnum):
     BLOB = 19
     MISSING_BLOB = 20
     DUTY = 21
+    FORCE = 22
 
 
 class Bad(Exception):
@@ -294,6 +308,7 @@ def open_checkpoint(note: str, keys: Sequence[Key], origin: str) -> tuple[int, b
 class ChainRules:
     """What a release says of one chain kind, as far as it is recomputed here."""
 
+    first: str  # the step whose facts an amendment changes
     repeats: Mapping[str, str]  # step -> never | same_person | anyone
     reapprove: frozenset[str]  # steps that an amendment opens again
     mandatory: frozenset[str]
@@ -317,6 +332,7 @@ def read_release(data: Any) -> dict[str, ChainRules]:
     for kind in kinds:
         steps = {step["id"]: step for step in kind["steps"]}
         rules[kind["chain"]] = ChainRules(
+            first=str(kind["steps"][0]["id"]),
             repeats={name: str(step.get("repeats", "never")) for name, step in steps.items()},
             reapprove=frozenset(name for name, step in steps.items() if step.get("reapprove") is True),
             mandatory=frozenset(name for name, step in steps.items() if step.get("optional") is not True),
@@ -368,7 +384,6 @@ class Duties:
         self._rules: dict[str, dict[str, ChainRules]] = {}
         self.chains: dict[tuple[str, str], Chain] = {}
         self._claims: dict[bytes, Claim] = {}
-        self._approvals: dict[bytes, bytes] = {}  # approval -> the claim that consumed it
 
     def offer(self, digest: str, text: str) -> None:
         """A blob that may be a release: a JSON object that holds `files`."""
@@ -423,9 +438,6 @@ class Duties:
         actors = [person]
         if approval is not None:
             actors.append(sys.intern(_text(approval, "approver")))
-            used, by = short(_text(approval, "id")), short(_text(taken, "id"))
-            if self._approvals.setdefault(used, by) != by:
-                yield duty(f"approval {approval['id']} was used by two claims")
         for actor in dict.fromkeys(actors):
             yield from self._act(chain, actor, step, rules)
 
@@ -467,6 +479,9 @@ class Duties:
         if step in before:
             return
         steps = chain.acts[person] = (*before, step)
+        if step == AMEND:  # whoever amends has a hand in what is amended
+            yield from self._act(chain, person, rules.first, rules)
+            return
         if rules.mandatory and rules.mandatory.issubset(steps):
             yield duty(f"{person} has acted on every mandatory step of the chain")
         for name, apart in rules.separate:
@@ -515,6 +530,181 @@ def _text(fields: Any, name: str) -> str:
     value = fields.get(name) if isinstance(fields, dict) else None
     if not isinstance(value, str):
         raise Bad(Failure.MALFORMED, f"`{name}` is missing in the entry, or is no text")
+    return value
+
+
+# -- what earlier entries put in force ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose an account is, and from when until when; times are texts of one form, so that they compare."""
+
+    person: str
+    start: str
+    end: str
+
+
+@dataclass(frozen=True)
+class Approved:
+    """An approval that was given and not used yet."""
+
+    about: bytes
+    approver: str
+    review: str
+    until: str
+
+
+class InForce:
+    """Release, directory, keys, cases and approvals as of each entry; Bad(FORCE) where one is another."""
+
+    def __init__(self) -> None:
+        self._release = ""
+        self._directory = 0  # index of the entry
+        self._accounts: dict[bytes, Account] = {}
+        self._keys: dict[bytes, bool] = {}  # key -> whether it is live
+        self._proposed: dict[bytes, str] = {}  # change -> the kind of entry that confirms it
+        self._cases: dict[bytes, bytes] = {}  # review -> what it is about; nothing once it is resolved
+        self._approvals: dict[bytes, Approved] = {}
+        self._directories: dict[str, list[tuple[bytes, Account]]] = {}
+
+    def offer(self, digest: str, text: str) -> None:
+        """A blob that may be a directory: a JSON object that holds `persons`."""
+        if text.startswith("{"):
+            try:
+                content = json.loads(text)
+                if "persons" in content and content["v"] == 1:
+                    self._directories[digest] = list(_accounts(content["persons"]))
+            except (KeyError, TypeError, ValueError, RecursionError):
+                return  # some other text; an entry that names it as a directory is told so
+
+    def entry(self, entry: dict[str, Any], index: int) -> Iterator[Bad]:
+        """What this entry rests on and no entry before it put in force."""
+        kind = entry["kind"]
+        if kind == "genesis":
+            self._release = _text(entry, "release")
+            self._keys = {short(_as_text(key)): True for key in _as_list(entry.get("keys", []))}
+        yield from collect(self._actor(entry))
+        if kind in CHANGES.values():
+            yield from collect(self._change(entry, kind, index))
+        if kind in ("genesis", "directory") and "blob" in entry:
+            yield from collect(self._load(_text(entry, "blob")))
+        if entry.get("release") != self._release:
+            yield force(f"the release {entry.get('release')} is not the one in force, {self._release}")
+        if entry.get("directory") != self._directory:
+            yield force(f"the directory of entry {entry.get('directory')} is not that of {self._directory}")
+        if kind == "change":
+            change, named = _text(entry, "change"), CHANGES.get(_text(entry, "change_kind"))
+            if self._proposed.setdefault(short(change), named or "") != named or not named:
+                yield force(f"change {change} is of an unknown kind, or proposed as two kinds")
+        elif kind == "decision":
+            yield from collect(self._decision(entry))
+        elif kind == "expiry":
+            self._cases.setdefault(short(_text(entry, "review")), short(_text(entry, "claim")))
+        elif kind == "resolution":
+            yield from collect(self._resolution(entry))
+
+    def _actor(self, entry: dict[str, Any]) -> Iterator[Bad]:
+        """The key and the account that acted."""
+        key, account, at = entry.get("key"), entry.get("account"), entry["at"]
+        if key is not None and key != "":
+            live = self._keys.get(short(_as_text(key)))
+            # A refusal may be that of a key which was revoked.
+            if live is None or not (live or entry["kind"] == "refusal"):
+                yield force(f"the key {key} is {'unknown' if live is None else 'revoked'}")
+        if account is not None:
+            held = self._accounts.get(short(_as_text(account)))
+            if held is None or held.person != entry.get("person") or not held.start <= at < held.end:
+                yield force(f"the account {account} is not {entry.get('person')}'s at this time")
+
+    def _change(self, entry: dict[str, Any], kind: str, index: int) -> Iterator[Bad]:
+        change = _text(entry, "change")
+        if self._proposed.pop(short(change), None) != kind:
+            yield force(f"change {change} was never proposed, or is done already, or is of another kind")
+        if kind == "directory":
+            self._directory = index
+        elif kind == "release":
+            if entry.get("replaces") != self._release:
+                yield force(f"it replaces the release {entry.get('replaces')}, in force was {self._release}")
+            self._release = _text(entry, "release")
+        elif "key_created" in entry:
+            self._keys[short(_text(entry, "key_created"))] = True
+        else:
+            self._keys[short(_text(entry, "key_revoked"))] = False
+
+    def _load(self, digest: str) -> Iterator[Bad]:
+        if digest in self._directories:
+            self._accounts.update(self._directories[digest])
+        else:
+            yield force(f"the blob {digest} is no directory that can be read")
+
+    def _decision(self, entry: dict[str, Any]) -> Iterator[Bad]:
+        review, approval = entry.get("review"), entry.get("approval")
+        if review is None and approval is None:
+            return
+        about = _about(entry)
+        if review is not None and self._cases.setdefault(short(_as_text(review)), about) != about:
+            yield force(f"the case {review} is about something else, or was resolved before")
+        if approval is None:
+            return
+        name = _text(approval, "id")
+        given = self._approvals.pop(short(name), None)
+        if given is None:
+            yield force(f"approval {name} was never given, or is used up")
+        elif (given.about, given.approver, given.review) != (
+            about,
+            approval.get("approver"),
+            approval.get("review"),
+        ):
+            yield force(f"approval {name} is for something else, or of another approver")
+        elif not entry["at"] < given.until:
+            yield force(f"approval {name} expired at {given.until}")
+
+    def _resolution(self, entry: dict[str, Any]) -> Iterator[Bad]:
+        review, approval, void = _text(entry, "review"), entry.get("approval"), entry.get("void")
+        about = self._cases.get(short(review))
+        self._cases[short(review)] = b""
+        if not about:
+            yield force(f"the case {review} was never opened, or is resolved already")
+            return
+        if entry.get("follow_up") is not None:
+            self._cases.setdefault(short(_text(entry, "follow_up")), about)
+        if void is not None and short(_as_text(void)) != about:
+            yield force(f"the case {review} is not about the claim {void}")
+        if approval is not None:
+            self._approvals[short(_text(approval, "id"))] = Approved(
+                about, _text(entry, "person"), review, _text(approval, "expires_at")
+            )
+
+
+def force(message: str) -> Bad:
+    return Bad(Failure.FORCE, message)
+
+
+def _accounts(persons: list[Any]) -> Iterator[tuple[bytes, Account]]:
+    for person in persons:
+        for item in person["accounts"]:
+            held = Account(_as_text(person["id"]), _as_text(item["from"]), _as_text(item["to"] or "~"))
+            yield short(_as_text(item["ref"])), held
+
+
+def _about(entry: dict[str, Any]) -> bytes:
+    """Who asked to do what to what, in 16 bytes."""
+    request = entry.get("request")
+    resource = request.get("resource") if isinstance(request, dict) else None
+    parts = [_text(entry, "person"), _text(request, "action"), _text(resource, "type"), _text(resource, "id")]
+    return short(canonical(parts))
+
+
+def _as_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Bad(Failure.MALFORMED, f"{str(value)[:40]} stands where a text must")
+    return value
+
+
+def _as_list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise Bad(Failure.MALFORMED, f"{str(value)[:40]} stands where a list must")
     return value
 
 
@@ -626,6 +816,7 @@ class Verification:
         self._kept = kept
         self._tree = Tree()
         self._duties = Duties()
+        self._force = InForce()
         self._blobs: set[str] = set()
         self._missing: set[str] = set()
         self._ids: set[bytes] = set()
@@ -701,6 +892,7 @@ class Verification:
         if hashlib.sha256(text.encode()).hexdigest() != digest[7:]:
             yield Bad(Failure.BLOB, f"the blob {digest} has other bytes")
         self._duties.offer(digest, text)
+        self._force.offer(digest, text)
 
     def _entry(self, line: dict[str, Any]) -> Iterator[Bad]:
         index, text, disclosure = line["index"], line["bytes"], line["disclosure"]
@@ -716,6 +908,7 @@ class Verification:
         yield from self._place(entry, at)
         yield from collect(check_columns(entry, at, line["columns"]))
         yield from collect(self._disclosure(entry, disclosure))
+        yield from collect(self._force.entry(entry, index))
         yield from collect(self._duties.entry(entry))
 
     def _place(self, entry: dict[str, Any], at: int) -> Iterator[Bad]:
