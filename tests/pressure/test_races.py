@@ -9,11 +9,27 @@ from typing import Any
 
 import pytest
 
+from controls.model.errors import Conflict
 from controls.services.commands import Command
+from controls.services.identifiers import new_id
+from controls.services.outcomes import Reported
+from controls.services.reviews import Resolution, Resolve
 from controls.services.service import Service
-from tests.desk import Desk, ask, start_desk
+from tests.desk import Desk, an_order, ask, start_desk
 
-from .running import STEPS, ServiceProcess, audit, body, client, post, pressure_desk, processes, running
+from .running import (
+    STEPS,
+    ServiceProcess,
+    audit,
+    body,
+    client,
+    once,
+    post,
+    pressure_desk,
+    processes,
+    report,
+    running,
+)
 
 REQUESTS = 200
 
@@ -172,3 +188,87 @@ async def test_an_amendment_does_not_empty_an_account(migrated_database_url: str
         ]
         told = json.loads(await service.writer.submit(desk.decide(*steps)))
     assert [answer["outcome"] for answer in told] == ["permit", "permit", "permit", "permit", "deny"]
+
+
+async def test_one_idempotency_key_at_two_services(migrated_database_url: str, tmp_path: Path) -> None:
+    """60 copies of one request, half of them to each service, are decided once and answered alike."""
+    desk = pressure_desk(tmp_path, migrated_database_url)
+    said = body("capture", "tina.trader", "O-1")
+    async with running(desk) as first, running(desk) as second:
+        copies = [once(desk, "token", said) for _ in range(60)]
+        told = await asyncio.gather(
+            *(service.writer.submit(copy) for copy, service in spread(copies, [first, second]))
+        )
+    assert len(set(told)) == 1
+    assert len(audit(desk).of_kind("decision")) == 1
+
+
+async def test_performed_and_abandoned_at_once(migrated_database_url: str, tmp_path: Path) -> None:
+    """Both outcomes of each of 20 claims are reported at once to two services: one of them stands."""
+    desk = pressure_desk(tmp_path, migrated_database_url)
+    asked = [body("capture", "tina.trader", f"T-{number}", resource="ticket") for number in range(20)]
+    async with running(desk) as first, running(desk) as second:
+        claimed = await submit_all(first, [desk.decide(item) for item in asked])
+        reports = [
+            service.writer.submit(report(desk, answer["id"], said))
+            for answer in claimed
+            for said, service in ((Reported.PERFORMED, first), (Reported.ABANDONED, second))
+        ]
+        told = await asyncio.gather(*reports, return_exceptions=True)
+    stand = [item for item in told if isinstance(item, bytes)]
+    lost = [item for item in told if isinstance(item, Conflict)]
+    assert (len(stand), len(lost)) == (20, 20)
+    checked = audit(desk)
+    assert len({entry["claim"] for entry in checked.of_kind("outcome")}) == 20
+    assert set(checked.refusals()) <= {"already_performed", "already_abandoned"}
+    assert len(checked.refusals()) == 20
+
+
+async def test_amend_and_execute_at_once(migrated_database_url: str, tmp_path: Path) -> None:
+    """An order is amended at one service and executed at the other: what is executed was approved."""
+    desk = start_desk(tmp_path, database_url=migrated_database_url)
+    caller = desk.key_ids["caller"]
+    async with running(desk) as first, running(desk) as second:
+        orders = [an_order() for _ in range(20)]
+        for action, login in (("capture", "tina.trader"), ("approve", "rita.risk")):
+            claimed = await submit_all(first, [desk.decide(ask(action, login, order)) for order in orders])
+            assert all(answer["decision"] for answer in claimed)
+            await submit_all(first, [report(desk, answer["id"]) for answer in claimed])
+        told = await asyncio.gather(
+            *(
+                service.writer.submit(desk.decide(said))
+                for order in orders
+                for said, service in (
+                    (ask("amend", "tina.trader", order, notional="4000000.00 EUR"), first),
+                    (ask("execute", "tina.trader", order), second),
+                )
+            )
+        )
+    answers = [json.loads(item) for item in told]
+    for amended, executed in zip(answers[::2], answers[1::2], strict=True):
+        assert [amended["decision"], executed["decision"]].count(True) == 1, (amended, executed)
+    checked = audit(desk)
+    assert {entry["key"] for entry in checked.of_kind("decision")} == {caller}
+
+
+async def test_two_supervisors_at_two_services(migrated_database_url: str, tmp_path: Path) -> None:
+    """A case is approved at one service and rejected at the other at once: one resolution stands."""
+    desk = start_desk(tmp_path, database_url=migrated_database_url)
+    async with running(desk) as first, running(desk) as second:
+        large = [desk.decide(ask("capture", "tina.trader", notional="6000000.00 EUR")) for _ in range(10)]
+        cases = [answer["review"]["id"] for answer in await submit_all(first, large)]
+        told = await asyncio.gather(
+            *(
+                service.writer.submit(Resolve(new_id("res"), desk.key_ids[who], case, what, "seen"))
+                for case in cases
+                for who, what, service in (
+                    ("supervisor1", Resolution.APPROVE, first),
+                    ("supervisor2", Resolution.REJECT, second),
+                )
+            ),
+            return_exceptions=True,
+        )
+    assert sum(isinstance(item, bytes) for item in told) == 10
+    checked = audit(desk)
+    assert sorted(entry["review"] for entry in checked.of_kind("resolution")) == sorted(cases)
+    assert checked.refusals() == ["review_closed"] * 10
