@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,10 @@ from controls.services.key_changes import KeyCreation, KeyRevocation
 from controls.services.keys import mint
 from controls.services.release_changes import ReleaseActivation
 from controls.services.service import Service
-from tests.desk import DESK_RULES, Desk, ask, start_desk, submit
+from tests.desk import DESK_PEOPLE, DESK_RULES, Desk, ask, start_desk, submit
 
 HEADER = "person,name,account,roles\n"
+DATED = "person,name,account,roles,valid_from,valid_to\n"
 
 
 @pytest.fixture
@@ -72,8 +74,8 @@ async def last_entry(service: Service) -> dict[str, object]:
     return found
 
 
-def people(rows: str) -> DirectoryChange:
-    return DirectoryChange(read_directory(HEADER + rows))
+def people(rows: str, header: str = HEADER) -> DirectoryChange:
+    return DirectoryChange(read_directory(header + rows))
 
 
 async def test_a_proposed_directory_changes_nothing_until_another_administrator_confirms(
@@ -140,6 +142,44 @@ async def test_an_account_does_not_move_to_another_person(service: Service, desk
     assert [error.code for error in refused.value.errors] == ["account_taken"]
 
 
+@pytest.mark.parametrize("begin", ["", "2020-01-01T00:00:00Z"])
+async def test_an_account_ends_whatever_begin_the_file_names(
+    service: Service, desk: Desk, begin: str
+) -> None:
+    """A file cannot know when the import was that began an account; it ends the one that is in force."""
+    end = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    ended = f"p-06,Tomas Tena,tomas.trader,trader,{begin},{end}\n"
+    await confirm(service, desk, await propose(service, desk, people(ended, DATED)))
+    answer = await submit(service, desk.decide(ask("capture", "tomas.trader")))
+    assert [finding["rule"] for finding in answer["findings"]] == ["unknown_subject"]
+    again = people(f"p-06,Tomas Tena,tomas.trader,trader,{begin},\n", DATED)
+    await confirm(service, desk, await propose(service, desk, again))
+    answer = await submit(service, desk.decide(ask("capture", "tomas.trader")))
+    assert answer["outcome"] == "permit"
+
+
+async def test_an_account_that_is_to_begin_later_does_not_hold_now(service: Service, desk: Desk) -> None:
+    """A begin in the future ends what is in force now; the other accounts of the person stay."""
+    begin = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    rows = f"p-05,Tina Toro,tina.trader,trader,{begin},\n"
+    await confirm(service, desk, await propose(service, desk, people(rows, DATED)))
+    answer = await submit(service, desk.decide(ask("capture", "tina.trader")))
+    assert [finding["rule"] for finding in answer["findings"]] == ["unknown_subject"]
+    assert (await submit(service, desk.decide(ask("capture", "tina.bot"))))["outcome"] == "permit"
+
+
+async def test_importing_the_same_file_again_changes_no_account(service: Service, desk: Desk) -> None:
+    """The accounts in force go on under the references that records know them by."""
+    assert service.state.directory is not None
+    before = service.state.directory.accounts
+    text = DESK_PEOPLE + "p-90,Zoe,zoe\u0301,trader\n"  # the last in another Unicode form than callers send
+    await confirm(service, desk, await propose(service, desk, DirectoryChange(read_directory(text))))
+    answer = await submit(service, desk.decide(ask("capture", "zo\u00e9")))
+    assert answer["outcome"] == "permit"
+    after = service.state.directory.accounts
+    assert {login: after[login] for login in before} == before
+
+
 async def test_unknown_and_exclusive_roles_are_refused_by_line(service: Service, desk: Desk) -> None:
     """A file that would break the release's static constraints is refused when proposed."""
     rows = "p-90,Nina,nina,astronaut\np-91,Omar,omar,trader;settlement_clerk\n"
@@ -160,9 +200,7 @@ async def test_a_role_that_a_file_no_longer_lists_has_ended(service: Service, de
 
 async def test_a_new_key_works_after_confirmation_and_dies_when_revoked(service: Service, desk: Desk) -> None:
     """Keys are given out and taken away by two administrators."""
-    _, key = mint(
-        name="new", scopes=("decide",), speaks_for="*", at=0, entropy=lambda count: b"\x07" * count
-    )
+    _, key = mint(name="new", scopes=("decide",), speaks_for="*", at=0, entropy=lambda count: b"\x07" * count)
     await confirm(service, desk, await propose(service, desk, KeyCreation(key)))
     command = desk.decide(ask("capture", "tina.trader"))
     command.key = key.id

@@ -7,8 +7,8 @@ A person that the file does not name is left as is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, cast
 
@@ -151,16 +151,9 @@ def _merge(
     person: PersonPlan, before: list[AccountRecord], directory: Directory, at: int, new_id: NewId
 ) -> PersonRecord:
     accounts = {(record.login, record.valid_from): record for record in before}
-    for line in person.accounts:
-        live = [
-            record
-            for record in accounts.values()
-            if record.login == line.login and (record.valid_to is None or record.valid_to > at)
-        ]
-        start = line.valid_from if line.valid_from is not None else (live[0].valid_from if live else at)
-        same = accounts.get((line.login, start))
-        ref = same.ref if same is not None else new_id("acc")
-        accounts[line.login, start] = AccountRecord(line.login, ref, person.id, start, line.valid_to)
+    for login in dict.fromkeys(line.login for line in person.accounts):
+        lines = [line for line in person.accounts if line.login == login]
+        _merge_account(login, lines, person=person.id, accounts=accounts, at=at, new_id=new_id)
     roles = list(directory.assignments.get(person.id, ()))
     held = {item.role for item in roles if item.valid_to is None or item.valid_to > at}
     roles = [
@@ -173,6 +166,50 @@ def _merge(
     roles += [Assignment(person.id, role, at, None) for role in sorted(person.roles - held)]
     name = person.name or directory.names.get(person.id, "")
     return PersonRecord(person.id, name, tuple(accounts.values()), tuple(roles))
+
+
+def _merge_account(
+    login: str,
+    lines: Sequence[AccountLine],
+    *,
+    person: str,
+    accounts: dict[tuple[str, int], AccountRecord],
+    at: int,
+    new_id: NewId,
+) -> None:
+    """Bring the records of one login, by their begin, to what its lines say.
+
+    What has ended stays. The line that holds now goes on with the record in force, whatever begin that one
+    has: a file cannot know the moment of the import that began it. Without such a line the record in force
+    ends now, since until now it was relied on. What was to begin later begins as the lines say.
+    """
+    alive = [
+        record
+        for record in accounts.values()
+        if record.login == login and (record.valid_to is None or record.valid_to > at)
+    ]
+    for record in alive:
+        del accounts[login, record.valid_from]
+    current = [record for record in alive if record.valid_from <= at]
+    later = {record.valid_from: record for record in alive if record.valid_from > at}
+    known = any(record.login == login for record in accounts.values())
+    for line in lines:
+        start = at if line.valid_from is None else line.valid_from
+        ended = line.valid_to is not None and line.valid_to <= at
+        if ended and (known or current):
+            continue
+        same = later.get(start)
+        if same is None and start <= at and not ended and current:
+            same = current.pop(0)
+        if same is not None:
+            start = same.valid_from
+        elif (login, start) in accounts:
+            start = at  # it had ended, and is given out again
+        ref = new_id("acc") if same is None else same.ref
+        accounts[login, start] = AccountRecord(login, ref, person, start, line.valid_to)
+    for record in current:
+        if record.valid_from < at:
+            accounts[login, record.valid_from] = replace(record, valid_to=at)
 
 
 def write_person(tenant: str, record: PersonRecord) -> Any:

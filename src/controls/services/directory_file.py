@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -99,9 +100,14 @@ def _rows(text: str, errors: list[FieldError]) -> Iterator[tuple[int, dict[str, 
                         )
                     )
                 else:
-                    yield reader.line_num, dict(zip(header, (cell.strip() for cell in cells), strict=True))
+                    yield reader.line_num, dict(zip(header, map(_plain, cells), strict=True))
     except csv.Error as error:
         errors.append(FieldError(f"line {reader.line_num}", "not_csv", f"cannot be read as CSV: {error}"))
+
+
+def _plain(cell: str) -> str:
+    """Without blanks around it and in Unicode normal form C, as requests name persons and accounts."""
+    return unicodedata.normalize("NFC", cell).strip()
 
 
 def _check_header(header: list[str], errors: list[FieldError]) -> bool:
