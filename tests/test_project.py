@@ -87,11 +87,15 @@ def test_the_search_for_machine_paths_finds_one() -> None:
 
 
 def test_no_module_is_too_long() -> None:
-    """A module of more than 500 lines holds two things."""
+    """A module of more than 500 lines holds two things.
+
+    Except the verifier: an auditor copies one file, which must stand alone.
+    """
     long = {
         str(path.relative_to(PROJECT)): count
         for path in [*(PROJECT / "src").rglob("*.py"), *(PROJECT / "migrations").rglob("*.py")]
         if (count := len(path.read_text(encoding="utf-8").splitlines())) > LONGEST_MODULE
+        and path != PROJECT / "src/controls/ledger/verifier.py"
     }
     assert long == {}
 
