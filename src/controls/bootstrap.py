@@ -108,7 +108,7 @@ def read_rule_files(folder: Path) -> Mapping[str, str]:
     """All rule files below `folder`: path with forward slashes -> text.
 
     Raises:
-        InvalidInput: there is no such folder, or nothing or far too much in it.
+        InvalidInput: there is no such folder, or far too much in it.
         RuleFilesInvalid: a file is not UTF-8 text.
     """
     if not folder.is_dir():
@@ -127,10 +127,6 @@ def read_rule_files(folder: Path) -> Mapping[str, str]:
                 help=f"A rules folder holds at most {MAX_RULE_FILES} files of at most 1 MiB.",
             )
         files[name] = path.read_bytes()
-    if not files:  # the wrong folder, most likely: an empty release would forbid and check nothing
-        raise InvalidInput(
-            "rules_missing", f"There are no rule files in {folder}", help="Name a folder with rule files."
-        )
     return decode_files(files)
 
 

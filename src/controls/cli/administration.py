@@ -16,9 +16,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from controls.bootstrap import build_service, read_rule_files, shipped
+from controls.bootstrap import build_service, shipped
 from controls.cli.output import ERR, OUT, JsonOption, guarded, print_json
-from controls.cli.troubles import database_explained, read_text
+from controls.cli.troubles import database_explained, read_rules, read_text
 from controls.model.errors import Forbidden, Unauthenticated
 from controls.model.values import Json, from_microseconds, utc_text
 from controls.services.administration import ChangeKind, Confirm, Propose
@@ -254,5 +254,5 @@ def activate_release(
     as_json: JsonOption = False,
 ) -> None:
     """Propose to put a folder of rule files into force; they must load and pass their examples."""
-    compiled = activatable(read_rule_files(folder or shipped("rules")))
+    compiled = activatable(read_rules(folder or shipped("rules")))
     _show(_propose(key, "release", ReleaseActivation(compiled)), as_json=as_json)

@@ -13,12 +13,11 @@ import typer
 
 from controls.bootstrap import (
     new_ledger_signer,
-    read_rule_files,
     shipped,
     writer_settings,
 )
 from controls.cli.output import ERR, OUT, JsonOption, guarded, print_json
-from controls.cli.troubles import database_explained, read_text, unwritable
+from controls.cli.troubles import database_explained, read_rules, read_text, unwritable
 from controls.model.errors import ControlsError, InvalidInput
 from controls.model.values import Json
 from controls.services.directory_file import read_directory
@@ -101,7 +100,7 @@ async def start(
     supervisors: tuple[str, ...] = (),
 ) -> dict[str, Json]:
     """Start the ledger of `settings`; its verifier key and the API keys by name."""
-    release = activatable(read_rule_files(rules))
+    release = activatable(read_rules(rules))
     plan = read_directory(people)
     now = time.time_ns() // 1000
     keys = [

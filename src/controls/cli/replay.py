@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from controls.bootstrap import build_service, new_ledger_signer, read_rule_files, writer_settings
+from controls.bootstrap import build_service, new_ledger_signer, writer_settings
 from controls.cli.output import ERR, OUT, JsonOption, guarded, print_json, progress_bar
-from controls.cli.troubles import read_text
+from controls.cli.troubles import read_rules, read_text
 from controls.model.chain import ChainKind
 from controls.model.errors import InvalidInput
 from controls.rules.release import Release
@@ -58,7 +58,7 @@ def replay(
         raise InvalidInput(
             "who_is_known", "Say who the persons are", help="Give either --directory FILE or --everyone."
         )
-    release = activatable(read_rule_files(rules))
+    release = activatable(read_rules(rules))
     kind = chain_named(release.chains.values(), chain)
     events = read_log(log)
     if directory is not None:

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from controls.bootstrap import read_rule_files, shipped
+from controls.bootstrap import shipped
 from controls.cli.output import ERR, OUT, Exit, JsonOption, guarded, print_json
-from controls.cli.troubles import unwritable
+from controls.cli.troubles import read_rules, unwritable
 from controls.model.errors import RuleFilesInvalid
 from controls.rules.schema import KINDS, json_schema
 from controls.services.releases import check_release, example_failure
@@ -41,7 +41,7 @@ def run_examples(folder: FolderArgument = None, *, as_json: JsonOption = False) 
 def _check(folder: Path | None, *, as_json: bool, only_loading: bool) -> None:
     where = folder or shipped("rules")
     try:
-        checked = check_release(read_rule_files(where))
+        checked = check_release(read_rules(where))
     except RuleFilesInvalid as invalid:
         if as_json:
             print_json({"valid": False, "diagnostics": [asdict(item) for item in invalid.diagnostics]})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from controls.bootstrap import read_rule_files
 from controls.model.errors import ControlsError, FieldError, InvalidInput, VerificationFailed
 from controls.store.database import StoreUnavailable
 from controls.store.migrate import DatabaseUnreachable, current_revision, newest_revision
@@ -79,6 +80,21 @@ def read_text(path: Path) -> str:
         raise InvalidInput(
             "file_unreadable", f"{path} cannot be read", detail=str(error), help="Name a UTF-8 CSV file."
         ) from None
+
+
+def read_rules(folder: Path) -> Mapping[str, str]:
+    """The rule files of a folder that somebody named.
+
+    Raises:
+        InvalidInput: there is no such folder, or no rule file in it.
+        RuleFilesInvalid: a file is not UTF-8 text.
+    """
+    files = read_rule_files(folder)
+    if not files:  # the wrong folder, most likely: it must not be said that all is well
+        raise InvalidInput(
+            "rules_missing", f"There are no rule files in {folder}", help="Name a folder with rule files."
+        )
+    return files
 
 
 def unwritable(path: Path, error: Exception) -> InvalidInput:
