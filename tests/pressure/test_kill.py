@@ -106,13 +106,13 @@ class Load:
     async def ask_again(self) -> None:
         """Repeat old requests: those answered get the same bytes; those not answered are answered now."""
         decided = [item for item in self.asked if item.path == "/v1/decisions"]
-        open_ones = [item for item in decided if item.answer is None]
+        open_ones = [item for item in self.asked if item.answer is None]
         answered = [item for item in decided if item.answer and not item.ended]
         reports = [item for item in self.asked if item.path != "/v1/decisions" and item.answer]
         async with client() as http:
             for item in open_ones:
-                again = await post(http, self.service, item.said, token=item.token)
-                # 409: an outcome on the claim it shared was recorded just before the kill.
+                again = await post(http, self.service, item.said, path=item.path, token=item.token)
+                # 409: the claim was ended by another report, recorded just before the kill.
                 assert again.status_code in {200, 409}, again.text
                 item.answer = again.content if again.status_code == 200 else b""
             for item in self.chance.sample(answered, min(25, len(answered))):

@@ -104,9 +104,10 @@ class Database:
                 max_overflow=0,
                 pool_timeout=LOCK_SECONDS,
                 connect_args={"check_same_thread": False},
+                hide_parameters=True,  # errors are logged, and parameters hold what is private
             )
             self._apart = _LoopThread()
-            self._reader = create_async_engine(url, pool_size=pool_size, max_overflow=0)
+            self._reader = create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
             prepare_sqlite(self._blocking, begin="BEGIN IMMEDIATE")
             prepare_sqlite(self._reader.sync_engine, begin="BEGIN")
         elif parsed.drivername == "postgresql+asyncpg":
@@ -115,6 +116,7 @@ class Database:
                 pool_size=pool_size,
                 max_overflow=2,
                 pool_timeout=LOCK_SECONDS,
+                hide_parameters=True,
                 connect_args={
                     "timeout": LOCK_SECONDS,
                     "command_timeout": STATEMENT_SECONDS,
@@ -216,7 +218,7 @@ class _LoopThread:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
-                target=self._loop.run_forever, name="controls-sqlite", daemon=True
+                target=_run_until_stopped, args=(self._loop,), name="controls-sqlite", daemon=True
             )
             self._thread.start()
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), self._loop))
@@ -227,9 +229,12 @@ class _LoopThread:
         if self._loop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(LOCK_SECONDS)
-            if not self._thread.is_alive():
-                self._loop.close()
             self._loop = self._thread = None
+
+
+def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
 
 
 def _postgresql_refused(error: Exception) -> bool:
