@@ -105,6 +105,8 @@ def test_a_key_speaks_for_its_accounts_and_actions_only(
     assert (entry["kind"], entry["code"], entry["action"]) == ("refusal", code, action)
     assert entry["resource"] == {"type": "order", "id": order["id"]}
     assert login not in str(entry)
+    proven = api.get(f"/v1/ledger/entries/{api.size() - 1}").json()
+    assert proven["disclosure"]["subject.id"]["value"] == login
     assert api.get(f"/v1/chains/{order['id']}").status_code == 404
 
 

@@ -112,11 +112,17 @@ class Entrance:
         act = refused_request(first, key=key.id, code=code)
         if len(errors) > 1:
             act["refused"] = len(errors)
-        await self._refuse(key, error, act)
+        await self._refuse(key, error, act, {"subject.id": first.subject_id})
 
-    async def _refuse(self, key: ApiKey, error: ControlsError, act: Mapping[str, Json]) -> NoReturn:
+    async def _refuse(
+        self,
+        key: ApiKey,
+        error: ControlsError,
+        act: Mapping[str, Json],
+        private: Mapping[str, Json] | None = None,
+    ) -> NoReturn:
         service = self.service
-        await service.writer.submit(Refuse(service.new_id("ref"), key.id, error, act))
+        await service.writer.submit(Refuse(service.new_id("ref"), key.id, error, act, private or {}))
         raise error
 
 

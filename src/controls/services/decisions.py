@@ -23,7 +23,7 @@ from controls.model.values import Json, canonical, utc_text
 from controls.rules.vocabulary import FactReading, read_facts
 from controls.services.answers import Item, Teller, Told, Unread
 from controls.services.commands import Context, Render
-from controls.services.records import decision_entry, private_text, titles
+from controls.services.records import decision_entry, titles
 from controls.store.rows import ReviewCase, StoredAct
 from controls.store.workspace import Needs, Sealed
 
@@ -303,12 +303,12 @@ def _case(context: Context, request: Request, decision: Decision, *, claim: str)
 
 
 def refused_request(request: Request, *, key: str, code: str) -> dict[str, Json]:
-    """What a refusal entry says of a request that was never decided."""
+    """What a refusal entry says in clear of a request that was never decided."""
     return {
         "key": key,
         "code": code,
         "act": "decide",
         "action": request.action,
         "resource": {"type": request.resource_type, "id": request.resource_id},
-        "subject": private_text(request.subject_type),
+        "subject_type": request.subject_type,
     }

@@ -13,12 +13,13 @@ from controls.store.workspace import Needs
 
 @dataclass(slots=True)
 class Refuse:
-    """Refuse with `error`, on record. `act` says what was asked, without private values."""
+    """Refuse with `error`, on record. `act` says what was asked, `private` what only a commitment may say."""
 
     id: str
     key: str
     error: ControlsError
     act: Mapping[str, Json]
+    private: Mapping[str, Json] = field(default_factory=dict)
     alone: bool = False
     weight: int = field(default=1, init=False)
     claims: tuple[str, ...] = field(default=(), init=False)

@@ -307,8 +307,9 @@ class Writer:
 
 
 def _record_refusal(context: Context, command: Command, refused: ControlsError) -> None:
-    fields: dict[str, Json] = {"key": command.key, "code": refused.code, **command.refused_act()}
-    context.work.append(EntryKind.REFUSAL, context.new_id("ref"), fields)
+    hidden, disclosure = context.work.conceal(command.private if isinstance(command, Refuse) else {})
+    fields: dict[str, Json] = {"key": command.key, "code": refused.code, **command.refused_act(), **hidden}
+    context.work.append(EntryKind.REFUSAL, context.new_id("ref"), fields, disclosure=disclosure)
 
 
 def _alive(context: Context, key: str) -> bool:
