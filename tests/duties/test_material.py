@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controls.duties.material import Amendment, amendment, baseline, material_findings
-from controls.model.chain import Act, ActState, ChainHistory, ChainKind, Repeats
+from controls.model.chain import Act, ActState, Capacity, ChainHistory, ChainKind, Repeats
 from controls.model.finding import Cause, Effect
 from tests.duties.builders import a_history, a_kind, a_step, an_act, rules_of
 
@@ -180,6 +180,8 @@ class TestAmendment:
         """There is nothing to amend on a chain that nobody has begun."""
         answer = amendment(KIND, history=a_history(), material=LARGE)
         assert rules_of(answer.findings) == ["unknown_chain"]
+        approved = a_history(an_act("capture", "eva", capacity=Capacity.APPROVER))
+        assert rules_of(amendment(KIND, history=approved, material=LARGE).findings) == ["unknown_chain"]
 
     def test_earlier_amendments_are_not_in_the_way(self) -> None:
         """A chain may be amended more than once, also where the amendment is a step after the approval."""

@@ -394,6 +394,17 @@ def test_one_id_may_have_several_texts_one_after_the_other() -> None:
     ]
 
 
+def test_an_amendment_is_no_step() -> None:
+    """As a step it would change material facts without opening again what had been approved."""
+    files = desk_files()
+    files["chains/order_to_settlement.yaml"] += "  - {id: amend, optional: true}\n"
+    with pytest.raises(RuleFilesInvalid) as caught:
+        compile_release(files)
+    assert [(item.file, item.code) for item in caught.value.diagnostics] == [
+        ("chains/order_to_settlement.yaml", "reserved_id")
+    ]
+
+
 def test_grants_have_readable_ids() -> None:
     """A grant's id says what it grants, unless the file gives one."""
     text = """

@@ -87,7 +87,7 @@ def amendment(kind: ChainKind, *, history: ChainHistory, material: Mapping[str, 
     after one to be approved again is claimed or performed.
     """
     findings = [_missing(AMENDMENT, name=name) for name in kind.material if name not in material]
-    if not history.acts:
+    if not history.begun():
         findings.append(unknown_chain(kind, action=AMEND, title=AMENDMENT, history=history))
     again = tuple(step.id for step in kind.steps if step.reapprove)
     later = _after(again, kind=kind) - {AMEND}

@@ -37,7 +37,8 @@ def step_order(
     held = history.standing(step.id)
     own = [item for item in held if item.person == person]
     shared = next((item for item in reversed(own) if _live(item, now=now)), None)
-    if shared is None or any(item.person != person for item in held):
+    once = step.repeats is Repeats.NEVER and any(item.state is ActState.PERFORMED for item in held)
+    if shared is None or once or any(item.person != person for item in held):
         found = _held(kind, step=step, held=held, person=person, now=now)
         if found is not None:
             findings.append(found)

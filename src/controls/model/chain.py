@@ -114,11 +114,15 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class ChainHistory:
-    """All acts on one chain in ledger order. An empty history is a chain that nobody has begun."""
+    """All acts on one chain in ledger order."""
 
     kind: str
     chain: str
     acts: tuple[Act, ...] = ()
+
+    def begun(self) -> bool:
+        """Whether anybody has acted on the chain; approving what is then not done begins nothing."""
+        return any(act.capacity is Capacity.ACTOR for act in self.acts)
 
     def steps_of(self, person: str) -> frozenset[str]:
         """Steps that count against the person: whatever became of them, and those approved too."""

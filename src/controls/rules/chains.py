@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from controls.model.chain import ChainKind, Repeats, Step
+from controls.model.chain import AMEND, ChainKind, Repeats, Step
 from controls.model.finding import Text
 from controls.rules.diagnostics import Diagnostics, closest, listed, quoted
 from controls.rules.literals import parse_duration
@@ -97,6 +97,13 @@ def _chain(node: MappingNode, vocabulary: VocabularySource, diagnostics: Diagnos
         if step.id in steps:
             diagnostics.add(
                 step_node.place_of("id"), "duplicate_id", f"the step {quoted(step.id)} is already there"
+            )
+        if step.id == AMEND:
+            diagnostics.add(
+                step_node.place_of("id"),
+                "reserved_id",
+                f"{quoted(AMEND)} changes the material facts of every chain kind and is no step: grant it as "
+                "an action",
             )
         steps.setdefault(step.id, step)
     for step_node in step_nodes:
