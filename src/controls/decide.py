@@ -2,7 +2,7 @@
 
 Guarantees: pure (same request, same situation, same answer to the byte); whatever is missing, malformed,
 unknown or broken leads to a finding that does not permit; the strictest finding wins; an approval clears
-exactly the review findings it names, never a deny, and only when it clears all of them.
+exactly the review findings it names, never a deny, and only when they are all that is found.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             step=request.action,
             valid_until=situation.now + kind.claim_valid_for if shared is None else shared.valid_until,
             material=material,
-            scope_account=account_scope(active, kind=kind, values=reading.values),
+            scope_account=account_of(kind, values=reading.values),
             shared="" if shared is None else shared.claim,
             reopens=amended.reopens,
         )
@@ -233,12 +233,18 @@ def canonical_text(value: Value) -> str:
     return form if isinstance(form, str) else canonical_bytes(form).decode()
 
 
-def account_scope(active: ActiveRelease, *, kind: ChainKind, values: Mapping[str, Value]) -> str:
-    """The account that constraints with `scope: account` count by: the fact `<resource>.account`."""
-    if kind.id not in active.account_scoped:
-        return ""
+def account_of(kind: ChainKind, *, values: Mapping[str, Value]) -> str:
+    """The account that constraints with `scope: account` count by: the fact `<resource>.account`.
+
+    It is kept with every act, also while no constraint asks for it: a later release may.
+    """
     value = values.get(f"{kind.resource}.account")
     return "" if value is None else canonical_text(value)
+
+
+def account_scope(active: ActiveRelease, *, kind: ChainKind, values: Mapping[str, Value]) -> str:
+    """The account whose chains the release in force counts by for this kind; empty when there is none."""
+    return account_of(kind, values=values) if kind.id in active.account_scoped else ""
 
 
 def cleared_finding(finding: Finding) -> ClearedFinding:
@@ -276,7 +282,7 @@ def _clears(
         and offered.resource_id == request.resource_id
         and situation.now < offered.expires_at
         and offered.material == material_digest(material)
-        and set(offered.findings).issuperset(cleared_finding(item) for item in held)
+        and set(offered.findings) == {cleared_finding(item) for item in held}
     )
 
 
@@ -315,6 +321,7 @@ __all__ = [
     "ActiveRelease",
     "ReviewedChain",
     "Situation",
+    "account_of",
     "account_scope",
     "canonical_text",
     "cleared_finding",

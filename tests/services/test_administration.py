@@ -226,3 +226,19 @@ async def test_another_release_decides_from_its_entry_on(service: Service, desk:
     with pytest.raises(Conflict) as refused:
         await propose(service, desk, ReleaseActivation(release))
     assert refused.value.code == "release_active"
+
+
+async def test_a_new_limit_counts_what_was_done_before_it(service: Service, desk: Desk) -> None:
+    """A release that limits captures by account finds the account's earlier ones."""
+    files = dict(read_rule_files(DESK_RULES))
+    name = next(file for file in files if file.startswith("duties/"))
+    files[name] += "- {id: few, kind: at_most, scope: account, steps: [capture], max: 2, then: deny}\n"
+    for _ in range(2):
+        captured = await submit(service, desk.decide(ask("capture", "tina.trader", account="A-7")))
+        assert captured["outcome"] == "permit"
+    change = await propose(service, desk, ReleaseActivation(compile_release(files)))
+    await confirm(service, desk, change)
+    third = await submit(service, desk.decide(ask("capture", "tina.bot", account="A-7")))
+    assert [finding["rule"] for finding in third["findings"]] == ["few"]
+    other = await submit(service, desk.decide(ask("capture", "tina.bot", account="A-8")))
+    assert other["outcome"] == "permit"

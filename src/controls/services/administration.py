@@ -233,7 +233,7 @@ def _record_act(
     context.work.add_act(
         StoredAct(
             act=Act(
-                claim=context.new_id("clm"),
+                claim=id,  # the act is done with its entry: nothing else names it
                 decision=id,
                 chain=change,
                 step=step,

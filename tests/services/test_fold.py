@@ -1,0 +1,297 @@
+"""The ledger is the whole truth: what decisions read is a fold over its entries and nothing else.
+
+The fold here is written from the design, not from the service. It takes an export, entries and disclosures,
+and must come to the very rows that the service keeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from controls.ledger.canonical import canonical_bytes
+from controls.ledger.export import Blob, ExportedEntry, read_export
+from controls.model.chain import AMEND, Act, ActState, Capacity, Repeats
+from controls.rules.release import Release, release_from_document
+from controls.services.identifiers import new_id
+from controls.services.ledger_export import export_ledger
+from controls.services.outcomes import Reported, ReportOutcome
+from controls.services.reviews import Resolution, Resolve, SweepExpired
+from controls.services.service import Service
+from controls.store.database import Database
+from controls.store.rows import StoredAct
+from controls.store.tables import accounts, acts, approval_uses, approvals, assignments, reviews
+from tests.desk import Desk, an_order, ask, start_desk, submit
+from tests.ledger.test_verifier_on_a_desk import a_day
+
+CASE = (
+    "id",
+    "kind",
+    "state",
+    "decision",
+    "claim",
+    "person",
+    "action",
+    "resource_id",
+    "chain_kind",
+    "follows",
+)
+
+
+class Folded:
+    """Acts, cases, approvals, accounts and roles as the entries tell them."""
+
+    def __init__(self, blobs: Mapping[str, bytes]) -> None:
+        self.blobs = blobs
+        self.acts: dict[str, StoredAct] = {}
+        self.cases: dict[str, dict[str, Any]] = {}
+        self.approvals: dict[str, dict[str, Any]] = {}
+        self.used: dict[str, str] = {}
+        self.people: dict[str, dict[str, Any]] = {}
+
+    def take(self, line: ExportedEntry) -> None:
+        entry = json.loads(line.data)
+        private = {path: item["value"] for path, item in (line.disclosure or {}).items()}  # type: ignore[index,call-overload]
+        kind = entry["kind"]
+        if kind in ("genesis", "directory"):
+            found = json.loads(self.blobs[entry["blob"]])["persons"]
+            self.people |= {person["id"]: person for person in found}
+        if kind == "decision":
+            self.decision(entry, private, line.index)
+        elif kind == "outcome":
+            self.end(entry["claim"], ActState(entry["outcome"]))
+        elif kind == "expiry":
+            self.expiry(entry)
+        elif kind == "resolution":
+            self.resolution(entry, line.index)
+        elif entry.get("act") in ("propose", "confirm") and kind != "refusal":
+            self.change(entry, line.index)
+
+    def end(self, claim: str, state: ActState) -> None:
+        stored = self.acts[claim]
+        self.acts[claim] = replace(stored, act=replace(stored.act, state=state))
+
+    def decision(self, entry: dict[str, Any], private: dict[str, Any], index: int) -> None:
+        taken, claim = entry.get("claim"), ""
+        if taken is not None:
+            claim = taken["id"]
+            if not taken["shared"]:
+                self.claim(entry, private, index)
+        request = entry["request"]
+        if "review" in entry and entry["review"] not in self.cases:
+            self.cases[entry["review"]] = {
+                "id": entry["review"],
+                "kind": "hold" if entry["outcome"] == "review" else "flag",
+                "state": "open",
+                "decision": entry["id"],
+                "claim": claim,
+                "person": entry["person"],
+                "action": request["action"],
+                "resource_id": request["resource"]["id"],
+                "chain_kind": entry.get("chain", {}).get("kind", ""),
+                "follows": "",
+            }
+        if "approval" in entry:
+            self.used[entry["approval"]["id"]] = entry["id"]
+
+    def claim(self, entry: dict[str, Any], private: dict[str, Any], index: int) -> None:
+        taken, chain = entry["claim"], entry["chain"]
+        for stored in list(self.acts.values()):
+            act, here = stored.act, (stored.kind, stored.act.chain) == (chain["kind"], chain["id"])
+            if here and act.stands() and act.step in entry.get("reopens", ()):
+                self.end(act.claim, ActState.REOPENED)
+        release: Release = release_from_document(self.blobs[entry["release"]])
+        kind = next(item for item in release.chains.values() if item.id == chain["kind"])
+        step = kind.step(taken["step"])
+        facts = {name: private.get(name, value) for name, value in entry["request"]["properties"].items()}
+        names = kind.material if step is None else kind.material_of(step)
+        self.acts[taken["id"]] = StoredAct(
+            act=Act(
+                claim=taken["id"],
+                decision=entry["id"],
+                chain=chain["id"],
+                step=taken["step"],
+                person=entry["person"],
+                account=entry["account"],
+                capacity=Capacity.ACTOR,
+                state=ActState.PERFORMED if taken["step"] == AMEND else ActState.CLAIMED,
+                at=datetime.fromisoformat(entry["at"]),
+                valid_until=datetime.fromisoformat(taken["valid_until"]),
+                index=index,
+                key=entry["key"],
+                material={name: text_of(facts[name]) for name in names if name in facts},
+            ),
+            kind=chain["kind"],
+            scope_account=text_of(facts.get(f"{kind.resource}.account", "")),
+            exclusive=step is not None and step.repeats is Repeats.NEVER,
+        )
+
+    def expiry(self, entry: dict[str, Any]) -> None:
+        stored = self.acts[entry["claim"]]
+        self.acts[entry["claim"]] = replace(stored, case=entry["review"])
+        self.cases[entry["review"]] = {
+            "id": entry["review"],
+            "kind": "expired",
+            "state": "open",
+            "decision": stored.act.decision,
+            "claim": stored.act.claim,
+            "person": stored.act.person,
+            "action": stored.act.step,
+            "resource_id": stored.act.chain,
+            "chain_kind": stored.kind,
+            "follows": "",
+        }
+
+    def resolution(self, entry: dict[str, Any], index: int) -> None:
+        case = self.cases[entry["review"]]
+        if "follow_up" in entry:
+            told = {"id": entry["follow_up"], "kind": "follow_up", "follows": case["id"]}
+            self.cases[entry["follow_up"]] = case | told
+        case["state"] = {"approve": "approved", "reject": "rejected"}[entry["resolution"]]
+        if "void" in entry:
+            self.end(entry["void"], ActState.VOID)
+        given = entry.get("approval")
+        if given is None:
+            return
+        self.approvals[given["id"]] = {
+            "review": case["id"],
+            "approver": entry["person"],
+            "person": case["person"],
+            "action": case["action"],
+            "resource_id": case["resource_id"],
+        }
+        if entry["approver_act"]:
+            until = datetime.fromisoformat(given["expires_at"])
+            self.plain(given["id"], entry, entry["step"], index, until, Capacity.APPROVER)
+
+    def change(self, entry: dict[str, Any], index: int) -> None:
+        at = datetime.fromisoformat(entry["at"])
+        self.plain(entry["id"], entry, entry["act"], index, at, Capacity.ACTOR)
+
+    def plain(
+        self, claim: str, entry: dict[str, Any], step: str, index: int, until: datetime, capacity: Capacity
+    ) -> None:
+        self.acts[claim] = StoredAct(
+            act=Act(
+                claim=claim,
+                decision=entry["id"],
+                chain=entry["chain"]["id"],
+                step=step,
+                person=entry["person"],
+                account=entry["account"],
+                capacity=capacity,
+                state=ActState.PERFORMED,
+                at=datetime.fromisoformat(entry["at"]),
+                valid_until=until,
+                index=index,
+                key=entry["key"],
+            ),
+            kind=entry["chain"]["kind"],
+            scope_account="",
+            exclusive=capacity is Capacity.ACTOR,
+        )
+
+
+def text_of(value: Any) -> str:
+    return value if isinstance(value, str) else canonical_bytes(value).decode()
+
+
+def folded(export: bytes) -> Folded:
+    lines = list(read_export(export.splitlines(keepends=True)))
+    fold = Folded({line.digest: line.data for line in lines if isinstance(line, Blob)})
+    for line in lines:
+        if isinstance(line, ExportedEntry):
+            fold.take(line)
+    return fold
+
+
+def columns(rows: Iterable[Any], *names: str) -> list[dict[str, Any]]:
+    return [{name: getattr(row, name) for name in names} for row in rows]
+
+
+async def more_of_a_day(desk: Desk, service: Service, now: list[datetime]) -> None:
+    """What `a_day` leaves out: a rejected flag and its follow-up, an expired claim and its end."""
+    order = an_order()
+
+    async def take(action: str, login: str) -> dict[str, Any]:
+        answer: dict[str, Any] = await submit(service, desk.decide(ask(action, login, order)))
+        assert answer["outcome"] == "permit", answer["findings"]
+        command = ReportOutcome(new_id("out"), desk.key_ids["caller"], answer["id"], Reported.PERFORMED)
+        await submit(service, command)
+        return answer
+
+    async def resolve(case: str, resolution: Resolution) -> dict[str, Any]:
+        told: dict[str, Any] = await submit(
+            service, Resolve(new_id("res"), desk.key_ids["supervisor2"], case, resolution, "why")
+        )
+        return told
+
+    for action, login in (
+        ("capture", "tina.trader"),
+        ("approve", "rita.risk"),
+        ("execute", "tina.trader"),
+        ("allocate", "mara.middle"),
+        ("confirm", "mara.middle"),
+        ("instruct", "clara.clerk"),
+    ):
+        await take(action, login)
+    flagged = await take("settle", "carlos.clerk")
+    told = await resolve(flagged["review"]["id"], Resolution.REJECT)
+    await resolve(told["follow_up"], Resolution.APPROVE)
+    await submit(service, desk.decide(ask("capture", "tomas.trader")))
+    now[0] += timedelta(days=2)
+    assert (await submit(service, SweepExpired(new_id("swp"))))["opened"] >= 1
+    cases = (await service.queries.reviews(state="open", limit=50, cursor=None))["reviews"]
+    expired = [case["id"] for case in cases if case["kind"] == "expired"]  # type: ignore[call-overload,index,union-attr]
+    await resolve(expired[0], Resolution.APPROVE)
+
+
+def test_the_state_is_a_fold_over_the_entries(migrated_database_url: str, tmp_path: Path) -> None:
+    """Acts, cases, approvals, accounts and roles follow from the export alone, to the last field."""
+    now = [datetime.fromisoformat("2026-03-02T09:30:00+00:00")]
+
+    def clock() -> datetime:
+        now[0] += timedelta(milliseconds=5)
+        return now[0]
+
+    desk = start_desk(tmp_path, database_url=migrated_database_url, clock=clock)
+
+    async def run() -> tuple[bytes, dict[str, list[Any]]]:
+        service = desk.build(clock=clock)
+        await service.start()
+        try:
+            await a_day(desk, service)
+            await more_of_a_day(desk, service, now)
+        finally:
+            await service.close()
+        database = Database(desk.settings.database_url)
+        try:
+            lines = export_ledger(database, desk.settings.tenant, origin="demo/desk", vkey=desk.vkey)
+            export = b"".join([line async for line in lines])
+            async with database.read() as connection:
+                tables = (acts, reviews, approvals, approval_uses, accounts, assignments)
+                return export, {table.name: list(await connection.execute(select(table))) for table in tables}
+        finally:
+            await database.close()
+
+    export, kept = asyncio.run(run())
+    fold = folded(export)
+    assert fold.acts == {row.claim: StoredAct.read(row) for row in kept["acts"]}
+    assert {stored.act.state for stored in fold.acts.values()} == set(ActState)
+    by_id = {case["id"]: case for case in columns(kept["reviews"], *CASE)}
+    assert fold.cases == by_id
+    assert {case["kind"] for case in fold.cases.values()} == {"hold", "flag", "expired", "follow_up"}
+    given = columns(kept["approvals"], "review", "approver", "person", "action", "resource_id")
+    assert list(fold.approvals.values()) == given != []
+    assert fold.used == {row.approval: row.decision for row in kept["approval_uses"]} != {}
+    told = {(item["ref"], person) for person, said in fold.people.items() for item in said["accounts"]}
+    assert told == {(row.ref, row.person) for row in kept["accounts"]}
+    roles = {(person, item["role"]) for person, said in fold.people.items() for item in said["roles"]}
+    assert roles == {(row.person, row.role) for row in kept["role_assignments"]}
