@@ -14,6 +14,7 @@ import typer
 from controls.bootstrap import open_signer
 from controls.cli.output import ERR, JsonOption, guarded, print_json, progress_bar
 from controls.cli.troubles import database_explained, unwritable
+from controls.model.errors import VerificationFailed
 from controls.services.ledger_export import export_ledger
 from controls.services.queries import Queries
 from controls.settings import Settings
@@ -72,6 +73,14 @@ async def export_to(settings: Settings, output: Path, *, size: int | None = None
         aside.replace(output)
     except OSError as error:
         raise unwritable(output, error) from None
+    except ValueError as error:  # what is stored is not what was stored
+        raise VerificationFailed(
+            "ledger_damaged",
+            "The ledger in the database is damaged",
+            detail=str(error),
+            help="Somebody bypassed the database's guards: keep the database as evidence and restore a "
+            "backup.",
+        ) from error
     finally:
         _remove(aside)
         await database.close()
