@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -29,8 +28,6 @@ from controls.store.workspace import Needs, Sealed
 
 # The service's own acts of these types go through their own routes, never through a plain question.
 ADMINISTERED: Final = frozenset({REVIEW, "change"})
-
-APPROVAL_VALID_FOR: Final = timedelta(hours=24)
 
 
 class Semantic(StrEnum):
