@@ -28,7 +28,8 @@ def bench(
 ) -> None:
     """Measure decide() alone, and the service over HTTP against a bare endpoint of the same framework."""
     ERR.print("decide() alone: shipped rules, then 10, 100 and 1,000 rules of which 1 % apply.")
-    body = request("capture", 1, _FRONT[0], now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    body = request("capture", 1, _FRONT[0], now=now, day=now.date())
     account = Account(_FRONT[0], "acc_bench", Person("p-01", frozenset({"order_taker"})))
     shipped = {
         engine: measure_shipped(_as_request(body), account, engine=engine)
@@ -76,7 +77,8 @@ def bench(
 
 def _capture(number: int) -> dict[str, Json]:
     """A new order each: capture by the front office in turn."""
-    body = request("capture", number, _FRONT[number % 3], now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    body = request("capture", number, _FRONT[number % 3], now=now, day=now.date())
     resource = body["resource"]
     assert isinstance(resource, dict)
     resource["id"] = f"B-{number}"

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from types import FrameType
@@ -65,6 +65,7 @@ class Refused:
 class Day:
     """What happened."""
 
+    date: date = field(default_factory=lambda: datetime.now(UTC).date())
     requests: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     refused: list[Refused] = field(default_factory=list)
@@ -167,8 +168,9 @@ def _play_order(client: Client, day: Day, number: int, language: str) -> None:
             if (attempt.before or attempt.step) == step:
                 done = _try(client, day, number, attempt, language) or done
         if not done:
-            now = datetime.now(UTC)
-            answer = _ask(client, day, request(step, number, account_of(step, number), now=now), language)
+            who = account_of(step, number)
+            body = request(step, number, who, now=datetime.now(UTC), day=day.date)
+            answer = _ask(client, day, body, language)
             if answer["outcome"] != "permit":
                 return
             _perform(client, answer)
@@ -177,7 +179,8 @@ def _play_order(client: Client, day: Day, number: int, language: str) -> None:
 
 def _try(client: Client, day: Day, number: int, attempt: Attempt, language: str) -> bool:
     """Whether the attempt ended with the step done."""
-    body = request(attempt.step, number, attempt.who, now=datetime.now(UTC), attempt=attempt)
+    now = datetime.now(UTC)
+    body = request(attempt.step, number, attempt.who, now=now, day=day.date, attempt=attempt)
     answer = _ask(client, day, body, language)
     if answer["outcome"] == "review" and attempt.approved:
         supervisor = SUPERVISORS[number % len(SUPERVISORS)]

@@ -1,13 +1,14 @@
 """A day of a small desk: its people, forty orders, and what each step says of an order. Data, no I/O.
 
-`now` is passed in, so that the day is today; everything else is fixed, so that every demo tells the same.
+`now` and the day's date are passed in, so that the day is today and stays so if midnight passes; everything
+else is fixed, so that every demo tells the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -103,6 +104,8 @@ ATTEMPTS: Final[Mapping[int, tuple[Attempt, ...]]] = {
 # The big order that one person may not both capture and execute without a supervisor's word.
 LARGE: Final = 36
 ORDERS: Final = 40
+# What the rules allow today and from 11 October 2027 on.
+SETTLES_AFTER: Final = timedelta(days=1)
 
 
 def account_of(step: str, number: int) -> str:
@@ -116,17 +119,17 @@ def account_of(step: str, number: int) -> str:
 
 
 def request(
-    step: str, number: int, who: str, *, now: datetime, attempt: Attempt | None = None
+    step: str, number: int, who: str, *, now: datetime, day: date, attempt: Attempt | None = None
 ) -> dict[str, Json]:
-    """The body of POST /v1/decisions for a step of an order."""
-    properties = _order(step, number, now=now)
-    context = _context(step, number, now=now)
+    """The body of POST /v1/decisions for a step of an order of `day`."""
+    properties = _order(step, number, now=now, day=day)
+    context = _context(step, number, now=now, day=day)
     if attempt is not None:
         _change(properties, context, attempt, now=now)
     return {
         "subject": {"type": "account", "id": who},
         "action": {"name": step},
-        "resource": {"type": "order", "id": f"O-{now:%m%d}-{number:03}", "properties": properties},
+        "resource": {"type": "order", "id": f"O-{day:%m%d}-{number:03}", "properties": properties},
         "context": context,
     }
 
@@ -138,7 +141,7 @@ def _size(number: int) -> tuple[str, Decimal, Decimal]:
     return instrument, quantity, Decimal(price)
 
 
-def _order(step: str, number: int, *, now: datetime) -> dict[str, Json]:
+def _order(step: str, number: int, *, now: datetime, day: date) -> dict[str, Json]:
     instrument, quantity, price = _size(number)
     stated: dict[str, Json] = {
         "account": f"C-{100 + number % 9}",
@@ -153,9 +156,9 @@ def _order(step: str, number: int, *, now: datetime) -> dict[str, Json]:
         "received_at": utc_text(now - timedelta(seconds=20)),
         "entered_at": utc_text(now - timedelta(seconds=5)),
         "is_block": _is_block(number),
-        "trade_date": f"{now:%Y-%m-%d}",
-        "settlement_date": f"{now + timedelta(days=2):%Y-%m-%d}",
-        "settlement_days": 2,
+        "trade_date": day.isoformat(),
+        "settlement_date": (day + SETTLES_AFTER).isoformat(),
+        "settlement_days": SETTLES_AFTER.days,
     }
     if _is_block(number):
         half = quantity // 2
@@ -201,7 +204,7 @@ def _line(account: str, quantity: Decimal, price: Decimal) -> dict[str, Json]:
     }
 
 
-def _context(step: str, number: int, *, now: datetime) -> dict[str, Json]:
+def _context(step: str, number: int, *, now: datetime, day: date) -> dict[str, Json]:
     _, quantity, price = _size(number)
     stated: dict[str, Json] = {
         "account": {
@@ -249,7 +252,7 @@ def _context(step: str, number: int, *, now: datetime) -> dict[str, Json]:
     if step == "settle":
         amount = f"{quantity * price:.2f} EUR"
         stated["settlement"] = {
-            "settled_on": f"{now + timedelta(days=2):%Y-%m-%d}",
+            "settled_on": (day + SETTLES_AFTER).isoformat(),
             "amount": amount,
             "expected_amount": amount,
             "delivered_from": "firm",
