@@ -111,7 +111,7 @@ def demo(
     """Play a small desk's day against a service with a new SQLite ledger, and verify what it recorded."""
     if language not in ("en", "es"):
         raise typer.BadParameter("is en or es", param_hint="--language")
-    with _sigterm_interrupts(), tempfile.TemporaryDirectory(prefix="controls-demo-") as name:
+    with _signals_interrupt(), tempfile.TemporaryDirectory(prefix="controls-demo-") as name:
         folder = Path(name)
         settings = Settings(
             database_url=f"sqlite+aiosqlite:///{folder}/controls.db",
@@ -316,14 +316,15 @@ def _wait_for_interrupt(service: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """SIGTERM as Ctrl-C: nothing is left running, and no folder behind."""
+def _signals_interrupt() -> Iterator[None]:
+    """SIGTERM as Ctrl-C, also where a shell has it ignored: nothing is left running, and no folder behind."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
