@@ -246,6 +246,7 @@ def test_other_addresses_are_refused(url: str) -> None:
 async def test_a_sqlite_folder_that_is_missing_is_unavailable() -> None:
     """A file that cannot be opened is an error to retry, for readers and writers."""
     database = Database("sqlite+aiosqlite:////no/such/folder/controls.db")
+    before = set(threading.enumerate())
     try:
         with pytest.raises(StoreUnavailable):
             await add(database, "p1")
@@ -253,7 +254,7 @@ async def test_a_sqlite_folder_that_is_missing_is_unavailable() -> None:
             await persons(database)
         # aiosqlite's thread has a last word for this loop after the failure was told: hear it.
         async with asyncio.timeout(10):
-            while any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):
+            while any("_connection" in thread.name for thread in set(threading.enumerate()) - before):
                 await asyncio.sleep(0.01)
     finally:
         await database.close()

@@ -13,7 +13,7 @@ from typing import Final
 
 from controls.decide import REVIEW, Situation, account_scope, cleared_finding, decide, material_digest
 from controls.ledger.envelope import EntryKind
-from controls.model.chain import Act, ActState, Capacity, ChainHistory, ChainKind, Repeats
+from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind, Repeats
 from controls.model.decision import Decision
 from controls.model.errors import InvalidInput
 from controls.model.finding import Effect, Outcome
@@ -168,7 +168,7 @@ def _record(
             "review": approval.review,
             "approver": approval.approver,
         }
-    case = _case(context, request, decision, claim=claim)
+    case = _case(context, request, decision, chain=kind, claim=claim)
     if case is not None:
         fields["review"] = case.id
     if decision.lines:
@@ -259,8 +259,13 @@ def _record_lines(
         )
 
 
-def _case(context: Context, request: Request, decision: Decision, *, claim: str) -> ReviewCase | None:
+def _case(
+    context: Context, request: Request, decision: Decision, *, chain: ChainKind | None, claim: str
+) -> ReviewCase | None:
     """The case for a supervisor: the open one about the same thing, or a new one; None when none is due."""
+    step = chain is not None and (chain.step(request.action) is not None or request.action == AMEND)
+    if step and not request.claim:
+        return None  # an opinion was asked for; nobody need look at it
     findings = [item for item in decision.findings if not item.observed]
     if decision.outcome is Outcome.REVIEW:
         kind, wanted = "hold", [item for item in findings if item.effect is Effect.REVIEW]

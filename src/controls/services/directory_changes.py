@@ -17,11 +17,12 @@ from controls.ledger.canonical import canonical_bytes
 from controls.ledger.envelope import blob_digest
 from controls.model.duty import ConstraintKind
 from controls.model.errors import FieldError
-from controls.model.values import Json, from_microseconds, utc_text
+from controls.model.values import Json
 from controls.services.commands import Context
 from controls.services.directory_file import AccountLine, PersonPlan, directory_errors
 from controls.services.identifiers import NewId
 from controls.store.directory import AccountRecord, Assignment, Directory, replace_person
+from controls.store.registers import time_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,18 +231,14 @@ def directory_blob(records: Iterable[PersonRecord]) -> bytes:
         {
             "id": record.id,
             "accounts": [
-                {"ref": item.ref, "from": _time(item.valid_from), "to": _time(item.valid_to)}
+                {"ref": item.ref, "from": time_text(item.valid_from), "to": time_text(item.valid_to)}
                 for item in record.accounts
             ],
             "roles": [
-                {"role": item.role, "from": _time(item.valid_from), "to": _time(item.valid_to)}
+                {"role": item.role, "from": time_text(item.valid_from), "to": time_text(item.valid_to)}
                 for item in record.roles
             ],
         }
         for record in records
     ]
     return canonical_bytes(cast("Json", {"v": 1, "persons": people}))
-
-
-def _time(at: int | None) -> str | None:
-    return None if at is None else utc_text(from_microseconds(at))

@@ -39,8 +39,7 @@ def read_log(path: Path) -> list[Event]:
         InvalidInput: not a readable event log; the message names file and line.
     """
     try:
-        raw = path.open("rb")
-        with gzip.open(raw) if path.suffix == ".gz" else raw as file:
+        with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else raw as file:
             text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
             return list(_events(path, csv.reader(text, strict=True)))
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:

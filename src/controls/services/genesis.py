@@ -26,6 +26,7 @@ from controls.services.writer import WriterSettings
 from controls.store.connection import StoreConnection
 from controls.store.database import Database
 from controls.store.directory import Directory, add_key
+from controls.store.registers import key_digest
 from controls.store.rows import ApiKey, Head
 from controls.store.unit import create_head, flush, lock_head
 from controls.store.workspace import Operation, Workspace
@@ -99,6 +100,7 @@ async def start_ledger(database: Database, settings: WriterSettings, genesis: Ge
                 "blob": digest,
                 "persons": len(records),
                 "keys": [key.id for key in genesis.keys],
+                "key_digests": {key.id: key_digest(replace(key, created_at=work.at)) for key in genesis.keys},
                 "language": LANGUAGE,
                 "tenant": tenant,
             },

@@ -11,6 +11,7 @@ from controls.model.values import Json
 from controls.services.commands import Context
 from controls.services.keys import check_live
 from controls.store.directory import add_key, revoke_key
+from controls.store.registers import key_digest
 from controls.store.rows import ApiKey
 
 
@@ -37,7 +38,11 @@ class KeyCreation:
         born = replace(self.key, created_at=work.at)
         work.later(partial(add_key, tenant=work.head.tenant, key=born))
         work.set_head(keys_index=index)
-        return {"key_created": self.key.id, "scopes": list[Json](sorted(self.key.scopes))}
+        return {
+            "key_created": born.id,
+            "scopes": list[Json](sorted(born.scopes)),
+            "key_digests": {born.id: key_digest(born)},
+        }
 
     def payload(self) -> dict[str, Json]:
         return asdict(self.key) | {"scopes": sorted(self.key.scopes), "actions": list(self.key.actions)}

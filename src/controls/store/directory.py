@@ -14,6 +14,7 @@ from sqlalchemy import delete, select, update
 
 from controls.model.people import Account, Person
 from controls.store.connection import StoreConnection
+from controls.store.registers import PersonState, check_keys, check_people, time_text
 from controls.store.rows import ApiKey
 from controls.store.tables import accounts, api_keys, assignments, persons
 
@@ -78,7 +79,24 @@ async def load_directory(connection: StoreConnection, tenant: str, *, index: int
     known = [AccountRecord(row.login, row.ref, row.person, row.valid_from, row.valid_to) for row in held]
     given = await connection.execute(select(assignments).where(assignments.c.tenant == tenant))
     roles = [Assignment(row.person, row.role, row.valid_from, row.valid_to) for row in given]
+    await check_people(connection, tenant, _states(known, roles))
     return Directory(index=index, names=names, accounts=known, assignments=roles)
+
+
+def _states(known: Iterable[AccountRecord], roles: Iterable[Assignment]) -> dict[str, PersonState]:
+    """The tables in the form that the ledger's directory compares with."""
+    accounts_of: dict[str, set[tuple[str, str | None, str | None]]] = {}
+    roles_of: dict[str, set[tuple[str, str | None, str | None]]] = {}
+    for record in known:
+        times = time_text(record.valid_from), time_text(record.valid_to)
+        accounts_of.setdefault(record.person, set()).add((record.ref, *times))
+    for item in roles:
+        times = time_text(item.valid_from), time_text(item.valid_to)
+        roles_of.setdefault(item.person, set()).add((item.role, *times))
+    return {
+        person: (frozenset(accounts_of.get(person, ())), frozenset(roles_of.get(person, ())))
+        for person in accounts_of.keys() | roles_of.keys()
+    }
 
 
 async def replace_person(
@@ -109,7 +127,9 @@ def _fields(record: AccountRecord | Assignment) -> dict[str, Any]:
 async def load_keys(connection: StoreConnection, tenant: str) -> dict[str, ApiKey]:
     """All API keys of the tenant by id, revoked ones included."""
     rows = await connection.execute(select(api_keys).where(api_keys.c.tenant == tenant))
-    return {row.id: ApiKey.read(row) for row in rows}
+    keys = {row.id: ApiKey.read(row) for row in rows}
+    await check_keys(connection, tenant, keys.values())
+    return keys
 
 
 async def revoke_key(connection: StoreConnection, tenant: str, key: str, *, at: int) -> None:

@@ -1,0 +1,71 @@
+"""What is slipped into the tables of directory and keys is noticed, and then nothing is permitted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from controls.model.errors import VerificationFailed
+from controls.services.directory_changes import DirectoryChange
+from controls.services.directory_file import read_directory
+from controls.services.service import Service
+from controls.store.database import Database
+from tests.desk import Desk, ask, start_desk, submit
+from tests.services.test_administration import confirm, propose
+
+SLIPPED = {
+    "a role more": "INSERT INTO role_assignments (tenant, person, role, valid_from) "
+    "SELECT tenant, 'p-05', 'supervisor', valid_from FROM role_assignments WHERE person = 'p-03'",
+    "a role ended": "UPDATE role_assignments SET valid_to = valid_from + 1 WHERE person = 'p-05'",
+    "an account of somebody else": "UPDATE accounts SET person = 'p-07' WHERE login = 'tina.bot'",
+    "a stranger's account": "INSERT INTO accounts (tenant, login, ref, person, valid_from) "
+    "VALUES ('default', 'mallory', 'acc_x', 'p-05', 0)",
+    "wider actions": "UPDATE api_keys SET actions = '[\"*\"]' WHERE name = 'traders'",
+    "a wider pattern": "UPDATE api_keys SET speaks_for = '*' WHERE name = 'supervisor1'",
+    "another person's key": "UPDATE api_keys SET account = 'blas.admin' WHERE name = 'admin1'",
+    "a new secret": "UPDATE api_keys SET mac = 'f00d' WHERE name = 'caller'",
+    "a key come back": "UPDATE api_keys SET revoked_at = 1 WHERE name = 'other'",
+    "a key of nobody": "INSERT INTO api_keys SELECT tenant, 'aaaaaaaaaaaaaaaa', name, mac, scopes, actions, "
+    "speaks_for, account, created_at, revoked_at FROM api_keys WHERE name = 'caller'",
+}
+
+
+@pytest.fixture
+def desk(tmp_path: Path, migrated_database_url: str) -> Desk:
+    return start_desk(tmp_path, database_url=migrated_database_url)
+
+
+async def write(desk: Desk, statement: str) -> None:
+    database = Database(desk.settings.database_url)
+    async with database.write() as connection:
+        assert (await connection.execute(text(statement))).rowcount == 1
+    await database.close()
+
+
+@pytest.mark.parametrize("what", SLIPPED)
+async def test_a_service_does_not_start_on_registers_that_the_ledger_did_not_make(
+    desk: Desk, what: str
+) -> None:
+    """Directory and keys are folded from the entries and held against the tables."""
+    await write(desk, SLIPPED[what])
+    service = desk.build()
+    with pytest.raises(VerificationFailed) as refused:
+        await service.start()
+    assert refused.value.code == "register_differs"
+    await service.close()
+
+
+async def test_what_is_slipped_in_meanwhile_is_noticed_with_the_next_change(desk: Desk) -> None:
+    """A running service has its directory in memory; when it loads the next one, it compares."""
+    service: Service = desk.build()
+    await service.start()
+    await write(desk, SLIPPED["a role more"])
+    people = read_directory("person,name,account,roles\np-90,Nina Nuez,nina.trader,trader\n")
+    change = await propose(service, desk, DirectoryChange(people))
+    await confirm(service, desk, change)
+    with pytest.raises(Exception) as refused:  # noqa: PT011  # told by code: it has one class for each route
+        await submit(service, desk.decide(ask("capture", "tina.trader")))
+    assert getattr(refused.value, "code", "") == "register_differs"
+    await service.close()
