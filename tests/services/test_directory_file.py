@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controls.model.errors import InvalidInput
-from controls.services.directory_file import read_directory
+from controls.services.directory_file import PersonPlan, read_directory
 
 HEADER = "person,name,account,roles,valid_from,valid_to\n"
 
@@ -16,6 +16,13 @@ def codes(text: str) -> list[tuple[str, str]]:
     with pytest.raises(InvalidInput) as refused:
         read_directory(text)
     return [(item.pointer, item.code) for item in refused.value.errors]
+
+
+def read_or_not(text: str) -> tuple[tuple[PersonPlan, ...], list[str]]:
+    try:
+        return read_directory(text), []
+    except InvalidInput as refused:
+        return (), [item.pointer for item in refused.errors]
 
 
 def test_rows_of_one_person_are_one_person_with_all_accounts_and_roles() -> None:

@@ -69,8 +69,10 @@ def test_resources_that_the_directory_does_not_know_are_denied(tmp_path: Path) -
     people.write_text("person,name,account,roles\np-1,Ana,Ana,clerk\n")
     result = CliRunner().invoke(
         app,
-        ["replay", str(log), "--rules", str(RULES), "--chain", "claim_handling_1", "--directory", str(people)]
-        + ["--json"],
+        [
+            *("replay", str(log), "--rules", str(RULES), "--chain", "claim_handling_1"),
+            *("--directory", str(people), "--json"),
+        ],
     )
     told = json.loads(result.stdout)
     assert told["findings"] == {"unknown_subject": 1, "whole_chain": 1}

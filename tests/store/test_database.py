@@ -254,7 +254,7 @@ async def test_a_sqlite_folder_that_is_missing_is_unavailable() -> None:
             await persons(database)
         # aiosqlite's thread has a last word for this loop after the failure was told: hear it.
         async with asyncio.timeout(10):
-            while any("_connection" in thread.name for thread in set(threading.enumerate()) - before):
+            while any("_connection" in thread.name for thread in set(threading.enumerate()) - before):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     finally:
         await database.close()
