@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from http.client import HTTPConnection
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, Final
 
 import typer
@@ -37,6 +36,7 @@ from controls.cli.demo_day import (
     account_of,
     request,
 )
+from controls.cli.interrupts import Interrupts
 from controls.cli.ledger import export_to
 from controls.cli.operate import start
 from controls.cli.output import ERR, OUT, Exit, guarded, progress_bar
@@ -47,6 +47,7 @@ from controls.store.migrate import migrate
 
 CALLER: Final = "order-system"
 START_SECONDS: Final = 30.0
+_interrupts: Final = Interrupts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def demo(
     """Play a small desk's day against a service with a new SQLite ledger, and verify what it recorded."""
     if language not in ("en", "es"):
         raise typer.BadParameter("is en or es", param_hint="--language")
-    with _signals_interrupt(), tempfile.TemporaryDirectory(prefix="controls-demo-") as name:
+    with _interrupts.raised(), tempfile.TemporaryDirectory(prefix="controls-demo-") as name:
         folder = Path(name)
         settings = Settings(
             database_url=f"sqlite+aiosqlite:///{folder}/controls.db",
@@ -266,19 +267,22 @@ def _served(settings: Settings, folder: Path, port: int) -> Iterator[tuple[int, 
             port = int(probe.getsockname()[1])
     said = settings.model_dump(mode="json", exclude_none=True)
     environment = os.environ | {f"CONTROLS_{name.upper()}": str(value) for name, value in said.items()}
+    process: subprocess.Popen[bytes] | None = None
     with (folder / "service.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "controls.cli.main", "serve", "--port", str(port)],
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
         try:
+            with _interrupts.held_back():  # in the middle of it the process would run on, known to nobody
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "controls.cli.main", "serve", "--port", str(port)],
+                    env=environment,
+                    stdout=log,
+                    stderr=log,
+                )
             _until_ready(process, port, folder / "service.log")
             yield port, process
         finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=START_SECONDS)
+            if process is not None:
+                process.send_signal(signal.SIGTERM)
+                process.wait(timeout=START_SECONDS)
 
 
 def _until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -313,18 +317,3 @@ def _wait_for_interrupt(service: subprocess.Popen[bytes], log: Path) -> None:
         detail=log.read_text(errors="replace")[-2000:],
         help="The end of its log is above.",
     )
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """SIGTERM as Ctrl-C, also where a shell has it ignored: nothing is left running, and no folder behind."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
