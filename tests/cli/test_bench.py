@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from controls.cli import bench_decide, bench_http
+from controls.cli.demo_day import ADMINISTRATORS, PEOPLE
 from controls.cli.load import Measured, load, request_bytes
 from controls.cli.output import Exit
+from controls.model.errors import ControlsError
 
 from .commands import controls, program, well
 
@@ -64,23 +66,32 @@ def test_numbers_that_measure_nothing_are_a_usage_error(wrong: tuple[str, str]) 
     assert controls("bench", *wrong).code == Exit.USAGE
 
 
+def measured_http() -> None:
+    bench_http.measure_http(
+        lambda number: {"number": number},
+        people=PEOPLE,
+        administrators=ADMINISTRATORS,
+        rounds=1,
+        requests=100,
+        progress=lambda _text: None,
+    )
+
+
 def test_a_server_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit code 1 in words; no figures of nothing."""
-    monkeypatch.setattr(bench_decide, "SIZES", ())
-    monkeypatch.setattr(bench_decide, "ROUNDS", 1)
+    """An error in words; no figures of nothing."""
     monkeypatch.setattr(bench_http, "_BARE", "raise SystemExit(9)")
-    said = controls("bench", "--rounds", "1", "--requests", "100", "--json")
-    assert (said.code, said.json()["code"]) == (Exit.FAILURE, "server_not_started")
-    assert "It ended with 9." in said.json()["detail"]
+    with pytest.raises(ControlsError, match="It ended with 9") as told:
+        measured_http()
+    assert told.value.code == "server_not_started"
 
 
 def test_answers_that_are_no_answers_end_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fast refusal must not look like a fast service."""
-    monkeypatch.setattr(bench_decide, "SIZES", ())
-    monkeypatch.setattr(bench_decide, "ROUNDS", 1)
     monkeypatch.setattr(bench_http, "_SERVE", ["-c", "import sys, uvicorn; " + REFUSES])
-    said = controls("bench", "--rounds", "1", "--requests", "100", "--json")
-    assert (said.code, said.json()["code"]) == (Exit.FAILURE, "bench_errors")
+    monkeypatch.setattr(bench_http, "_BARE", "import sys, uvicorn; " + REFUSES)
+    with pytest.raises(ControlsError, match="42 of 42") as told:
+        measured_http()
+    assert told.value.code == "bench_errors"
 
 
 REFUSES = (

@@ -27,11 +27,16 @@ def test_a_signal_is_an_interrupt_in_the_block_and_what_it_was_after_it(number: 
 def test_a_signal_that_is_held_back_comes_at_the_end(number: signal.Signals) -> None:
     """What was begun is finished first, and the interrupt is not lost."""
     interrupts = Interrupts()
-    finished = False
-    with interrupts.raised():
-        with pytest.raises(KeyboardInterrupt), interrupts.held_back():
+    finished = []
+
+    def spawn() -> None:
+        with interrupts.held_back():
             signal.raise_signal(number)
-            finished = True
+            finished.append(number)
+
+    with interrupts.raised():
+        with pytest.raises(KeyboardInterrupt):
+            spawn()
         with interrupts.held_back():
             pass  # it came once
-    assert finished
+    assert finished == [number]

@@ -37,29 +37,25 @@ def capture(url: str, desk: Desk) -> httpx2.Response:
     )
 
 
-def test_it_says_where_it_listens_answers_and_ends_in_order_on_sigterm(any_desk: Desk) -> None:
+@pytest.mark.parametrize(("database", "number"), [("sqlite", signal.SIGINT), ("postgres", signal.SIGTERM)])
+def test_it_says_where_it_listens_answers_and_ends_in_order(
+    database: str, number: signal.Signals, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     """Exit code 0, and the checkpoint kept outside is the newest, though a busy second held it back."""
-    env = any_desk.environment()
-    with serving(env, any_desk.folder) as service:
+    desk = start_desk(tmp_path, database_url=request.getfixturevalue(f"migrated_{database}_url"))
+    env = desk.environment()
+    with serving(env, desk.folder) as service:
         assert service.out == ""
-        answers = [capture(service.url, any_desk) for _ in range(12)]
+        answers = [capture(service.url, desk) for _ in range(12)]
         assert {answer.status_code for answer in answers} == {200}
         last = answers[-1].json()["receipt"]["index"]
-        assert service.end(signal.SIGTERM) == 0
+        assert service.end(number) == 0
     said, *logged = service.err.splitlines()
     assert said == f"Serving on {service.url} (Ctrl-C stops)."
     assert {json.loads(line)["event"] for line in logged} == {"request"}
-    kept = any_desk.settings.checkpoint_file.read_text()
+    kept = desk.settings.checkpoint_file.read_text()
     assert kept == well("ledger", "checkpoint", env=env).out
     assert int(kept.splitlines()[1]) == last + 1 == 13
-
-
-def test_ctrl_c_ends_it_in_order_too(desk: Desk) -> None:
-    """SIGINT: exit code 0, without a traceback."""
-    with serving(desk.environment(), desk.folder) as service:
-        assert capture(service.url, desk).status_code == 200
-        assert service.end(signal.SIGINT) == 0
-        assert "Traceback" not in service.err
 
 
 def test_a_caller_that_never_ends_its_request_does_not_keep_it_from_ending(desk: Desk) -> None:
