@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +24,7 @@ from controls.api.openapi import DESCRIPTION, use_own_document
 from controls.api.operations import operation_routes
 from controls.api.problems import MethodNotAllowed, NoRoute, invalid_fields, problem
 from controls.api.reviews import review_routes
+from controls.api.shortcut import Shortcut
 from controls.model.errors import ControlsError, FieldError
 from controls.services.service import Service
 from controls.settings import Settings
@@ -63,6 +65,12 @@ def create_app(service: Service, *, settings: Settings) -> FastAPI:
     app.add_exception_handler(ControlsError, _controls_error)
     app.add_exception_handler(RequestValidationError, _bad_parameter)
     app.add_exception_handler(HTTPException, _http_error)
+    asked = next(
+        route
+        for route in app.router.routes
+        if isinstance(route, APIRoute) and route.path == "/v1/decisions" and "POST" in (route.methods or ())
+    )
+    app.add_middleware(Shortcut, route=asked, told=_controls_error)
     app.add_middleware(ExchangeMiddleware, metrics=service.metrics, max_body_bytes=settings.max_body_bytes)
     use_own_document(app)
     return app

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, NoReturn
 
+import orjson
 from starlette.requests import Request as HttpRequest
 
 from controls.api.exchange import Exchange
@@ -185,7 +186,13 @@ def once(command: Claiming, *, route: str, token: str, said: Json | Mapping[str,
 
 def digest(said: Json | Mapping[str, Json]) -> bytes:
     """SHA-256 over the meaning of a body: blanks and the order of members do not count."""
-    return sha256(_WRITE(said).encode()).digest()
+    try:
+        written = orjson.dumps(
+            said, option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS, default=_exact
+        )
+    except TypeError:  # an integer beyond 64 bits
+        written = _WRITE(said).encode()
+    return sha256(written).digest()
 
 
 def _exact(value: object) -> object:
