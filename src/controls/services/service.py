@@ -31,6 +31,8 @@ from controls.store.unit import forget_answers, lock_head
 SWEEP_SECONDS: Final = 30.0
 # How soon a replica that decides nothing hears of what others changed.
 WATCH_SECONDS: Final = 2.0
+# How often SQLite's log is moved into its file, away from the path of a decision.
+SETTLE_SECONDS: Final = 0.5
 ANSWERS_KEPT_FOR: Final = timedelta(hours=24)
 
 _log = structlog.get_logger("controls.service")
@@ -65,7 +67,11 @@ class Service:
             await self_test(connection, self.tenant, verify_note=self.signer.verify, kept_checkpoint=kept)
         self.metrics.ledger_size.set(await self.database.apart(self._load))
         self.writer.start()
-        for work, seconds in ((self._tidy, self.sweep_seconds), (self._watch, WATCH_SECONDS)):
+        for work, seconds in (
+            (self._tidy, self.sweep_seconds),
+            (self._watch, WATCH_SECONDS),
+            (self.database.settle, SETTLE_SECONDS),
+        ):
             self._background.append(asyncio.create_task(self._forever(work, seconds)))
 
     async def _load(self) -> int:
