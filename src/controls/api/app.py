@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from controls.api.authzen import authzen_routes
 from controls.api.decisions import decision_routes
@@ -29,6 +31,8 @@ from controls.model.errors import ControlsError, FieldError
 from controls.services.service import Service
 from controls.settings import Settings
 
+ASKING = "/v1/decisions"  # the route that everybody waits for
+
 
 def create_app(service: Service, *, settings: Settings) -> FastAPI:
     """The application over one service, which it starts and closes."""
@@ -41,7 +45,9 @@ def create_app(service: Service, *, settings: Settings) -> FastAPI:
         finally:
             await service.close()
 
-    app = FastAPI(
+    app = _Application(
+        service=service,
+        settings=settings,
         title="controls",
         version=_version(),
         description=DESCRIPTION,
@@ -65,15 +71,29 @@ def create_app(service: Service, *, settings: Settings) -> FastAPI:
     app.add_exception_handler(ControlsError, _controls_error)
     app.add_exception_handler(RequestValidationError, _bad_parameter)
     app.add_exception_handler(HTTPException, _http_error)
-    asked = next(
-        route
-        for route in app.router.routes
-        if isinstance(route, APIRoute) and route.path == "/v1/decisions" and "POST" in (route.methods or ())
-    )
-    app.add_middleware(Shortcut, route=asked, told=_controls_error)
-    app.add_middleware(ExchangeMiddleware, metrics=service.metrics, max_body_bytes=settings.max_body_bytes)
     use_own_document(app)
     return app
+
+
+class _Application(FastAPI):
+    """FastAPI with our exchange around all of it, and one route that is reached without it."""
+
+    def __init__(self, *, service: Service, settings: Settings, **options: Any) -> None:
+        self._service = service
+        self._settings = settings
+        super().__init__(**options)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        asked = next(
+            route
+            for route in self.router.routes
+            if isinstance(route, APIRoute) and route.path == ASKING and "POST" in (route.methods or ())
+        )
+        return ExchangeMiddleware(
+            Shortcut(super().build_middleware_stack(), route=asked, told=_controls_error),
+            metrics=self._service.metrics,
+            max_body_bytes=self._settings.max_body_bytes,
+        )
 
 
 def _version() -> str:

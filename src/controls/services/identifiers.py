@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeAlias
@@ -10,9 +11,28 @@ from typing import TypeAlias
 NewId: TypeAlias = Callable[[str], str]
 
 
+class _Randomness(threading.local):
+    """Random bytes of this thread, drawn many at a time: a system call for each id is dearer than the id."""
+
+    drawn = b""
+    at = 0
+
+    def take(self, count: int) -> bytes:
+        if self.at + count > len(self.drawn):
+            self.drawn, self.at = os.urandom(4096), 0
+        taken = self.drawn[self.at : self.at + count]
+        self.at += count
+        return taken
+
+
+_randomness = _Randomness()
+# A forked process must not repeat its parent's ids.
+os.register_at_fork(after_in_child=lambda: setattr(_randomness, "drawn", b""))
+
+
 def new_id(prefix: str) -> str:
     """A fresh id such as `dec_019a…`: 48 bits of milliseconds and 74 random bits."""
     moment = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10), "big")
+    random = int.from_bytes(_randomness.take(10), "big")
     high, low = random >> 68, random & ((1 << 62) - 1)
     return f"{prefix}_{(moment << 80) | (7 << 76) | (high << 64) | (2 << 62) | low:032x}"
