@@ -125,7 +125,7 @@ def decision_routes(entrance: Entrance) -> APIRouter:
     )
     async def read(request: HttpRequest, id: OurId) -> Response:
         """Needs the scope `read`."""
-        entrance.reader(request, "read")
+        await entrance.reader(request, "read")
         return JSONResponse(await service.queries.decision(id))
 
     @router.get(
@@ -138,7 +138,7 @@ def decision_routes(entrance: Entrance) -> APIRouter:
     )
     async def chain(request: HttpRequest, id: ChainId, kind: ChainKind = None) -> Response:
         """Needs the scope `read`."""
-        entrance.reader(request, "read")
+        await entrance.reader(request, "read")
         return JSONResponse(await service.queries.chain(id, kind=kind))
 
     return router

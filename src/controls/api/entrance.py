@@ -40,8 +40,12 @@ class Entrance:
 
     service: Service
 
-    def authenticated(self, request: HttpRequest) -> ApiKey:
+    async def authenticated(self, request: HttpRequest, *, fresh: bool = False) -> ApiKey:
         """The key that the request shows.
+
+        Args:
+            fresh: look first whether another process changed the keys. What goes through the writer needs
+                no such look: the writer checks the key again.
 
         Raises:
             Unauthenticated: it shows none that is live.
@@ -53,7 +57,15 @@ class Entrance:
                 "The request shows no API key",
                 help="Send `Authorization: Bearer ck_…` with a live key of this service.",
             )
-        key = authenticate(text.strip(), self.service.state.key)
+        if fresh:
+            await self.service.refresh_keys()
+        try:
+            key = authenticate(text.strip(), self.service.state.key)
+        except Unauthenticated:
+            if fresh:
+                raise
+            await self.service.refresh_keys()  # another process may have given it out since
+            key = authenticate(text.strip(), self.service.state.key)
         if key.revoked_at is not None:
             raise Unauthenticated(
                 "key_revoked", "This API key has been revoked", help="Ask an administrator for a new one."
@@ -61,13 +73,13 @@ class Entrance:
         Exchange.of(request).key = key.id
         return key
 
-    def reader(self, request: HttpRequest, *scopes: str) -> ApiKey:
+    async def reader(self, request: HttpRequest, *scopes: str) -> ApiKey:
         """The key of a request that reads, which needs one of `scopes`; a refusal is logged only.
 
         Raises:
             Unauthenticated, Forbidden: see above.
         """
-        key = self.authenticated(request)
+        key = await self.authenticated(request, fresh=True)
         if key.scopes.isdisjoint(scopes):
             raise _scope_missing(scopes)
         return key
@@ -78,7 +90,7 @@ class Entrance:
         Raises:
             Unauthenticated, Forbidden, Unavailable: see above; or the refusal could not be recorded.
         """
-        key = self.authenticated(request)
+        key = await self.authenticated(request)
         if scope not in key.scopes:
             await self._refuse(key, _scope_missing((scope,)), {"act": act})
         return key

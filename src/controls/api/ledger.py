@@ -38,7 +38,7 @@ def ledger_routes(entrance: Entrance) -> APIRouter:
     )
     async def checkpoint(request: HttpRequest) -> Response:
         """Needs the scope `verify`."""
-        entrance.reader(request, "verify")
+        await entrance.reader(request, "verify")
         return PlainTextResponse(await service.queries.checkpoint())
 
     @router.get(
@@ -53,7 +53,7 @@ def ledger_routes(entrance: Entrance) -> APIRouter:
     )
     async def entry(request: HttpRequest, index: Index, size: Size = None) -> Response:
         """Needs the scope `verify`."""
-        key = entrance.reader(request, "verify")
+        key = await entrance.reader(request, "verify")
         found = await service.queries.entry(index, size=size)
         if "read" not in key.scopes:
             found.pop("disclosure", None)
@@ -67,7 +67,7 @@ def ledger_routes(entrance: Entrance) -> APIRouter:
     )
     async def consistency(request: HttpRequest, old: From, to: To = None) -> Response:
         """Needs the scope `verify`."""
-        entrance.reader(request, "verify")
+        await entrance.reader(request, "verify")
         return JSONResponse(await service.queries.consistency(old, to))
 
     return router

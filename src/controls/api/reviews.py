@@ -41,7 +41,7 @@ def review_routes(entrance: Entrance) -> APIRouter:
         request: HttpRequest, state: State = None, limit: Limit = DEFAULT_PAGE, cursor: Cursor = None
     ) -> Response:
         """Needs the scope `review` or `read`."""
-        entrance.reader(request, "review", "read")
+        await entrance.reader(request, "review", "read")
         return JSONResponse(await service.queries.reviews(state=state, limit=limit, cursor=cursor))
 
     @router.get(
@@ -52,7 +52,7 @@ def review_routes(entrance: Entrance) -> APIRouter:
     )
     async def read(request: HttpRequest, id: OurId) -> Response:
         """Needs the scope `review` or `read`."""
-        entrance.reader(request, "review", "read")
+        await entrance.reader(request, "review", "read")
         return JSONResponse(await service.queries.review(id))
 
     @router.post(

@@ -51,6 +51,7 @@ class Service:
     new_id: Callable[[str], str]
     sweep_seconds: float = SWEEP_SECONDS
     _background: list[asyncio.Task[None]] = field(default_factory=list, init=False)
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     @property
     def tenant(self) -> str:
@@ -128,6 +129,11 @@ class Service:
             known = self.state.holds(*await in_force(connection, self.tenant))
         if not known:
             await self.database.apart(self._load)
+
+    async def refresh_keys(self) -> None:
+        """Take over API keys that another process gave out or revoked; one look at a time."""
+        async with self._looking, self.database.read() as connection:
+            await self.state.refresh_keys(connection, self.tenant)
 
     async def ready(self) -> dict[str, str]:
         """What is wrong, by part; empty when decisions can be taken."""

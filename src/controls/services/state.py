@@ -16,7 +16,7 @@ from controls.rules.engine import build_engine
 from controls.rules.release import Release, release_from_document
 from controls.services.metrics import Metrics
 from controls.store.connection import StoreConnection
-from controls.store.directory import Directory, load_directory, load_keys
+from controls.store.directory import Directory, keys_index, load_directory, load_keys
 from controls.store.ledger_reads import blob
 from controls.store.rows import ApiKey, Head
 
@@ -95,6 +95,12 @@ class StateCache:
         """Free releases that no unit of work can be using any more."""
         while self._retired:
             self._retired.pop().engine.close()
+
+    async def refresh_keys(self, connection: StoreConnection, tenant: str) -> None:
+        """Load the keys if another process changed them since; a unit of work does so by itself."""
+        index = await keys_index(connection, tenant)
+        if self._keys is None or self._keys[0] < index:
+            self._keys = (index, await load_keys(connection, tenant))
 
     def key(self, id: str) -> ApiKey | None:
         """A key as last loaded; the writer checks it again under the lock."""

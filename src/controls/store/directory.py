@@ -16,7 +16,7 @@ from controls.model.people import Account, Person
 from controls.store.connection import StoreConnection
 from controls.store.registers import PersonState, check_keys, check_people, time_text
 from controls.store.rows import ApiKey
-from controls.store.tables import accounts, api_keys, assignments, persons
+from controls.store.tables import accounts, api_keys, assignments, heads, persons
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,13 @@ async def replace_person(
 
 def _fields(record: AccountRecord | Assignment) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__dataclass_fields__}
+
+
+async def keys_index(connection: StoreConnection, tenant: str) -> int:
+    """The entry that last changed the tenant's API keys; -1 when it has no ledger."""
+    query = select(heads.c.keys_index).where(heads.c.tenant == tenant)
+    index: int | None = (await connection.execute(query)).scalar_one_or_none()
+    return -1 if index is None else index
 
 
 async def load_keys(connection: StoreConnection, tenant: str) -> dict[str, ApiKey]:
