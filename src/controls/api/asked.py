@@ -202,7 +202,7 @@ class _Facts:
             told = f"has {len(properties)} properties; {MAX_PROPERTIES} are allowed"
             self._wrong(pointer, "too_many_properties", told)
         for name in properties:
-            if len(name) > MAX_NAME or not _NAME.match(name):
+            if not 0 < len(name) <= MAX_NAME or not (name.isprintable() or _NAME.match(name)):
                 told = f"needs a name of 1 to {MAX_NAME} characters without controls"
                 self._wrong(f"{pointer}/{escape(name)}", "bad_name", told)
 

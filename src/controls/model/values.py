@@ -88,7 +88,9 @@ def parse_decimal(text: str) -> Decimal:
 def utc_text(moment: datetime) -> str:
     """RFC 3339 in UTC with six digits: `2026-03-02T09:30:00.000000Z`."""
     # Not strftime: it writes years before 1000 with fewer than four digits.
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"  # in place of +00:00
 
 
 def canonical(value: Value) -> Json:
