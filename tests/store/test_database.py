@@ -260,6 +260,23 @@ async def test_a_sqlite_folder_that_is_missing_is_unavailable() -> None:
         await database.close()
 
 
+async def test_sqlite_is_settled_beside_an_open_write(migrated_sqlite_url: str) -> None:
+    """The log is moved into the file while a unit of work is in hand, and what it holds stays readable."""
+    database = Database(migrated_sqlite_url)
+    path = make_url(migrated_sqlite_url).database or ""
+    await add(database, "p1")
+    async with asyncio.timeout(5), database.write() as connection:
+        await connection.execute(text("UPDATE persons SET name = 'open' WHERE id = 'p1'"))
+        await database.settle()
+    await add(database, "p2")
+    await database.settle()
+    with closing(sqlite3.connect(path)) as beside:
+        busy, in_log, moved = beside.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    assert (busy, in_log) == (0, moved)
+    assert await persons(database) == ["p1", "p2"]
+    await database.close()
+
+
 # -- PostgreSQL -------------------------------------------------------------------------------------------
 
 
