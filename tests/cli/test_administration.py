@@ -280,7 +280,7 @@ def test_keys_are_listed_without_a_secret(desk: Desk) -> None:
     for name, text in desk.keys.items():
         assert desk.key_ids[name] in rows[name]
         assert rows[name].split()[-1] == "live"
-        assert text.rpartition("_")[2] not in said.out
+        assert text.split("_", 2)[2] not in said.out
     told = well("keys", "list", "--json", env=acting(desk))
     assert {item["id"] for item in told.json()} == set(desk.key_ids.values())
     assert "mac" not in told.out
