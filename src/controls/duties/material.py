@@ -90,24 +90,13 @@ def amendment(kind: ChainKind, *, history: ChainHistory, material: Mapping[str, 
     if not history.begun():
         findings.append(unknown_chain(kind, action=AMEND, title=AMENDMENT, history=history))
     again = tuple(step.id for step in kind.steps if step.reapprove)
-    later = _after(again, kind=kind) - {AMEND}
+    later = kind.following(*again) - {AMEND}
     past = tuple(act for act in history.acts if act.step in later and act.stands())
     if past:
         findings.append(_too_late(kind, past=past))
     if findings:
         return Amendment(findings=tuple(findings))
     return Amendment(reopens=tuple(name for name in again if history.standing(name)))
-
-
-def _after(steps: tuple[str, ...], *, kind: ChainKind) -> frozenset[str]:
-    """All steps that come after one of `steps`, directly or not."""
-    found: set[str] = set()
-    frontier = set(steps)
-    while frontier:
-        following = {step.id for step in kind.steps if frontier.intersection(step.after)} - found
-        found |= following
-        frontier = following
-    return frozenset(found)
 
 
 def _missing(title: Text, *, name: str) -> Finding:

@@ -61,6 +61,16 @@ class ChainKind:
                 return step
         return None
 
+    def following(self, *steps: str) -> frozenset[str]:
+        """All steps that come after one of `steps`, directly or not."""
+        found: set[str] = set()
+        frontier = set(steps)
+        while frontier:
+            after = {step.id for step in self.steps if frontier.intersection(step.after)} - found
+            found |= after
+            frontier = after
+        return frozenset(found)
+
     def material_of(self, step: Step) -> tuple[str, ...]:
         return self.material if step.material is None else step.material
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from controls.ledger.envelope import EntryKind
-from controls.model.chain import ActState, ChainKind
+from controls.model.chain import ActState
 from controls.model.errors import Conflict, Forbidden, NotFound
 from controls.model.values import Json, utc_text
 from controls.services.answers import chain_json, encode, receipt
@@ -117,7 +117,7 @@ class ReportOutcome:
             history = context.work.history(stored.kind, act.chain)
             standing = {item.step for item in history.acts if item.stands()} - {act.step}
             # Where no release in force knows the kind any more, every other step may be a later one.
-            taken = sorted(standing if kind is None else standing & later_steps(kind, act.step))
+            taken = sorted(standing if kind is None else standing & kind.following(act.step))
             if taken:
                 raise Conflict(
                     "later_step_claimed",
@@ -128,17 +128,6 @@ class ReportOutcome:
 
     def refused_act(self) -> dict[str, Json]:
         return {"act": "outcome", "decision": self.decision, "outcome": self.reported.value}
-
-
-def later_steps(kind: ChainKind, step: str) -> frozenset[str]:
-    """All steps that come after `step`, directly or through others."""
-    later = {step}
-    grown = True
-    while grown:
-        following = {item.id for item in kind.steps if later.intersection(item.after)}
-        grown = not following <= later
-        later |= following
-    return frozenset(later - {step})
 
 
 def _resource(stored: StoredAct, context: Context) -> str:

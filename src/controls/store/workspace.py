@@ -294,10 +294,3 @@ class Workspace:
         """Extend the tree by this batch and sign the new head."""
         tree = BatchTree(self.head.frontier, [entry.leaf for entry in self.entries])
         return Sealed(tree=tree, checkpoint=sign(tree.frontier.size, tree.root))
-
-
-def as_object(value: Json) -> dict[str, Json]:
-    """The value as a JSON object; entries are ours, so anything else is a broken ledger."""
-    if not isinstance(value, dict):
-        raise TypeError(f"expected an object in a ledger entry, found {type(value).__name__}")
-    return value
