@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controls.ledger.commitment import Disclosure, check_disclosure, commit, find_commitments
+from controls.ledger.canonical import canonical_bytes, exact_bytes
+from controls.ledger.commitment import Disclosure, check_disclosure, commit, find_commitments, sealed
 from controls.model.errors import VerificationFailed
 from controls.model.values import Json
 
@@ -32,6 +34,25 @@ def test_a_commitment_is_the_documented_hmac() -> None:
     salt = bytes(range(32))
     expected = hmac.new(salt, rfc8785.dumps(["order.notional", "10.5"]), "sha256").hexdigest()
     assert commit("order.notional", "10.5", salt) == expected
+
+
+@given(VALUES, st.binary(min_size=32, max_size=32))
+def test_what_is_written_ahead_is_the_same(values: dict[str, Json], salt: bytes) -> None:
+    """An entry and its disclosure made of written parts have the very bytes of those made of values."""
+    parts = {path: sealed(path, value, salt) for path, value in values.items()}
+    hidden = {path: {"hmac": commit(path, value, salt)} for path, value in values.items()}
+    opened = {path: {"salt": salt.hex(), "value": value} for path, value in values.items()}
+    for exact in (canonical_bytes, exact_bytes):
+        written = exact(an_entry({path: part for path, (part, _) in parts.items()}))
+        assert written == rfc8785.dumps(an_entry(hidden))
+    assert exact_bytes({path: part for path, (_, part) in parts.items()}) == rfc8785.dumps(opened)
+
+
+def test_a_written_part_beside_text_that_is_not_normal() -> None:
+    """Text of the entry comes into normal form; a part that is written already stays as it is."""
+    hidden, _ = sealed("reason", "x", bytes(32))
+    entry = canonical_bytes({"id": "man\u0303ana", "reason": hidden})
+    assert json.loads(entry) == {"id": "ma\u00f1ana", "reason": {"hmac": commit("reason", "x", bytes(32))}}
 
 
 @given(VALUES)

@@ -8,10 +8,11 @@ Guarantees:
 - fail closed: an error inside Casbin denies, and so does any disagreement between Casbin and the direct
   evaluation of the same rules. Both become findings.
 
-Rows are `role, rule, eft`: one allow row for each grant, and one deny row for each `deny` constraint, under
-the role that every person of record holds. `g` says whether the person holds the row's role; `speaks` asks
-the row's rule, a grant's condition or a constraint over the chain's history. Constraints that ask for less
-than a denial do not decide here; they become findings beside the answer.
+Rows are `role, rule, eft`: one allow row for each grant, and one deny row for the `deny` constraints of the
+action together, under the role that every person of record holds (a row each costs ten times as much, and
+which of them speaks is told by the findings anyway). `g` says whether the person holds the row's role;
+`speaks` asks the row's rule, a grant's condition or the constraints over the chain's history. Constraints
+that ask for less than a denial do not decide here; they become findings beside the answer.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
 [matchers]
 m = g(r.hearing, p.role) && speaks(r.hearing, p.rule)
 """
+
+_DUTIES: Final = "duties"  # the rule of the row for the constraints
 
 Row: TypeAlias = tuple[str, str, str]
 Names: TypeAlias = Mapping[str, object]
@@ -157,20 +160,17 @@ class _Point:
 
     def __init__(self, rules: ActionRules, *, roles: _Roles) -> None:
         self.rules = rules
-        speakers: dict[str, tuple[Callable[[Hearing, int], bool], int]] = {}
+        indexes: dict[str, int] = {}
         rows: list[Row] = []
         # Denials first: Casbin stops at the first one.
-        for index, constraint in enumerate(rules.constraints):
-            if constraint.then is Effect.DENY:
-                rows.append((ANYONE, f"constraint {index}", "deny"))
-                speakers[f"constraint {index}"] = (Hearing.violates, index)
+        if any(constraint.then is Effect.DENY for constraint in rules.constraints):
+            rows.append((ANYONE, _DUTIES, "deny"))
         for index, grant in enumerate(rules.grants):
             rows.append((grant.role, f"grant {index}", "allow"))
-            speakers[f"grant {index}"] = (Hearing.grants, index)
+            indexes[f"grant {index}"] = index
 
         def speaks(hearing: Hearing, rule: str) -> bool:
-            method, index = speakers[rule]
-            return method(hearing, index)
+            return hearing.forbidden() if rule == _DUTIES else hearing.grants(indexes[rule])
 
         # Without rows Casbin evaluates the matcher on empty names: never let it come to that.
         self.enforcer = _Enforcer(tuple(rows), roles=roles, speaks=speaks) if rows else None

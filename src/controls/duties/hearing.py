@@ -18,7 +18,7 @@ from controls.duties.wording import names
 from controls.model.chain import ChainHistory, ChainKind, Step
 from controls.model.condition import Facts, Truth, Verdict
 from controls.model.duty import Constraint, Grant
-from controls.model.finding import Cause, Finding, Origin, Text
+from controls.model.finding import Cause, Effect, Finding, Origin, Text
 from controls.model.people import Person
 
 ANYONE: Final = "anyone"  # the role of every person of record
@@ -67,6 +67,7 @@ class ActionRules:
     grants: tuple[Grant, ...]
     constraints: tuple[Constraint, ...]
     formulas: tuple[Formula, ...]
+    denials: tuple[int, ...]  # which constraints deny
     eligible: tuple[str, ...]
 
     @classmethod
@@ -88,6 +89,7 @@ class ActionRules:
             grants=grants,
             constraints=constraints,
             formulas=tuple(FORMULAS[item.kind] for item in constraints),
+            denials=tuple(index for index, item in enumerate(constraints) if item.then is Effect.DENY),
             eligible=tuple(sorted(granted | {role for role, held in closure.items() if held & granted})),
         )
 
@@ -125,9 +127,9 @@ class Hearing:
             self._granted[index] = known
         return known
 
-    def violates(self, index: int) -> bool:
-        """Whether taking the step would violate the constraint with this index."""
-        return self._violation(index) is not None
+    def forbidden(self) -> bool:
+        """Whether taking the step would violate a constraint that denies; stops at the first one."""
+        return any(self._violation(index) is not None for index in self.rules.denials)
 
     def granted(self) -> bool:
         """Whether a grant to a role of the person is in force: the direct answer, without Casbin."""

@@ -32,7 +32,8 @@ os.register_at_fork(after_in_child=lambda: setattr(_randomness, "drawn", b""))
 
 def new_id(prefix: str) -> str:
     """A fresh id such as `dec_019a…`: 48 bits of milliseconds and 74 random bits."""
-    moment = time.time_ns() // 1_000_000
-    random = int.from_bytes(_randomness.take(10), "big")
-    high, low = random >> 68, random & ((1 << 62) - 1)
-    return f"{prefix}_{(moment << 80) | (7 << 76) | (high << 64) | (2 << 62) | low:032x}"
+    random = _randomness.take(10)
+    digits = random.hex()
+    return (
+        f"{prefix}_{time.time_ns() // 1_000_000:012x}7{digits[2:5]}{0x80 | random[0] & 0x3F:02x}{digits[6:]}"
+    )

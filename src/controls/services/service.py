@@ -66,7 +66,7 @@ class Service:
         kept = self.signer.kept()
         async with self.database.read() as connection:
             await self_test(connection, self.tenant, verify_note=self.signer.verify, kept_checkpoint=kept)
-        self.metrics.ledger_size.set(await self.database.apart(self._load))
+        self.metrics.ledger_size.set(await self._load())
         self.writer.start()
         for work, seconds in (
             (self._tidy, self.sweep_seconds),
@@ -118,7 +118,7 @@ class Service:
         """Open cases for expired claims, purge old answers, keep the checkpoint, count what is open."""
         await self.writer.submit(SweepExpired(id=self.new_id("swp")))
         self.signer.flush()
-        await self.database.apart(self._forget)
+        await self._forget()
         async with self.database.read() as connection:
             self.metrics.open_reviews.set(await open_review_count(connection, self.tenant))
 
@@ -128,7 +128,7 @@ class Service:
         async with self.database.read() as connection:
             known = self.state.holds(*await in_force(connection, self.tenant))
         if not known:
-            await self.database.apart(self._load)
+            await self._load()
 
     async def refresh_keys(self) -> None:
         """Take over API keys that another process gave out or revoked; one look at a time."""

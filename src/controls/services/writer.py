@@ -178,7 +178,7 @@ class Writer:
     async def _serve(self, batch: Sequence[_Waiting]) -> None:
         started = perf_counter()
         commands = [waiting.command for waiting in batch]
-        answers = await self.database.apart(lambda: self._answers(commands))
+        answers = await self._answers(commands)
         self.metrics.batch(len(batch), perf_counter() - started)
         for waiting, answer in zip(batch, answers, strict=True):
             _settle(waiting, answer)

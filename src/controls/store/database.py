@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.engine import make_url
@@ -27,12 +26,10 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
     StatementError,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from controls.model.errors import Conflict, InvalidInput, Unavailable
-from controls.store.connection import BlockingConnection, StoreConnection
-
-_T = TypeVar("_T")
+from controls.store.connection import SqliteWrites, StoreConnection, WritingConnection
 
 # Pages of SQLite's log (256 MB) after which a commit itself moves them into the database file. `settle` does
 # it beside the commits, and far sooner: in a commit it makes everybody wait for a tenth of a second.
@@ -90,8 +87,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
         parsed = make_url(url)
         self.dialect = parsed.get_backend_name()
-        self._blocking: Engine | None = None  # the one writing connection to a SQLite file
-        self._apart: _LoopThread | None = None
+        self._writes: SqliteWrites | None = None  # the one writing connection to a SQLite file
         if parsed.drivername == "sqlite+aiosqlite":
             if not parsed.database or parsed.database == ":memory:":
                 raise InvalidInput(
@@ -99,18 +95,17 @@ class Database:
                     "The database must be a file",
                     help="Name a file: sqlite+aiosqlite:///var/controls.db",
                 )
-            self._blocking = create_engine(
+            writing = create_engine(
                 parsed.set(drivername="sqlite"),
                 poolclass=QueuePool,
                 pool_size=1,
                 max_overflow=0,
-                pool_timeout=LOCK_SECONDS,
                 connect_args={"check_same_thread": False},
                 hide_parameters=True,  # errors are logged, and parameters hold what is private
             )
-            self._apart = _LoopThread()
+            self._writes = SqliteWrites(writing, path=parsed.database, turn_seconds=LOCK_SECONDS)
             self._reader = create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
-            prepare_sqlite(self._blocking, begin="BEGIN IMMEDIATE")
+            prepare_sqlite(writing, begin="BEGIN IMMEDIATE")
             prepare_sqlite(self._reader.sync_engine, begin="BEGIN")
         elif parsed.drivername == "postgresql+asyncpg":
             self._reader = create_async_engine(
@@ -138,16 +133,6 @@ class Database:
                 help="Use sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER@HOST/NAME",
             )
 
-    async def apart(self, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-        """Run `work`, which writes, where its waiting disturbs nobody.
-
-        On SQLite that is a thread with a loop of its own: there a statement is a plain call, where aiosqlite
-        changes threads four times for each; measured, that was a third of the time of a unit of work.
-        """
-        if self._apart is None:
-            return await work()
-        return await self._apart.run(work)
-
     @asynccontextmanager
     async def write(self) -> AsyncIterator[StoreConnection]:
         """One write transaction, committed when the block ends without an error.
@@ -156,9 +141,9 @@ class Database:
             WriteRefused, StoreUnavailable, CommitUnknown: see the module's guarantee.
         """
         try:
-            connection: AsyncConnection | BlockingConnection
-            if self._blocking is not None:
-                connection = BlockingConnection(self._blocking)
+            connection: WritingConnection
+            if self._writes is not None:
+                connection = await self._writes.connect()
             else:
                 connection = await self._reader.connect()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
@@ -203,14 +188,12 @@ class Database:
 
     async def settle(self) -> None:
         """Move what SQLite's log holds into the database file, beside the writer and without stopping it."""
-        if self._blocking is not None:
-            await asyncio.to_thread(_checkpoint, self._blocking.url.database or "")
+        if self._writes is not None:
+            await asyncio.to_thread(_checkpoint, self._writes.path)
 
     async def close(self) -> None:
-        if self._apart is not None:
-            self._apart.close()
-        if self._blocking is not None:
-            self._blocking.dispose()
+        if self._writes is not None:
+            await self._writes.close()
         await self._reader.dispose()
 
 
@@ -221,36 +204,6 @@ def _checkpoint(path: str) -> None:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
     except sqlite3.Error as error:  # nothing is lost: the log holds it, and the next round tries again
         raise StoreUnavailable(error) from error
-
-
-class _LoopThread:
-    """A thread with an event loop of its own, begun when it is first needed."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-
-    async def run(self, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(
-                target=_run_until_stopped, args=(self._loop,), name="controls-sqlite", daemon=True
-            )
-            self._thread.start()
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), self._loop))
-
-    def close(self) -> None:
-        """End the thread. One that still waits for SQLite's lock after that is left to end with the process:
-        nobody waits for what it does, and its transaction is whole or not there."""
-        if self._loop is not None and self._thread is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(LOCK_SECONDS)
-            self._loop = self._thread = None
-
-
-def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:
-    loop.run_forever()
-    loop.close()
 
 
 def _postgresql_refused(error: Exception) -> bool:
@@ -272,7 +225,7 @@ def _sqlite_refused(error: Exception) -> bool:
     return isinstance(error, IntegrityError | DataError | InterfaceError | ProgrammingError)
 
 
-async def _rolled_back(connection: AsyncConnection | BlockingConnection) -> bool:
+async def _rolled_back(connection: WritingConnection) -> bool:
     """Whether the connection could be rolled back; if not it must not be used again."""
     try:
         await connection.rollback()
@@ -281,7 +234,7 @@ async def _rolled_back(connection: AsyncConnection | BlockingConnection) -> bool
     return True
 
 
-async def _release(connection: AsyncConnection | BlockingConnection, *, broken: bool) -> None:
+async def _release(connection: WritingConnection, *, broken: bool) -> None:
     """Give the connection back, or throw it away when its state is not certain."""
     try:
         if broken:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from controls.ledger.canonical import exact_bytes
-from controls.ledger.commitment import SALT_SIZE, commit
+from controls.ledger.commitment import SALT_SIZE, sealed
 from controls.ledger.envelope import EntryKind, entry_bytes
 from controls.ledger.merkle import BatchTree, leaf_hash
 from controls.model.chain import ActState, ChainHistory
@@ -156,7 +156,8 @@ class Workspace:
         return index
 
     def conceal(self, values: Mapping[str, Json]) -> tuple[dict[str, Json], dict[str, Json]]:
-        """Commitments for private values, and the disclosure that opens them; both keyed by path."""
+        """Commitments for private values, and the disclosure that opens them; both keyed by path, and each
+        value of both written already (`commitment.sealed`)."""
         if not values:
             return {}, {}
         salts = self._entropy(SALT_SIZE * len(values))
@@ -164,9 +165,7 @@ class Workspace:
         opened: dict[str, Json] = {}
         at = 0
         for path, value in values.items():
-            salt = salts[at : at + SALT_SIZE]
-            hidden[path] = {"hmac": commit(path, value, salt)}
-            opened[path] = {"salt": salt.hex(), "value": value}
+            hidden[path], opened[path] = sealed(path, value, salts[at : at + SALT_SIZE])
             at += SALT_SIZE
         return hidden, opened
 
