@@ -193,11 +193,13 @@ class _Facts:
         )
 
     def _entity(self, stem: str, properties: Mapping[str, Json], pointer: str) -> None:
-        self._bounded(properties, pointer)
+        if not _ordinary(properties):
+            self._bounded(properties, pointer)
         for name, value in properties.items():
             self.facts[stem + name] = value
 
     def _bounded(self, properties: Mapping[str, Json], pointer: str) -> None:
+        """Says which names are out of bounds, and whether there are too many."""
         if len(properties) > MAX_PROPERTIES:
             told = f"has {len(properties)} properties; {MAX_PROPERTIES} are allowed"
             self._wrong(pointer, "too_many_properties", told)
@@ -208,7 +210,8 @@ class _Facts:
 
     def _context(self, context: Mapping[str, Json], head: str) -> None:
         self._later("/context", context, LATER)
-        self._bounded(context, "/context")
+        if not _ordinary(context):
+            self._bounded(context, "/context")
         for name, value in context.items():
             if name == "claim" and self._is_claim(value):
                 continue
@@ -245,7 +248,6 @@ class _Facts:
 
     def _named(self, name: str, members: Mapping[str, Json], head: str) -> None:
         """Facts that the context states under a name of their own."""
-        pointer = f"/context/{escape(name)}"
         first = name.partition(".")[0]
         stated = {f"{name}.{inner}": value for inner, value in members.items()}
         if first in RESERVED or first == head or not self.facts.keys().isdisjoint(stated):
@@ -253,13 +255,14 @@ class _Facts:
                 self.facts[f"context.{name}"] = dict(members)
             else:
                 told = "would state facts that another part of the request or the service states"
-                self._wrong(pointer, "ambiguous_fact", told)
+                self._wrong(f"/context/{escape(name)}", "ambiguous_fact", told)
             return
-        self._bounded(members, pointer)
-        self.facts |= stated
+        if not _ordinary(members):
+            self._bounded(members, f"/context/{escape(name)}")
+        self.facts.update(stated)
 
     def _later(self, pointer: str, members: Mapping[str, Json], names: frozenset[str]) -> None:
-        for name in sorted(names.intersection(members)):
+        for name in () if names.isdisjoint(members) else sorted(names.intersection(members)):
             self._wrong(f"{pointer}/{name}", "not_yet_supported", "is reserved and not supported yet")
 
     def _wrong(self, pointer: str, code: str, message: str) -> None:
@@ -281,6 +284,16 @@ class _Facts:
                     errors=tuple(self.errors[:50]),
                 )
         return invalid_fields(self.errors)
+
+
+def _ordinary(properties: Mapping[str, Json]) -> bool:
+    """Whether number and names of properties show at a glance that they are within bounds."""
+    return (
+        len(properties) <= MAX_PROPERTIES
+        and "" not in properties
+        and max(map(len, properties), default=0) <= MAX_NAME
+        and "".join(properties).isprintable()
+    )
 
 
 _TITLES: Final = {

@@ -33,6 +33,7 @@ MAX_ERRORS: Final = 50
 
 MAX_EXPONENT: Final = 400  # more than a double has: what a fact may hold is for its type to say
 
+_FEW: Final = min(MAX_ITEMS, MAX_MEMBERS)
 _MAX_INTEGER: Final = MAX_DIGITS + 1  # a sign
 _MAX_FRACTION: Final = 80
 _DIGITS: Final = Context(
@@ -106,7 +107,7 @@ def _small(text: str) -> bool:
     return (
         len(text) <= MAX_STRING
         and text.count("{") + text.count("[") <= MAX_DEPTH
-        and text.count(",") < min(MAX_ITEMS, MAX_MEMBERS)
+        and (len(text) < _FEW or text.count(",") < _FEW)
     )
 
 

@@ -50,16 +50,15 @@ class ChainKind:
     sole_actor_allowed: bool = False
     claim_valid_for: timedelta = timedelta(hours=24)
     mandatory: tuple[str, ...] = field(init=False, compare=False)  # ids of the steps that are not optional
+    _by_id: Mapping[str, Step] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         mandatory = tuple(step.id for step in self.steps if not step.optional)
         object.__setattr__(self, "mandatory", mandatory)
+        object.__setattr__(self, "_by_id", {step.id: step for step in reversed(self.steps)})
 
     def step(self, name: str) -> Step | None:
-        for step in self.steps:
-            if step.id == name:
-                return step
-        return None
+        return self._by_id.get(name)
 
     def following(self, *steps: str) -> frozenset[str]:
         """All steps that come after one of `steps`, directly or not."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
+
+import orjson
 
 from controls.ledger.merkle import Frontier
 from controls.model.chain import Act, ActState, Capacity
 from controls.model.decision import Approval, ClearedFinding
 from controls.model.values import Json, from_microseconds, microseconds
-
-_sorted: Final = json.JSONEncoder(sort_keys=True).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class StoredAct:
             "valid_until": microseconds(act.valid_until),
             "index": act.index,
             "key": act.key,
-            "material": _sorted(dict(act.material)),
+            "material": orjson.dumps(dict(act.material), option=orjson.OPT_SORT_KEYS).decode(),
             "scope_account": self.scope_account,
             "exclusive": self.exclusive,
             "case": self.case,
