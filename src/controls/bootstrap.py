@@ -122,8 +122,8 @@ def read_rule_files(folder: Path) -> Mapping[str, str]:
             raise InvalidInput(
                 "rules_too_large",
                 f"{path} is one file too many or too large",
-                help=f"A rules folder holds at most {MAX_FILES} files, each of at most {MAX_FILE_BYTES >> 20} MiB "
-                f"of YAML or {MAX_CSV_BYTES >> 20} MiB of CSV.",
+                help=f"A rules folder holds at most {MAX_FILES} files, of at most "
+                f"{MAX_FILE_BYTES >> 20} MiB of YAML or {MAX_CSV_BYTES >> 20} MiB of CSV each.",
             )
         files[name] = path.read_bytes()
     return decode_files(files)

@@ -44,7 +44,7 @@ NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 LISTS: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "symbols": ("string", ("buy", "Ñandú", "日本", 'a"b\\c', "x1", "ana")),
-    "sizes": ("decimal", (Decimal("1"), Decimal("0.5"), Decimal("100"), Decimal("-2.25"))),
+    "sizes": ("decimal", (Decimal(1), Decimal("0.5"), Decimal(100), Decimal("-2.25"))),
     "counts": ("int", (0, 3, 10**15)),
     "days": ("date", (date(2026, 3, 2), date(9999, 12, 31))),
     "nobody": ("string", ()),
@@ -65,15 +65,15 @@ TABLES: Mapping[str, tuple[tuple[str, ...], tuple[dict[str, Any], ...]]] = {
         ),
         (
             {"who": "buy", "active": True, "amount": Money(Decimal("100.00"), "EUR"), "lots": 4},
-            {"who": "sell", "active": False, "amount": Money(Decimal("0"), "EUR"), "desk": "buy"},
-            {"who": "ana", "amount": Money(Decimal("7"), "USD"), "ratio": Decimal("0.05"), "lots": 0},
-            {"who": "Ñuño", "amount": Money(Decimal("-1"), "EUR"), "until": date(2026, 3, 3)},
+            {"who": "sell", "active": False, "amount": Money(Decimal(0), "EUR"), "desk": "buy"},
+            {"who": "ana", "amount": Money(Decimal(7), "USD"), "ratio": Decimal("0.05"), "lots": 0},
+            {"who": "Ñuño", "amount": Money(Decimal(-1), "EUR"), "until": date(2026, 3, 3)},
             {
                 "who": 'a"b\\c',
                 "amount": Money(Decimal("2.25"), "EUR"),
                 "since": datetime(2026, 3, 2, 9, 30, tzinfo=UTC),
                 "within": timedelta(hours=1),
-                "ratio": Decimal("99999999999999999999999999999"),
+                "ratio": Decimal(99999999999999999999999999999),
             },
         ),
     ),

@@ -133,7 +133,8 @@ def data_file(grid: Grid, *, kind: DataKind, name: str, diagnostics: Diagnostics
     """The list or table of a grid; None when something is wrong with it, which `diagnostics` then say."""
     before = diagnostics.count
     columns = _columns(grid, diagnostics)
-    _check_columns(grid, columns, kind, diagnostics)
+    if diagnostics.count == before:
+        _check_columns(grid, columns, kind, diagnostics)
     if diagnostics.count > before:
         return None
     values = _values(grid, columns, diagnostics)
@@ -225,7 +226,7 @@ def _values(grid: Grid, columns: Sequence[_Column], diagnostics: Diagnostics) ->
     for row in grid.rows:
         before = diagnostics.count
         values: list[Value | None] = []
-        for column, read in zip(columns, readers, strict=True):
+        for number, (column, read) in enumerate(zip(columns, readers, strict=True)):
             text = row.cells[column.at]
             value: Value | None = None
             if text:
@@ -237,23 +238,19 @@ def _values(grid: Grid, columns: Sequence[_Column], diagnostics: Diagnostics) ->
                     diagnostics.add(place, "bad_value", f"{quoted(text)} in {column.name}: {message}")
             elif not column.optional:
                 place = grid.place(row.line, column.at)
-                diagnostics.add(place, "empty_cell", f"{quoted(column.name)} is empty: {_remedy(column)}")
+                other = f"mark it as {column.name}:{column.type}?" if number >= leading else "remove the row"
+                diagnostics.add(place, "empty_cell", f"{quoted(column.name)} is empty: fill it, or {other}")
             values.append(value)
         keys = tuple(values[:leading])
         if diagnostics.count == before and lines.setdefault(keys, row.line) != row.line:
+            said = ", ".join(row.cells[column.at] for column in columns[:leading])
             diagnostics.add(
                 grid.place(row.line, columns[0].at),
                 "duplicate_key",
-                f"{quoted(row.cells[columns[0].at])} is already on line {lines[keys]}: keep one",
+                f"{quoted(said)} is already on line {lines[keys]}: keep one",
             )
         rows.append(values)
     return rows
-
-
-def _remedy(column: _Column) -> str:
-    if column.key:
-        return "fill it"
-    return f"fill it, or write {column.name}:{column.type}? in a table's header where it may be empty"
 
 
 @cache

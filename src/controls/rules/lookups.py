@@ -118,8 +118,7 @@ class LookupChecker(TreeChecker):
         return found
 
     def _unknown(self, node: Node, word: str, name: str, known: Mapping[str, object]) -> None:
-        near = suggestion(f"{word}.{name}"[:200], [f"{word}.{other}" for other in known])
-        hint = near or f": its rows belong into {word}s/{name[:63]}.csv"
+        hint = suggestion(name[:80], known) or f": its rows belong into {word}s/{name[:63]}.csv"
         self._wrong(node, "unknown_name", f"there is no {word} `{name[:80]}`{hint}")
 
     def _said(self, key: Typed) -> str:

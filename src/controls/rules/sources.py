@@ -94,8 +94,9 @@ def read_sources(texts: Mapping[str, str], diagnostics: Diagnostics) -> Sources:
     for path in sorted(texts):
         named = _DATA_PATH.match(path)
         if named is not None:
+            before = diagnostics.count
             file = _data_file(named, read_csv(path, texts[path], diagnostics), diagnostics)
-            if file is None:
+            if file is None or diagnostics.count > before:
                 broken.add(f"{named[1]}.{named[2]}")
             else:
                 data.append(file)
