@@ -99,7 +99,7 @@ def mutated_data(draw: st.DrawFn) -> dict[str, str]:
 
 
 @pytest.mark.fuzz
-@settings(max_examples=20_000 if LONG else 200)
+@settings(max_examples=20_000 if LONG else 60)
 @given(texts=mutated_data())
 def test_mutated_data_gives_a_release_or_diagnostics(texts: dict[str, str]) -> None:
     """Rules that use the data are loaded with it, and do not speak of what is wrong there."""
