@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from controls.model.errors import InvalidInput
-from controls.rules.files import decode_files, is_rule_file
+from controls.rules.files import MAX_CSV_BYTES, MAX_FILE_BYTES, MAX_FILES, decode_files, is_rule_file
 from controls.services.identifiers import new_id
 from controls.services.metrics import Metrics
 from controls.services.queries import Queries
@@ -22,9 +22,6 @@ from controls.services.state import StateCache
 from controls.services.writer import MAX_BATCH, Writer, WriterSettings
 from controls.settings import Mode, Settings
 from controls.store.database import Database
-
-MAX_RULE_FILES = 2_000
-MAX_RULE_BYTES = 1_048_576
 
 
 def open_signer(settings: Settings) -> CheckpointSigner:
@@ -120,11 +117,13 @@ def read_rule_files(folder: Path) -> Mapping[str, str]:
         name = path.relative_to(folder).as_posix()
         if not path.is_file() or not is_rule_file(name):
             continue
-        if len(files) >= MAX_RULE_FILES or path.stat().st_size > MAX_RULE_BYTES:
+        most = MAX_CSV_BYTES if name.endswith(".csv") else MAX_FILE_BYTES
+        if len(files) >= MAX_FILES or path.stat().st_size > most:
             raise InvalidInput(
                 "rules_too_large",
                 f"{path} is one file too many or too large",
-                help=f"A rules folder holds at most {MAX_RULE_FILES} files of at most 1 MiB.",
+                help=f"A rules folder holds at most {MAX_FILES} files, of at most "
+                f"{MAX_FILE_BYTES >> 20} MiB of YAML or {MAX_CSV_BYTES >> 20} MiB of CSV each.",
             )
         files[name] = path.read_bytes()
     return decode_files(files)

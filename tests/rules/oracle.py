@@ -7,7 +7,7 @@ out on them; Kleene's tables are sets of what is still possible. Nothing of `con
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -46,10 +46,22 @@ FAILED = Unk(failed=True)
 
 
 class Oracle:
-    """Interprets trees for one set of facts."""
+    """Interprets trees for one set of facts.
 
-    def __init__(self, facts: Facts, parameters: Mapping[str, Any]) -> None:
+    `lists` holds rows of one value, `tables` rows as mappings, the first `n` of whose columns are keys.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        parameters: Mapping[str, Any],
+        *,
+        lists: Mapping[str, Sequence[Any]] | None = None,
+        tables: Mapping[str, tuple[int, Sequence[Mapping[str, Any]]]] | None = None,
+    ) -> None:
         self.facts = facts
+        self.lists = lists or {}
+        self.tables = tables or {}
         self.parameters = {name: plain(value) for name, value in parameters.items()}
 
     def value(self, tree: Tree, env: Mapping[str, Any] | None = None) -> Any:
@@ -83,6 +95,30 @@ class Oracle:
         if tree.parts[1] not in record:
             return Unk(frozenset({f"{called(tree.parts[0], env)}.{tree.parts[1]}"}))
         return record[tree.parts[1]]
+
+    def _data(self, tree: Tree, _env: Any) -> Any:
+        return tuple(plain(item) for item in self.lists[tree.parts[0]])
+
+    def _row(self, tree: Tree, env: Any) -> Any:
+        """The one row whose keys are the given ones, by looking at all of them; None without one."""
+        table, _column, *parts = tree.parts
+        keys = [self.value(part, env) for part in parts]
+        unknown = union(keys)
+        if unknown is not None:
+            return unknown
+        width, rows = self.tables[table]
+        found = [row for row in rows if [plain(value) for value in row.values()][:width] == keys]
+        assert len(found) <= 1
+        return found[0] if found else None
+
+    def _cell(self, tree: Tree, env: Any) -> Any:
+        row = self._row(tree, env)
+        if isinstance(row, Unk):
+            return row
+        table, column, *_keys = tree.parts
+        if row is None or column not in row:
+            return Unk(frozenset({f"table.{table}.{column}"}))
+        return plain(row[column])
 
     def _steps(self, _tree: Tree, _env: Any) -> Any:
         found: list[str] = []
@@ -167,9 +203,12 @@ class Oracle:
         items = self.value(source, env)
         return union(holes_of(items)) or total(list(items), kind, loose=rounds(source, env))
 
-    def _has(self, part: Tree, env: Any) -> bool:
+    def _has(self, part: Tree, env: Any) -> Any:
         if part.operator == "fact":
             return part.parts[0] in self.facts.values
+        if part.operator == "cell":
+            row = self._row(part, env)
+            return row if isinstance(row, Unk) else row is not None and part.parts[1] in row
         record = self.value(part.parts[0], env)
         return not isinstance(record, Unk) and part.parts[1] in record
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from controls.model.errors import Diagnostic, RuleFilesInvalid
+from controls.rules.datasets import Data
+from controls.rules.diagnostics import Diagnostics
 from controls.rules.release import compile_release
+from controls.rules.sources import read_sources
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "rules"
 
@@ -42,3 +45,11 @@ def diagnostics_of(files: dict[str, str]) -> tuple[Diagnostic, ...]:
     except RuleFilesInvalid as invalid:
         return invalid.diagnostics
     return ()
+
+
+def data_of_files(files: dict[str, str]) -> Data:
+    """The lists and tables of sound files."""
+    diagnostics = Diagnostics()
+    sources = read_sources(files, diagnostics)
+    diagnostics.raise_if_any()
+    return sources.data

@@ -17,8 +17,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from controls.model.chain import Act, ActState, Capacity, ChainHistory
-from controls.model.values import Money
+from controls.model.values import Money, canonical
 from controls.rules.condition import ConditionInvalid, Names, compile_condition
+from controls.rules.datasets import Data
 from controls.rules.types import (
     BOOL,
     DATE,
@@ -33,12 +34,85 @@ from controls.rules.types import (
     list_of,
     record_of,
 )
+from tests.rules.rule_sets import data_of_files
 from tests.rules.trees import COMPARISONS, Tree, render
 
 LINE = record_of({"account": STRING, "quantity": DECIMAL, "lots": INT, "price": MONEY, "final": BOOL})
 STEPS = ("capture", "approve", "execute", "allocate")
 PERSONS = ("ana", "luis", "Ñuño")
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+
+LISTS: Mapping[str, tuple[str, tuple[Any, ...]]] = {
+    "symbols": ("string", ("buy", "Ñandú", "日本", 'a"b\\c', "x1", "ana")),
+    "sizes": ("decimal", (Decimal(1), Decimal("0.5"), Decimal(100), Decimal("-2.25"))),
+    "counts": ("int", (0, 3, 10**15)),
+    "days": ("date", (date(2026, 3, 2), date(9999, 12, 31))),
+    "nobody": ("string", ()),
+}
+# The header with its keys first, and the rows; what a row does not say is an empty cell.
+TABLES: Mapping[str, tuple[tuple[str, ...], tuple[dict[str, Any], ...]]] = {
+    "limits": (
+        (
+            "who:string key",
+            "active:bool?",
+            "amount:money",
+            "lots:int?",
+            "ratio:decimal?",
+            "desk:string?",
+            "since:timestamp?",
+            "until:date?",
+            "within:duration?",
+        ),
+        (
+            {"who": "buy", "active": True, "amount": Money(Decimal("100.00"), "EUR"), "lots": 4},
+            {"who": "sell", "active": False, "amount": Money(Decimal(0), "EUR"), "desk": "buy"},
+            {"who": "ana", "amount": Money(Decimal(7), "USD"), "ratio": Decimal("0.05"), "lots": 0},
+            {"who": "Ñuño", "amount": Money(Decimal(-1), "EUR"), "until": date(2026, 3, 3)},
+            {
+                "who": 'a"b\\c',
+                "amount": Money(Decimal("2.25"), "EUR"),
+                "since": datetime(2026, 3, 2, 9, 30, tzinfo=UTC),
+                "within": timedelta(hours=1),
+                "ratio": Decimal(99999999999999999999999999999),
+            },
+        ),
+    ),
+    "slots": (
+        ("number:decimal key", "late:bool key", "size:decimal", "day:date?", "side:string?"),
+        tuple(
+            {"number": Decimal(number), "late": late, "size": Decimal(number) / 2, **more}
+            for number, late, more in (
+                (0, True, {"day": date(2026, 3, 2)}),
+                (1, True, {"side": "buy"}),
+                (1, False, {"side": "日本"}),
+                (2, False, {}),
+                (7, False, {"day": date(2024, 2, 29), "side": "capture"}),
+            )
+        ),
+    ),
+}
+
+
+def _csv(header: tuple[str, ...], rows: list[list[Any]]) -> str:
+    def cell(value: Any) -> str:
+        text = "" if value is None else str(canonical(value))
+        return f'"{text.replace(chr(34), 2 * chr(34))}"'
+
+    lines = [",".join(header), *(",".join(map(cell, row)) for row in rows)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _data() -> Data:
+    """The lists and tables through the loader; the oracle has them as they stand above."""
+    files = {
+        f"lists/{name}.csv": _csv((f"item:{type_}",), [[item] for item in items])
+        for name, (type_, items) in LISTS.items()
+    }
+    for name, (header, rows) in TABLES.items():
+        names = [column.partition(":")[0] for column in header]
+        files[f"tables/{name}.csv"] = _csv(header, [[row.get(column) for column in names] for row in rows])
+    return data_of_files(files)
+
 
 NAMES = Names(
     facts={
@@ -72,6 +146,7 @@ NAMES = Names(
         "armed": (BOOL, True),
     },
     steps=frozenset(STEPS),
+    data=_data(),
 )
 
 PATTERNS = ("^b", "y$", "a|b", "^$", "[A-Z]{2}", "ñ", r"\d+", ".")
@@ -126,7 +201,19 @@ class _Scope:
             found += 6 * _reads(Tree("variable", (name,)), type_, wanted)
         if wanted == TIMESTAMP:
             found.append(Tree("now", ()))
+        found += [
+            tree for tree, element in self.lists() if tree.operator == "data" and wanted == list_of(element)
+        ]
         return found
+
+    def columns(self, wanted: ValueType | None = None) -> list[tuple[str, str]]:
+        """Every column of the type, or of any, with its table in front."""
+        return [
+            (name, column)
+            for name, table in self.names.data.tables.items()
+            for column, data in table.columns.items()
+            if wanted in (None, data.type)
+        ]
 
     def parameters(self, wanted: ValueType) -> list[Tree]:
         return [
@@ -141,7 +228,7 @@ class _Scope:
             (Tree("fact", (name,)), type_.element)
             for name, type_ in self.names.facts.items()
             if type_.element is not None
-        ]
+        ] + [(Tree("data", (name,)), data.type) for name, data in self.names.data.lists.items()]
 
     @property
     def steps(self) -> list[str]:
@@ -256,8 +343,23 @@ _ORDERED = (INT, DECIMAL, MONEY, STRING, DATE, TIMESTAMP, DURATION)
 _QUANTITIES = (INT, DECIMAL, MONEY, DURATION)
 
 
+def _cell(random: Random, scope: _Scope, columns: list[tuple[str, str]]) -> Tree:
+    """A cell of one of the columns, by keys that are found about as often as not."""
+    table, column = random.choice(columns)
+    keys = [
+        Tree("literal", (random.choice(("buy", "ana", "sell")),))
+        if type_ == STRING and random.random() < 0.2
+        else _operand(random, scope, type_)
+        for _, type_ in scope.names.data.tables[table].keys
+    ]
+    return Tree("cell", (table, column, *keys))
+
+
 def _operand(random: Random, scope: _Scope, type_: ValueType) -> Tree:
     """A name of the type, or a literal."""
+    columns = scope.columns(type_)
+    if columns and random.random() < 0.12:
+        return _cell(random, scope, columns)
     readable = scope.readable(type_)
     constants = scope.parameters(type_)
     kind = random.randint(0, 9)
@@ -418,6 +520,8 @@ def _condition(random: Random, scope: _Scope, depth: int) -> Tree:
         case "has":
             reads = [tree for type_ in (*_ORDERED, BOOL) for tree in scope.readable(type_)]
             reads = [tree for tree in reads if tree.operator in ("fact", "field")]
+            if scope.columns() and random.random() < 0.25:
+                reads = [_cell(random, scope, scope.columns())]
             return Tree("call", ("has", random.choice(reads)))
         case "text":
             subject = _some_read(random, scope, STRING)
@@ -432,7 +536,7 @@ def _condition(random: Random, scope: _Scope, depth: int) -> Tree:
                 return Tree("in", (Tree("literal", (step,)), Tree("steps", ())))
             return Tree("chain", (function, step))
         case "in":
-            element = random.choice((STRING, DECIMAL, MONEY, DATE))
+            element = random.choice((STRING, DECIMAL, INT, MONEY, DATE))
             item = _some_read(random, scope, element)
             return Tree("in", (item, _list(random, scope, list_of(element), less)))
         case "connective":
@@ -455,6 +559,9 @@ def _condition(random: Random, scope: _Scope, depth: int) -> Tree:
 
 
 def _some_read(random: Random, scope: _Scope, type_: ValueType) -> Tree:
+    columns = scope.columns(type_)
+    if columns and random.random() < 0.12:
+        return _cell(random, scope, columns)
     readable = scope.readable(type_)
     if readable:
         return random.choice(readable)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,15 +17,16 @@ from controls.model.values import Value
 from controls.rules.condition import (
     ConditionError,
     ConditionInvalid,
-    Names,
     WholeCondition,
     compile_condition,
 )
 from controls.rules.formula import And, Constant, Formula, Leaf, Not, Or
 from tests.rules.oracle import Oracle, Unk
 from tests.rules.strategies import (
+    LISTS,
     NAMES,
     NOW,
+    TABLES,
     condition_trees,
     conditions,
     fact_values,
@@ -40,6 +43,8 @@ DIFFERENTIAL = settings(
 FEW = settings(DIFFERENTIAL, max_examples=2_000 if LONG_RUN else 120)
 CONSTANT_CODES = {"constant_condition", "constant_error"}
 PARAMETERS = {name: value for name, (_, value) in NAMES.parameters.items()}
+ITEMS = {name: items for name, (_, items) in LISTS.items()}
+ROWS = {name: (sum(" key" in column for column in header), rows) for name, (header, rows) in TABLES.items()}
 
 
 def facts() -> st.SearchStrategy[Facts]:
@@ -65,7 +70,7 @@ def errors_of(source: str) -> tuple[ConditionError, ...]:
 
 
 def expected(tree: Tree, facts: Facts) -> tuple[Truth, set[str], bool]:
-    found = Oracle(facts, PARAMETERS).value(tree)
+    found = Oracle(facts, PARAMETERS, lists=ITEMS, tables=ROWS).value(tree)
     if isinstance(found, Unk):
         return Truth.UNKNOWN, set(found.missing), found.failed
     return (Truth.TRUE if found else Truth.FALSE), set(), False
@@ -80,7 +85,9 @@ def test_conditions_mean_what_the_oracle_says(tree: Tree, brackets: bool, cases:
     condition = compiled(tree, brackets=brackets)
     for case in cases:
         verdict = condition.evaluate(case)
-        found = (verdict.truth, set(verdict.missing), verdict.error != "")
+        # How a cell's key is shown has tests of its own.
+        missing = {re.sub(r"\[.*\]", "", name) for name in verdict.missing}
+        found = (verdict.truth, missing, verdict.error != "")
         assert found == expected(tree, case), (condition.source, verdict)
         assert condition.test(case) == verdict.truth
 
@@ -114,8 +121,14 @@ def test_reasons_come_from_the_facts(tree: Tree, case: Facts) -> None:
     """What was read was there and is among the names; what is missing was not; FALSE has no reasons."""
     condition = compiled(tree)
     verdict = condition.evaluate(case)
-    assert dict(verdict.read).items() <= {name: case.values[name] for name in verdict.read}.items()
-    assert set(verdict.read) <= condition.names <= set(NAMES.facts)
+    cells = {name: verdict.read[name] for name in verdict.read if name.startswith("table.")}
+    facts_read = {name: value for name, value in verdict.read.items() if name not in cells}
+    assert facts_read.items() <= {name: case.values[name] for name in facts_read}.items()
+    assert set(facts_read) <= condition.names <= set(NAMES.facts)
+    assert set(cells) <= condition.cells
+    for name, value in cells.items():
+        table, _, column = re.sub(r"\[.*\]", "", name).removeprefix("table.").partition(".")
+        assert value in NAMES.data.tables[table].columns[column].cells.values()
     assert not set(verdict.missing) & set(case.values)
     if verdict.truth is not Truth.UNKNOWN:
         assert (verdict.missing, verdict.error) == ((), "")
@@ -145,7 +158,7 @@ def test_renamed_parameters_have_the_same_leaves(tree: Tree, case: Facts) -> Non
             return Tree("parameter", (f"my_{part.parts[0]}",))
         return Tree(part.operator, tuple(rename(inner) for inner in part.parts))
 
-    names = Names(facts=NAMES.facts, parameters=renamed, steps=NAMES.steps)
+    names = replace(NAMES, parameters=renamed)
     condition = compiled(tree)
     other = compile_condition(render(rename(tree)), names=names)
     assert other.key == condition.key

@@ -14,10 +14,28 @@ from controls.rules.release import compile_release, release_from_document
 from tests.rules.rule_sets import FIXTURES, desk_files, diagnostics_of, read_case
 
 LONG = os.environ.get("CONTROLS_FUZZ") == "1"
-FILES = desk_files()
+DATA = {
+    "lists/restricted.csv": 'isin:string,remark:note\nES0113900J37,"until, say, May"\nXS0000000009,\n',
+    "tables/limits.csv": "who:string key,day:date key,limit:money,lots:int?\nana,2026-03-02,5.00 EUR,3\n",
+}
+RULE = """\
+id: a.data
+title: {en: A, es: B}
+source: {law: Policy, basis: policy}
+on: order.capture
+when: order.instrument in list.restricted || order.notional > table.limits[person.id, order.traded_on].limit
+then: deny
+message: {en: "{order.instrument}", es: "{table.limits[person.id, order.traded_on].limit}"}
+examples:
+  - {name: neither, expect: permit}
+  - {name: restricted, expect: deny}
+"""
+FILES = {**desk_files(), **DATA, "regulatory/a/data.yaml": RULE}
+# What the rule of the data needs, and no more: most of the time goes into reading YAML.
+FEW = {path: FILES[path] for path in ("vocabulary.yaml", "roles.yaml", "chains/order_to_settlement.yaml")}
 CORPUS = [text for case in sorted((FIXTURES / "broken").glob("*.txt")) for text in read_case(case).values()]
 CORPUS += list(FILES.values())
-PATHS = [*FILES, "duties/more.yaml", "regulatory/x/y.yaml", "chains/z.yaml"]
+PATHS = [*FILES, "duties/more.yaml", "regulatory/x/y.yaml", "chains/z.yaml", "lists/more.csv", "tables/x.csv"]
 
 FRAGMENTS = st.sampled_from(
     [
@@ -26,7 +44,8 @@ FRAGMENTS = st.sampled_from(
         "\ufeff", "\x85", "😀", "when: ", "steps: ", "order.side", "chain.performed(", "{order.side}", "{{",
         "effective: {from: 2026-01-01}", "zone: Europe", "zone: ../x", "id: a", "kind: at_most", "max: 99",
         "then: deny", "matches(", "<<: *a", "2026-13-01", "P1M", "9" * 40, "a" * 300, "facts:\n", "roles:\n",
-        "of: {}", "inherits: [trader]",
+        "of: {}", "inherits: [trader]", ",", '""', ":string key", ":money?", ":note", "\r", "=1+1", "\u200b",
+        "list.restricted", "table.limits[", "].limit", ",,,\n", "1.5", "1.50", ";", "TRUE",
     ]
 )  # fmt: skip
 
@@ -63,6 +82,28 @@ def check(files: dict[str, str]) -> None:
 def test_mutated_files_give_a_release_or_diagnostics(text: str, path: str) -> None:
     """Text that was once right is the hardest."""
     check({**FILES, path: text})
+
+
+@st.composite
+def mutated_data(draw: st.DrawFn) -> dict[str, str]:
+    """The list and the table with a few pieces cut out, doubled or put in, anywhere in them."""
+    texts = dict(DATA)
+    for _ in range(draw(st.integers(1, 4))):
+        path = draw(st.sampled_from(sorted(texts)))
+        text = texts[path]
+        start = draw(st.integers(0, len(text)))
+        end = min(len(text), start + draw(st.integers(0, 12)))
+        new = draw(FRAGMENTS | st.text(max_size=5) | st.just(text[start:end] * 2))
+        texts[path] = text[:start] + new + text[end:]
+    return texts
+
+
+@pytest.mark.fuzz
+@settings(max_examples=20_000 if LONG else 60)
+@given(texts=mutated_data())
+def test_mutated_data_gives_a_release_or_diagnostics(texts: dict[str, str]) -> None:
+    """Rules that use the data are loaded with it, and do not speak of what is wrong there."""
+    check({**texts, **FEW, "regulatory/a/data.yaml": RULE})
 
 
 @pytest.mark.fuzz

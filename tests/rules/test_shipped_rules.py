@@ -61,7 +61,7 @@ def test_schemas_are_those_of_the_loader(kind: FileKind) -> None:
     assert committed == current, "write them again: controls rules schema --output rules/.schemas"
 
 
-@pytest.mark.parametrize("path", sorted(shipped_files()))
+@pytest.mark.parametrize("path", sorted(path for path in shipped_files() if path.endswith(".yaml")))
 def test_every_file_names_its_schema_and_fits_it(path: str) -> None:
     """The first line leads an editor to the schema of just this kind of file, which accepts the file."""
     text = (RULES / path).read_text(encoding="utf-8")

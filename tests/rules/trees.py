@@ -54,6 +54,11 @@ def render(tree: Tree, *, brackets: bool = False, blank: str = " ") -> str:
                 return "chain.steps"
             case "chain":
                 return f'chain.{parts[0]}("{parts[1]}")'
+            case "data":
+                return f"list.{parts[0]}"
+            case "cell":
+                table, column, *keys = parts
+                return f"table.{table}[{', '.join(inside(key, 0) for key in keys)}].{column}"
             case "field":
                 return f"{inside(parts[0], _TIGHTEST)}.{parts[1]}"
             case "not":

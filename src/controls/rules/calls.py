@@ -9,13 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from controls.model.values import Value
-from controls.rules.checker import EXAMPLES, TreeChecker
+from controls.rules.checker import EXAMPLES
 from controls.rules.functions import FUNCTIONS, METHODS, Function, pattern_test
 from controls.rules.literals import parse_date, parse_duration, parse_timestamp
+from controls.rules.lookups import LookupChecker
 from controls.rules.scope import RESERVED_NAMES, suggestion
 from controls.rules.syntax import Call, Node, Path
 from controls.rules.tree import (
     MACROS,
+    CellRead,
     ChainRead,
     Constant,
     FactRead,
@@ -41,7 +43,7 @@ _NAMES_OF_FUNCTIONS: Final = (*FUNCTIONS, *_LITERALS, "has")
 _NAMES_OF_METHODS: Final = (*METHODS, *MACROS, "matches")
 
 
-class Checker(TreeChecker):
+class Checker(LookupChecker):
     """Checks one condition, calls included."""
 
     def _call(self, node: Call) -> Typed | None:
@@ -167,8 +169,9 @@ class Checker(TreeChecker):
         part = self.check(node.arguments[0])
         if part is None:
             return None
-        if not isinstance(part, FactRead | FieldRead):
-            self._wrong(part, "wrong_type", "has() asks whether a fact or a field is there; this is neither")
+        if not isinstance(part, FactRead | FieldRead | CellRead):
+            message = "has() asks whether a fact, a field or a cell of a table is there; this is none"
+            self._wrong(part, "wrong_type", message)
             return None
         return Presence(type=BOOL, start=node.start, end=node.end, part=part)
 

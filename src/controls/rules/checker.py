@@ -1,4 +1,4 @@
-"""Syntax tree -> typed tree: names and operators. Calls are in `calls`.
+"""Syntax tree -> typed tree: names and operators. Lists and tables are in `lookups`, calls in `calls`.
 
 Guarantees: in a typed tree every name exists and every operation has operands it can work with, so that at
 run time nothing can fail but arithmetic and missing facts. Errors do not hide one another: what cannot be
@@ -20,6 +20,7 @@ from controls.rules.syntax import (
     Conditional,
     ConditionError,
     Connective,
+    Index,
     ListLiteral,
     Literal,
     Node,
@@ -86,7 +87,9 @@ class TreeChecker(ABC):
             case Path():
                 return self._path(node)
             case Select():
-                return self._fields(node, self.check(node.base), (node.field,))
+                return self._select(node)
+            case Index():
+                return self._index(node)
             case Unary():
                 return self._unary(node)
             case Binary():
@@ -105,6 +108,10 @@ class TreeChecker(ABC):
     @abstractmethod
     def _call(self, node: Call) -> Typed | None:
         """The typed tree of a call, a macro included."""
+
+    @abstractmethod
+    def _index(self, node: Index) -> Typed | None:
+        """The typed tree of brackets behind something."""
 
     def _wrong(self, node: Node | Typed, code: str, message: str) -> None:
         self.errors.append(ConditionError(node.start, node.end - node.start, code, message))
@@ -144,6 +151,9 @@ class TreeChecker(ABC):
         message = unknown_name(".".join(node.parts), names=self._names, variables=known)
         self._wrong(node, "unknown_name", message)
         return None
+
+    def _select(self, node: Select) -> Typed | None:
+        return self._fields(node, self.check(node.base), (node.field,))
 
     def _fields(self, node: Node, base: Typed | None, fields: Sequence[str]) -> Typed | None:
         for field in fields:

@@ -14,14 +14,26 @@ from typing import Final, cast
 from controls.model.condition import Facts, Truth, Verdict
 from controls.model.values import Value
 from controls.rules.calls import Checker
-from controls.rules.evaluate import Run, Unknown, compiled, connected, negated
+from controls.rules.evaluate import compiled, connected, negated
 from controls.rules.folding import Folder
 from controls.rules.formula import And, Constant, Formula, Leaf, Not, Or
 from controls.rules.literals import parse_money
+from controls.rules.lookups import walked_too_long
+from controls.rules.reading import Recording, Run, Unknown
 from controls.rules.scope import RESERVED_NAMES, Names
 from controls.rules.syntax import ConditionError, ConditionInvalid, Node, parse
 from controls.rules.tree import Constant as ConstantNode
-from controls.rules.tree import Logic, Negation, Typed, facts_of, is_text, key_of, parameters_of
+from controls.rules.tree import (
+    Logic,
+    Negation,
+    Typed,
+    cells_of,
+    data_of,
+    facts_of,
+    is_text,
+    key_of,
+    parameters_of,
+)
 from controls.rules.types import BOOL, DECIMAL, INT, MONEY, Kind, ValueType
 
 __all__ = [
@@ -61,12 +73,13 @@ class CompiledTest:
     def evaluate(self, facts: Facts) -> Verdict:
         """The truth with its reasons.
 
-        FALSE has none: nothing fired. `read` holds the facts that were looked at and present. `missing` and
-        `error` are set for UNKNOWN only, and only by what kept the answer from being known.
+        FALSE has none: nothing fired. `read` holds the facts and the cells of tables that were looked at and
+        present. `missing` and `error` are set for UNKNOWN only, and only by what kept the answer from being
+        known.
         """
         if self.test(facts) == 0:
             return _NOTHING_TO_SAY
-        values = _Recording(facts.values)
+        values = Recording(facts.values)
         try:
             found = self.run(Facts(values=values, chain=facts.chain, now=facts.now), ())
         except _BAD_FACTS as problem:
@@ -78,10 +91,16 @@ class CompiledTest:
 
 @dataclass(slots=True, unsafe_hash=True)
 class WholeCondition(CompiledTest):
-    """A whole condition with its formula and the parameters that its text mentions."""
+    """A whole condition with its formula and the parameters that its text mentions.
+
+    `cells`: the cells of tables that a verdict may quote. `data`: the lists and columns of tables that the
+    text mentions, with the digests of what they hold.
+    """
 
     formula: Formula = field(compare=False)
     parameters: frozenset[str] = field(compare=False)
+    cells: frozenset[str] = field(compare=False)
+    data: Mapping[str, str] = field(compare=False)
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -93,6 +112,7 @@ class CompiledExpression:
     type: ValueType = field(compare=False)
     names: frozenset[str] = field(compare=False)  # facts it may read
     parameters: frozenset[str] = field(compare=False)
+    data: Mapping[str, str] = field(compare=False)  # as in `WholeCondition`
     run: Run = field(compare=False, repr=False)
 
     def evaluate(self, facts: Facts) -> Value | Unknown:
@@ -148,6 +168,8 @@ def compile_condition(source: str, *, names: Names) -> WholeCondition:
         run=_formula_run(formula),
         formula=formula,
         parameters=parameters,
+        cells=cells_of(typed),
+        data=data_of(typed),
     )
 
 
@@ -179,6 +201,7 @@ def compile_expression(source: str, *, names: Names, expect: ValueType | None = 
         type=wanted,
         names=facts_of(folded),
         parameters=parameters_of(typed),
+        data=data_of(typed),
         run=compiled(folded),
     )
 
@@ -188,6 +211,8 @@ def _checked(tree: Node, names: Names) -> Typed:
     typed = checker.check(tree)
     for name in sorted(names.parameters.keys() & RESERVED_NAMES):
         checker.errors.append(ConditionError(0, 0, "name_taken", f"a parameter cannot be called `{name}`"))
+    if typed is not None:
+        checker.errors += walked_too_long(typed)
     if checker.errors or typed is None:
         raise ConditionInvalid(checker.errors)
     return typed
@@ -290,28 +315,3 @@ def _widened(value: Value, type_: ValueType) -> Value:
         element = type_.element
         return tuple(_widened(item, element) for item in value)
     return value
-
-
-class _Recording(Mapping[str, Value]):
-    """Facts that remember which of them were read."""
-
-    def __init__(self, values: Mapping[str, Value]) -> None:
-        self._values = values
-        self.read: dict[str, Value] = {}
-
-    def __getitem__(self, name: str) -> Value:
-        value = self._values[name]
-        self.read[name] = value
-        return value
-
-    def __contains__(self, name: object) -> bool:
-        present = name in self._values
-        if present:
-            self.read[cast(str, name)] = self._values[cast(str, name)]
-        return present
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)

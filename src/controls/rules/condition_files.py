@@ -7,7 +7,7 @@ there and not again by every condition that uses it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from controls.model.values import Value
 from controls.rules.condition import (
@@ -17,6 +17,7 @@ from controls.rules.condition import (
     WholeCondition,
     compile_condition,
 )
+from controls.rules.datasets import Data
 from controls.rules.diagnostics import Diagnostics
 from controls.rules.nodes import Scalar
 from controls.rules.types import ValueType
@@ -25,12 +26,13 @@ from controls.rules.vocabulary import VocabularySource
 
 @dataclass(frozen=True, slots=True)
 class ConditionScope:
-    """The facts of a release. `chains_complete`: every chain kind could be loaded."""
+    """The facts, lists and tables of a release. `chains_complete`: every chain kind could be loaded."""
 
     vocabulary: VocabularySource
     types: Mapping[str, ValueType]
     chains_complete: bool
     diagnostics: Diagnostics
+    data: Data = field(default_factory=Data)
 
     def compile(
         self,
@@ -53,7 +55,7 @@ class ConditionScope:
         source = str(scalar.value)
         # No set of steps means "any step" to the language; where there is no chain, no step exists.
         known = frozenset(steps) or (frozenset(("",)) if self.chains_complete else frozenset())
-        names = Names(facts=self.types, parameters=dict(parameters or {}), steps=known)
+        names = Names(facts=self.types, parameters=dict(parameters or {}), steps=known, data=self.data)
         try:
             return compile_condition(source, names=names)
         except ConditionInvalid as invalid:
@@ -67,5 +69,6 @@ class ConditionScope:
             return not self.chains_complete
         text = source[error.offset : error.offset + error.length]
         return error.code.startswith("unknown_") and any(
-            text == name or text.startswith(name + ".") for name in self.vocabulary.broken | broken
+            text == name or text.startswith((name + ".", name + "["))
+            for name in self.vocabulary.broken | self.data.broken | broken
         )

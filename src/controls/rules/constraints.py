@@ -15,18 +15,18 @@ from controls.model.duty import Constraint, ConstraintKind, Period, Scope
 from controls.model.finding import Effect, Source, Text
 from controls.model.values import Json
 from controls.rules.chains import Chains
+from controls.rules.condition import WholeCondition
 from controls.rules.condition_files import ConditionScope
 from controls.rules.diagnostics import Diagnostics, closest, listed, quoted
 from controls.rules.messages import placeholders
 from controls.rules.nodes import MappingNode, mappings_of
 from controls.rules.periods import period_of
 from controls.rules.roles import Roles
-from controls.rules.rule import CompiledCondition
 from controls.rules.shapes import is_sound
 from controls.rules.sources import SourceFile
 from controls.rules.structure import DUTY
 from controls.rules.system import ANYONE
-from controls.rules.versions import condition_text, period_json, version_of
+from controls.rules.versions import condition_text, data_json, period_json, version_of
 
 BUILT_IN: Final = frozenset({ConstraintKind.WHOLE_CHAIN, ConstraintKind.SOLE_ACTOR})
 
@@ -75,10 +75,10 @@ def _built_in(kind: ConstraintKind, chain: ChainKind, title: Text) -> Constraint
         id=kind.value, version="", kind=kind, chain=chain.id, then=Effect.DENY, title=title, steps=steps,
         absolute=True,
     )  # fmt: skip
-    return _versioned(constraint, source="")
+    return _versioned(constraint, source="", data={})
 
 
-def _versioned(constraint: Constraint, *, source: str) -> Constraint:
+def _versioned(constraint: Constraint, *, source: str, data: Mapping[str, str]) -> Constraint:
     meaning: dict[str, Json] = {
         "id": constraint.id,
         "kind": constraint.kind.value,
@@ -91,6 +91,7 @@ def _versioned(constraint: Constraint, *, source: str) -> Constraint:
         "when": condition_text(source),
         "absolute": constraint.absolute,
         "effective": period_json(constraint.effective),
+        **data_json(data),
     }
     return replace(constraint, version=version_of(meaning))
 
@@ -155,7 +156,8 @@ class _Reader:
                 sources=sources_of(node),
                 effective=period or Period(),
             )
-            self.constraints.append(_versioned(constraint, source=node.text("when")))
+            data = {} if condition is None else condition.data
+            self.constraints.append(_versioned(constraint, source=node.text("when"), data=data))
 
     def _targets(self, node: MappingNode, kind: ConstraintKind) -> tuple[str, ...]:
         """The chain kinds that the constraint is about; exclusive roles without one are about all, ""."""
@@ -225,7 +227,7 @@ class _Reader:
             )
         return limit
 
-    def _condition(self, node: MappingNode, targets: tuple[str, ...]) -> CompiledCondition | None:
+    def _condition(self, node: MappingNode, targets: tuple[str, ...]) -> WholeCondition | None:
         scalar = node.scalar("when")
         if scalar is None:
             return None

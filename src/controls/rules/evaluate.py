@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, TypeAlias, cast
 
 from controls.model.condition import Facts
 from controls.model.values import Money, Value
 from controls.rules.arithmetic import describe
+from controls.rules.reading import Run, Unknown, Variables, look_up, presence
 from controls.rules.tree import (
+    CellRead,
     ChainRead,
     Choice,
     Comparison,
@@ -24,6 +25,7 @@ from controls.rules.tree import (
     FactRead,
     FieldRead,
     ListOf,
+    ListRead,
     Logic,
     Macro,
     Membership,
@@ -39,25 +41,6 @@ from controls.rules.types import Kind, ValueType, class_of
 MAX_VISITS: Final = 100_000  # elements that nested macros may look at, lest a long list holds up everybody
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """No value: the facts that were missing, and the first thing that could not be computed."""
-
-    missing: tuple[str, ...] = ()
-    error: str = ""
-
-    def joined(self, other: Unknown) -> Unknown:
-        if other is self:
-            return self
-        missing = tuple(dict.fromkeys((*self.missing, *other.missing)))
-        return Unknown(missing, self.error or other.error)
-
-
-# The elements that the macros around are at, each after the number of visits that its macro makes.
-Variables: TypeAlias = "tuple[object, ...]"
-Run: TypeAlias = Callable[[Facts, Variables], object]
-
-
 def compiled(node: Typed) -> Run:
     """The closure that computes `node`."""
     match node:
@@ -70,6 +53,11 @@ def compiled(node: Typed) -> Run:
         case VariableRead(level=level):
             index = 2 * level + 1
             return lambda facts, variables: variables[index]
+        case ListRead(data=data):
+            items = data.items
+            return lambda facts, variables: items
+        case CellRead():
+            return look_up(node, _keys(node))
         case ChainRead():
             return _chain(node)
         case Now():
@@ -187,10 +175,23 @@ def _field(node: FieldRead) -> Run:
     return read
 
 
+def _keys(cell: CellRead) -> Run:
+    """The row's keys together, or what keeps one of them from being known."""
+    runs = tuple(compiled(key) for key in cell.keys)
+
+    def read(facts: Facts, variables: Variables) -> object:
+        keys = tuple([run(facts, variables) for run in runs])
+        return _joined(*keys) or keys
+
+    return read
+
+
 def _presence(part: Typed) -> Run:
     if isinstance(part, FactRead):
         fact = part.name
         return lambda facts, variables: fact in facts.values
+    if isinstance(part, CellRead):
+        return presence(part, _keys(part))
     assert isinstance(part, FieldRead)
     base, field = compiled(part.base), part.field
 
@@ -290,6 +291,8 @@ def _membership(node: Membership) -> Run:
     """`x in list` is `list.exists(y, x == y)`: an empty list holds nothing, whatever `x` is."""
     item, source = compiled(node.item), compiled(node.source)
     money = node.item.type.kind is Kind.MONEY
+    if isinstance(node.source, ListRead) and node.source.data.members:
+        return _constant_membership(item, node.source.data.members)
     if isinstance(node.source, Constant) and not money:
         members = frozenset(cast("tuple[object, ...]", node.source.value))
         if members:

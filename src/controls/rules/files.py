@@ -34,6 +34,7 @@ from controls.rules.nodes import MAX_DEPTH, Entry, MappingNode, Node, Origin, Sc
 MAX_FILES: Final = 2_000
 MAX_FILE_BYTES: Final = 1024 * 1024
 MAX_TOTAL_BYTES: Final = 8 * 1024 * 1024  # some 10,000 rules; YAML takes seconds per megabyte
+MAX_CSV_BYTES: Final = 8 * 1024 * 1024  # of one CSV file and of all together: some 400,000 short rows
 MAX_NODES: Final = 100_000  # of one file
 MAX_ALIASED_NODES: Final = 10_000  # what aliases may add: enough for shared text, not for a bomb
 
@@ -86,14 +87,18 @@ def decode_files(files: Mapping[str, bytes]) -> dict[str, str]:
     return texts
 
 
-def read_yaml(file: str, text: str, diagnostics: Diagnostics) -> Node | None:
-    """The node of a file's one document; None when it cannot be read, which is then in `diagnostics`."""
+def sound_text(file: str, text: str, diagnostics: Diagnostics, *, most: int) -> str | None:
+    """The text in NFC with plain line ends and no byte order mark, of at most `most` bytes in UTF-8.
+
+    None when it is larger or holds characters that cannot be seen, which is then in `diagnostics`.
+    """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not unicodedata.is_normalized("NFC", text):
         text = unicodedata.normalize("NFC", text)
-    start = Place(file, 1, 1)
-    if len(text) > MAX_FILE_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_FILE_BYTES:
-        diagnostics.add(start, "file_too_large", "a rule file has at most 1 MiB: split it")
+    if len(text) > most or len(text.encode("utf-8", "surrogatepass")) > most:
+        diagnostics.add(
+            Place(file, 1, 1), "file_too_large", f"the file has more than {most >> 20} MiB: split it"
+        )
         return None
     refused = _REFUSED.search(text)
     if refused:
@@ -103,8 +108,17 @@ def read_yaml(file: str, text: str, diagnostics: Diagnostics) -> Node | None:
             f"the character U+{ord(refused.group()):04X} cannot be seen or reorders text: remove it",
         )
         return None
+    return text
+
+
+def read_yaml(file: str, text: str, diagnostics: Diagnostics) -> Node | None:
+    """The node of a file's one document; None when it cannot be read, which is then in `diagnostics`."""
+    start = Place(file, 1, 1)
+    sound = sound_text(file, text, diagnostics, most=MAX_FILE_BYTES)
+    if sound is None:
+        return None
     try:
-        node = _Reader(file, text, diagnostics).document()
+        node = _Reader(file, sound, diagnostics).document()
     except _Refused as refusal:
         diagnostics.add(refusal.place, refusal.code, refusal.message)
         return None
@@ -277,5 +291,8 @@ def check_size(files: Mapping[str, str], diagnostics: Diagnostics) -> None:
     """Refuse a set that is too large to be loaded in reasonable time."""
     if len(files) > MAX_FILES:
         diagnostics.add(Place("rules", 1, 1), "too_many_files", f"a release has at most {MAX_FILES} files")
-    if sum(len(text) for text in files.values()) > MAX_TOTAL_BYTES:
-        diagnostics.add(Place("rules", 1, 1), "release_too_large", "a release has at most 8 MiB")
+    csv = sum(len(text) for path, text in files.items() if path.endswith(".csv"))
+    if csv > MAX_CSV_BYTES or sum(map(len, files.values())) - csv > MAX_TOTAL_BYTES:
+        diagnostics.add(
+            Place("rules", 1, 1), "release_too_large", "a release has at most 8 MiB of YAML and 8 MiB of CSV"
+        )

@@ -1,6 +1,6 @@
 """Constant parts of a condition, computed at load.
 
-Guarantees: what does not depend on facts, the chain or the time is a constant afterwards; a part of a
+Guarantees: what does not depend on facts, data, the chain or the time is a constant afterwards; a part of a
 condition that is decided by what is written there, and a constant that cannot be computed, are errors.
 A part that parameters decide is none: a parameter may switch a part off.
 """
@@ -14,9 +14,11 @@ from typing import Final, cast
 from controls.model.chain import ChainHistory
 from controls.model.condition import Facts
 from controls.model.values import Value
-from controls.rules.evaluate import Unknown, compiled
+from controls.rules.evaluate import compiled
+from controls.rules.reading import Unknown
 from controls.rules.syntax import ConditionError
 from controls.rules.tree import (
+    CellRead,
     ChainRead,
     Choice,
     Comparison,
@@ -24,6 +26,7 @@ from controls.rules.tree import (
     FactRead,
     FieldRead,
     ListOf,
+    ListRead,
     Logic,
     Macro,
     Membership,
@@ -74,6 +77,8 @@ class Folder:
         match node:
             case FieldRead(base=base):
                 return replace(node, base=self.fold(base, around=around))
+            case CellRead(keys=keys):
+                return replace(node, keys=tuple(self.fold(key, around=around) for key in keys))
             case Comparison(left=left, right=right):
                 return replace(
                     node, left=self.fold(left, around=around), right=self.fold(right, around=around)
@@ -129,7 +134,7 @@ class Folder:
 
 def _closed(node: Typed, around: int) -> bool:
     """Whether `node` has one value whatever the facts are."""
-    if isinstance(node, FactRead | ChainRead | Now | Presence):
+    if isinstance(node, FactRead | ListRead | CellRead | ChainRead | Now | Presence):
         return False
     if isinstance(node, VariableRead):
         return node.level >= around

@@ -28,7 +28,7 @@ from controls.rules.shapes import is_sound
 from controls.rules.sources import SourceFile
 from controls.rules.structure import MAX_LIST, MAX_STRING, RULE
 from controls.rules.types import ValueType
-from controls.rules.versions import condition_text, period_json, version_of
+from controls.rules.versions import condition_text, data_json, period_json, version_of
 from controls.rules.vocabulary import SERVICE_FACTS, type_of
 
 
@@ -126,7 +126,7 @@ class _Reader:
             file=path,
             line=node.place.line,
         )
-        self.rules.append(_versioned(rule, source=node.text("when")))
+        self.rules.append(_versioned(rule, source=node.text("when"), data=condition.data))
 
     def _periods(self, node: MappingNode, id_: str) -> tuple[Period, ...]:
         of_id = self.periods.setdefault(id_, [])
@@ -204,7 +204,8 @@ class _Reader:
                 )
 
     def _check_message(self, node: MappingNode, condition: WholeCondition, parameters: _Parameters) -> None:
-        allowed = condition.names | parameters.known.keys() | parameters.broken | SERVICE_FACTS.keys()
+        read = condition.names | condition.cells | parameters.known.keys()
+        allowed = read | parameters.broken | SERVICE_FACTS.keys()
         message = node.mapping("message")
         assert message is not None
         for language in ("en", "es"):
@@ -216,12 +217,11 @@ class _Reader:
                         scalar.locate(offset), "bad_placeholder", f"write {name}{name} for a brace as such"
                     )
                 elif name not in allowed:
-                    read = sorted(condition.names | parameters.known.keys())
                     self.diagnostics.add(
                         scalar.locate(offset),
                         "bad_placeholder",
                         f"{quoted(name)} is nothing that `when` reads{closest(name, read)}: it reads "
-                        f"{listed(read) or 'nothing'}",
+                        f"{listed(sorted(read)) or 'nothing'}",
                     )
 
     def _check_policy(self, node: MappingNode) -> None:
@@ -279,7 +279,7 @@ def _obligation(node: MappingNode) -> Mapping[str, Json] | None:
     return None if obligation is None else cast(dict[str, Json], as_json(obligation))
 
 
-def _versioned(rule: Rule, *, source: str) -> Rule:
+def _versioned(rule: Rule, *, source: str, data: Mapping[str, str]) -> Rule:
     meaning: dict[str, Json] = {
         "id": rule.id,
         "on": list(rule.on),
@@ -292,5 +292,6 @@ def _versioned(rule: Rule, *, source: str) -> Rule:
             name: [parameter.type, canonical(parameter.value)] for name, parameter in rule.parameters.items()
         },
         "obligation": None if rule.obligation is None else dict(rule.obligation),
+        **data_json(data),
     }
     return replace(rule, version=version_of(meaning))

@@ -89,6 +89,7 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Release:
         types=vocabulary.vocabulary.types,
         chains_complete=chains.complete,
         diagnostics=diagnostics,
+        data=sources.data,
     )
     roles = roles_of(
         sources.of(FileKind.ROLES), complete=sources.clean(FileKind.ROLES), chains=chains, scope=scope

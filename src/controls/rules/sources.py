@@ -15,6 +15,8 @@ from typing import Final, NoReturn
 
 from controls.model.errors import Diagnostic, RuleFilesInvalid
 from controls.model.values import Json
+from controls.rules.csv_files import Grid, read_csv
+from controls.rules.datasets import Data, DataFile, DataKind, data_file, data_of, grid_of_json
 from controls.rules.diagnostics import Diagnostics, Place, closest, quoted
 from controls.rules.files import check_size, read_yaml
 from controls.rules.nodes import Node, as_json, canonical_json, from_json
@@ -32,8 +34,13 @@ _PATHS: Final = (
     (re.compile(rf"duties/{_PART}\.yaml\Z"), FileKind.DUTY),
     (re.compile(rf"regulatory/{_PART}/{_PART}\.yaml\Z"), FileKind.RULE),
 )
-_KNOWN: Final = "vocabulary.yaml, roles.yaml, chains/*.yaml, duties/*.yaml, regulatory/<stage>/*.yaml"
-_FOLDERS: Final = ("vocabulary.yaml", "roles.yaml", "chains", "duties", "regulatory")
+# The file's name is the name that conditions use: `list.restricted`.
+_DATA_PATH: Final = re.compile(r"(list|table)s/([a-z][a-z0-9_]{0,62})\.csv\Z")
+_KNOWN: Final = (
+    "vocabulary.yaml, roles.yaml, chains/*.yaml, duties/*.yaml, regulatory/<stage>/*.yaml, lists/*.csv, "
+    "tables/*.csv"
+)
+_FOLDERS: Final = ("vocabulary.yaml", "roles.yaml", "chains", "duties", "regulatory", "lists", "tables")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +59,19 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """All files by path, and the kinds of which some file could not be read at all."""
+    """All files by path, and the kinds of which some file could not be read at all.
+
+    `data_files`: lists and tables; `broken_data`: `list.NAME` or `table.NAME` of those that are wrong.
+    """
 
     files: tuple[SourceFile, ...]
     unreadable: frozenset[FileKind] = frozenset()
+    data_files: tuple[DataFile, ...] = ()
+    broken_data: frozenset[str] = frozenset()
+
+    @property
+    def data(self) -> Data:
+        return data_of(self.data_files, self.broken_data)
 
     def of(self, kind: FileKind) -> tuple[SourceFile, ...]:
         return tuple(file for file in self.files if file.kind is kind)
@@ -73,7 +89,18 @@ def read_sources(texts: Mapping[str, str], diagnostics: Diagnostics) -> Sources:
     diagnostics.raise_if_any()
     found = list(_system_sources())
     unreadable: set[FileKind] = set()
+    data: list[DataFile] = []
+    broken: set[str] = set()
     for path in sorted(texts):
+        named = _DATA_PATH.match(path)
+        if named is not None:
+            before = diagnostics.count
+            file = _data_file(named, read_csv(path, texts[path], diagnostics), diagnostics)
+            if file is None or diagnostics.count > before:
+                broken.add(f"{named[1]}.{named[2]}")
+            else:
+                data.append(file)
+            continue
         kind = _kind_of(path)
         if kind is None:
             diagnostics.add(_first(path), "unknown_file", _about_unknown(path))
@@ -83,12 +110,13 @@ def read_sources(texts: Mapping[str, str], diagnostics: Diagnostics) -> Sources:
             unreadable.add(kind)
         else:
             found.append(_checked(path, kind, node, diagnostics))
-    return Sources(tuple(found), frozenset(unreadable))
+    return Sources(tuple(found), frozenset(unreadable), tuple(data), frozenset(broken))
 
 
 def document_of(sources: Sources) -> bytes:
     """The canonical JSON of a set of files: what a release is, for ever."""
     files: dict[str, Json] = {file.path: as_json(file.node) for file in sources.files}
+    files.update((file.path, file.as_json()) for file in sources.data_files)
     return canonical_json({"format": FORMAT, "files": files})
 
 
@@ -105,7 +133,12 @@ def sources_of_document(document: bytes, diagnostics: Diagnostics) -> Sources:
     """
     files = _files_of(document)
     found: list[SourceFile] = []
+    data: list[DataFile] = []
     for path, value in sorted(files.items()):
+        named = _DATA_PATH.match(path)
+        if named is not None:
+            data.append(_stored_data_file(path, named, value, diagnostics))
+            continue
         kind = _kind_of(path.removeprefix(SYSTEM_PREFIX))
         if kind is None:
             _refuse(f"there is an unknown file {quoted(path)} in the stored release")
@@ -115,7 +148,23 @@ def sources_of_document(document: bytes, diagnostics: Diagnostics) -> Sources:
             _refuse(f"{quoted(path)} in the stored release: {error}")
         found.append(_checked(path, kind, node, diagnostics))
     found.sort(key=lambda file: not file.system)
-    return Sources(tuple(found))
+    return Sources(tuple(found), data_files=tuple(data))
+
+
+def _data_file(named: re.Match[str], grid: Grid | None, diagnostics: Diagnostics) -> DataFile | None:
+    if grid is None:
+        return None
+    return data_file(grid, kind=DataKind(named[1]), name=named[2], diagnostics=diagnostics)
+
+
+def _stored_data_file(path: str, named: re.Match[str], value: Json, diagnostics: Diagnostics) -> DataFile:
+    try:
+        file = _data_file(named, grid_of_json(value, file=path), diagnostics)
+    except ValueError as error:
+        _refuse(f"{quoted(path)} in the stored release: {error}")
+    if file is None or file.as_json() != value:
+        _refuse(f"{quoted(path)} in the stored release is not as a release keeps it")
+    return file
 
 
 def _files_of(document: bytes) -> Mapping[str, Json]:
@@ -175,8 +224,10 @@ def _about_unknown(path: str) -> str:
         return "the files under system/ are built in: remove it"
     if path.endswith(".yml"):
         return "name it .yaml"
-    if path.endswith(".csv") or path.startswith(("lists/", "tables/", "scenarios/")):
-        return f"lists, tables and scenarios are not known yet; there are {_KNOWN}"
+    if path.startswith(("lists/", "tables/")):
+        return "lists and tables are CSV files named as conditions name them: lists/restricted_issuers.csv"
+    if path.endswith(".csv") or path.startswith("scenarios/"):
+        return f"scenarios are not known yet; there are {_KNOWN}"
     if path.startswith("regulatory/"):
         return "put it into a folder of its stage: regulatory/<stage>/*.yaml"
     return f"no rule file belongs there: there are {_KNOWN}{closest(path.partition('/')[0], _FOLDERS)}"

@@ -77,6 +77,14 @@ class Select(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Index(Node):
+    """`base[keys]`: the row of a table."""
+
+    base: Node
+    keys: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Call(Node):
     """`name(arguments)`, or `receiver.name(arguments)`."""
 
@@ -142,6 +150,7 @@ _GRAMMAR: Final = r"""
 ?postfix: primary
         | postfix "." NAME                    -> select
         | postfix "." NAME "(" arguments ")"  -> method
+        | postfix "[" arguments "]"           -> index
 ?primary: NAME                                -> name
         | NAME "(" arguments ")"              -> function
         | "(" ternary ")"                     -> group
@@ -223,6 +232,12 @@ class _Builder(Transformer[Token, Node]):
         assert isinstance(receiver, Node)
         assert isinstance(arguments, tuple)
         return Call(*_frame(parts, 1), receiver, str(parts[2]), arguments)
+
+    def index(self, parts: list[Part]) -> Node:
+        base, keys = parts[0], parts[2]
+        assert isinstance(base, Node)
+        assert isinstance(keys, tuple)
+        return Index(*_frame(parts, 1), base, keys)
 
     def name(self, parts: list[Part]) -> Node:
         return Path(*_frame(parts, 1), (str(parts[0]),))

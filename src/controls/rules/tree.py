@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Final
 
 from controls.model.values import Money, Value, canonical, decimal_text
 from controls.rules.arithmetic import Implementation
+from controls.rules.datasets import DataColumn, DataList
 from controls.rules.types import Kind, ValueType
 
 MACROS: Final = ("exists", "all", "exists_one", "filter", "map")
@@ -63,6 +64,24 @@ class VariableRead(Typed):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListRead(Typed):
+    """`list.NAME`. Never folded: it may be long, and what it holds today is no law of the condition."""
+
+    data: DataList
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRead(Typed):
+    """`table.NAME[keys].column`; `name` is how people see it, when it is read and when it is missing."""
+
+    table: str
+    keys: tuple[Typed, ...]
+    column: str
+    data: DataColumn
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChainRead(Typed):
     """`chain.function("step")`, or `chain.steps` with an empty step."""
 
@@ -81,7 +100,7 @@ class Now(Typed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence(Typed):
-    """`has(part)`."""
+    """`has(part)`, of a reading."""
 
     part: Typed
 
@@ -148,13 +167,12 @@ class Macro(Typed):
     level: int
 
 
-Reading: TypeAlias = FactRead | FieldRead
-
-
 def children(node: Typed) -> tuple[Typed, ...]:
     match node:
         case FieldRead(base=base):
             return (base,)
+        case CellRead(keys=keys):
+            return keys
         case Presence(part=part) | Negation(part=part):
             return (part,)
         case Comparison(left=left, right=right):
@@ -182,6 +200,27 @@ def facts_of(node: Typed) -> frozenset[str]:
     return frozenset(part.name for part in walk(node) if isinstance(part, FactRead))
 
 
+def data_of(node: Typed) -> dict[str, str]:
+    """The lists and columns of tables that `node` may read, each with its digest."""
+    found: dict[str, str] = {}
+    for part in walk(node):
+        if isinstance(part, ListRead):
+            found[f"list.{part.data.name}"] = part.data.digest
+        elif isinstance(part, CellRead):
+            found[f"table.{part.table}.{part.column}"] = part.data.digest
+    return found
+
+
+def is_quotable(cell: CellRead) -> bool:
+    """Whether the cell is one cell in one evaluation: what a macro goes through is not."""
+    return not any(isinstance(part, VariableRead) for key in cell.keys for part in walk(key))
+
+
+def cells_of(node: Typed) -> frozenset[str]:
+    """The names of the cells of tables that are recorded when they are read."""
+    return frozenset(part.name for part in walk(node) if isinstance(part, CellRead) and is_quotable(part))
+
+
 def parameters_of(node: Typed) -> frozenset[str]:
     found: frozenset[str] = frozenset()
     for part in walk(node):
@@ -201,6 +240,10 @@ def key_of(node: Typed) -> str:
             return f"{key_of(base)}.{field}"
         case VariableRead(level=level):
             return f"${level}"
+        case ListRead(data=data):
+            return f"list.{data.name}#{data.digest}"
+        case CellRead(table=table, keys=keys, column=column, data=cells):
+            return f"table.{table}#{cells.digest}[{', '.join(map(key_of, keys))}].{column}"
         case ChainRead():
             return node.name
         case Now():

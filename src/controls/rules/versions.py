@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from controls.model.duty import Period
 from controls.model.values import Json, utc_text
@@ -25,3 +26,8 @@ def condition_text(source: str) -> str:
 
 def period_json(period: Period) -> list[Json]:
     return [None if moment is None else utc_text(moment) for moment in (period.start, period.end)]
+
+
+def data_json(data: Mapping[str, str]) -> dict[str, Json]:
+    """What a condition's lists and columns of tables add to the meaning; nothing where it reads none."""
+    return {"data": dict(data)} if data else {}

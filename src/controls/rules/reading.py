@@ -1,0 +1,92 @@
+"""What conditions read on their way to an answer: the unknown, the cells of tables, and a record of it all.
+
+Guarantees: a key that is not in a table, or whose cell is empty, is missing and never an error; whether a
+table has a row for a key that is not known is not known either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+from controls.model.condition import Facts
+from controls.model.values import Value
+from controls.rules.tree import CellRead, is_quotable
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """No value: the facts that were missing, and the first thing that could not be computed."""
+
+    missing: tuple[str, ...] = ()
+    error: str = ""
+
+    def joined(self, other: Unknown) -> Unknown:
+        if other is self:
+            return self
+        missing = tuple(dict.fromkeys((*self.missing, *other.missing)))
+        return Unknown(missing, self.error or other.error)
+
+
+# The elements that the macros around are at, each after the number of visits that its macro makes.
+Variables: TypeAlias = "tuple[object, ...]"
+Run: TypeAlias = Callable[[Facts, Variables], object]
+
+
+class Recording(Mapping[str, Value]):
+    """Facts that remember which of them were read; cells of tables are noted beside them.
+
+    A list is not: it may be long, and the version of the rule stands for what it held.
+    """
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self._values = values
+        self.read: dict[str, Value] = {}
+
+    def __getitem__(self, name: str) -> Value:
+        value = self._values[name]
+        self.read[name] = value
+        return value
+
+    def __contains__(self, name: object) -> bool:
+        present = name in self._values
+        if present:
+            self.read[cast(str, name)] = self._values[cast(str, name)]
+        return present
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def look_up(cell: CellRead, keys_of: Run) -> Run:
+    """The closure that reads a cell; `keys_of` computes the row's keys."""
+    cells, name = cast("Mapping[object, Value]", cell.data.cells), cell.name
+    absent, quotable = Unknown((name,)), is_quotable(cell)
+
+    def read(facts: Facts, variables: Variables) -> object:
+        keys = keys_of(facts, variables)
+        if isinstance(keys, Unknown):
+            return keys
+        value = cells.get(keys)
+        if value is None:
+            return absent
+        if quotable and isinstance(facts.values, Recording):
+            facts.values.read[name] = value
+        return value
+
+    return read
+
+
+def presence(cell: CellRead, keys_of: Run) -> Run:
+    """The closure that tells whether there is something in a cell."""
+    cells = cell.data.cells
+
+    def present(facts: Facts, variables: Variables) -> object:
+        keys = keys_of(facts, variables)
+        return keys if isinstance(keys, Unknown) else keys in cells
+
+    return present
