@@ -14,6 +14,7 @@ from typing import Final, cast
 from controls.model.condition import Facts, Truth, Verdict
 from controls.model.values import Value
 from controls.rules.calls import Checker
+from controls.rules.dates import calendars_of
 from controls.rules.evaluate import Run, Unknown, compiled, connected, negated
 from controls.rules.folding import Folder
 from controls.rules.formula import And, Constant, Formula, Leaf, Not, Or
@@ -78,10 +79,11 @@ class CompiledTest:
 
 @dataclass(slots=True, unsafe_hash=True)
 class WholeCondition(CompiledTest):
-    """A whole condition with its formula and the parameters that its text mentions."""
+    """A whole condition with its formula, and the parameters and calendars that its text mentions."""
 
     formula: Formula = field(compare=False)
     parameters: frozenset[str] = field(compare=False)
+    calendars: frozenset[str] = field(compare=False)
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -148,6 +150,7 @@ def compile_condition(source: str, *, names: Names) -> WholeCondition:
         run=_formula_run(formula),
         formula=formula,
         parameters=parameters,
+        calendars=calendars_of(typed),
     )
 
 

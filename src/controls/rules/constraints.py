@@ -78,7 +78,9 @@ def _built_in(kind: ConstraintKind, chain: ChainKind, title: Text) -> Constraint
     return _versioned(constraint, source="")
 
 
-def _versioned(constraint: Constraint, *, source: str) -> Constraint:
+def _versioned(
+    constraint: Constraint, *, source: str, calendars: Mapping[str, Json] | None = None
+) -> Constraint:
     meaning: dict[str, Json] = {
         "id": constraint.id,
         "kind": constraint.kind.value,
@@ -92,6 +94,8 @@ def _versioned(constraint: Constraint, *, source: str) -> Constraint:
         "absolute": constraint.absolute,
         "effective": period_json(constraint.effective),
     }
+    if calendars:
+        meaning["calendars"] = dict(calendars)
     return replace(constraint, version=version_of(meaning))
 
 
@@ -137,6 +141,7 @@ class _Reader:
         period = Period() if effective is None else period_of(effective, self.diagnostics)
         if self.diagnostics.count > before:
             return
+        calendars = self.scope.calendar_digests(() if condition is None else condition.calendars)
         for target in targets:
             constraint = Constraint(
                 id=id_,
@@ -155,7 +160,8 @@ class _Reader:
                 sources=sources_of(node),
                 effective=period or Period(),
             )
-            self.constraints.append(_versioned(constraint, source=node.text("when")))
+            source = node.text("when")
+            self.constraints.append(_versioned(constraint, source=source, calendars=calendars))
 
     def _targets(self, node: MappingNode, kind: ConstraintKind) -> tuple[str, ...]:
         """The chain kinds that the constraint is about; exclusive roles without one are about all, ""."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from controls.model.values import Value
+from controls.rules.calendars import Calendar
 from controls.rules.types import ValueType
 
 RESERVED_NAMES: Final = frozenset({"true", "false", "null", "in", "now", "chain", "list", "table"})
@@ -18,7 +19,6 @@ _LATER: Final = {
     "list": "lists",
     "table": "tables",
     "aggregate": "aggregates",
-    "calendar": "calendars",
 }
 
 
@@ -27,12 +27,13 @@ class Names:
     """What a condition may mention.
 
     `facts`: dotted vocabulary names. `parameters`: plain names with their constants. `steps`: the step ids
-    allowed in `chain.performed("...")` and its like; empty: not checked.
+    allowed in `chain.performed("...")` and its like; empty: not checked. `calendars`: business calendars.
     """
 
     facts: Mapping[str, ValueType]
     parameters: Mapping[str, tuple[ValueType, Value]] = field(default_factory=dict)
     steps: frozenset[str] = frozenset()
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
 
 
 def suggestion(wanted: str, known: Iterable[str]) -> str:

@@ -31,9 +31,12 @@ _PATHS: Final = (
     (re.compile(rf"chains/{_PART}\.yaml\Z"), FileKind.CHAIN),
     (re.compile(rf"duties/{_PART}\.yaml\Z"), FileKind.DUTY),
     (re.compile(rf"regulatory/{_PART}/{_PART}\.yaml\Z"), FileKind.RULE),
+    (re.compile(r"calendars/[a-z][a-z0-9_]{0,62}\.yaml\Z"), FileKind.CALENDAR),
 )
-_KNOWN: Final = "vocabulary.yaml, roles.yaml, chains/*.yaml, duties/*.yaml, regulatory/<stage>/*.yaml"
-_FOLDERS: Final = ("vocabulary.yaml", "roles.yaml", "chains", "duties", "regulatory")
+_KNOWN: Final = (
+    "vocabulary.yaml, roles.yaml, chains/*.yaml, duties/*.yaml, regulatory/<stage>/*.yaml, calendars/*.yaml"
+)
+_FOLDERS: Final = ("vocabulary.yaml", "roles.yaml", "chains", "duties", "regulatory", "calendars")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,8 @@ def _about_unknown(path: str) -> str:
         return "name it .yaml"
     if path.endswith(".csv") or path.startswith(("lists/", "tables/", "scenarios/")):
         return f"lists, tables and scenarios are not known yet; there are {_KNOWN}"
+    if path.startswith("calendars/"):
+        return "name it in small letters, digits and _: calendars/target.yaml"
     if path.startswith("regulatory/"):
         return "put it into a folder of its stage: regulatory/<stage>/*.yaml"
     return f"no rule file belongs there: there are {_KNOWN}{closest(path.partition('/')[0], _FOLDERS)}"
