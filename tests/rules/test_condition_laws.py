@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,6 @@ from controls.model.values import Value
 from controls.rules.condition import (
     ConditionError,
     ConditionInvalid,
-    Names,
     WholeCondition,
     compile_condition,
 )
@@ -145,7 +145,7 @@ def test_renamed_parameters_have_the_same_leaves(tree: Tree, case: Facts) -> Non
             return Tree("parameter", (f"my_{part.parts[0]}",))
         return Tree(part.operator, tuple(rename(inner) for inner in part.parts))
 
-    names = Names(facts=NAMES.facts, parameters=renamed, steps=NAMES.steps)
+    names = replace(NAMES, parameters=renamed)
     condition = compiled(tree)
     other = compile_condition(render(rename(tree)), names=names)
     assert other.key == condition.key

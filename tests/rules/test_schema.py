@@ -22,7 +22,12 @@ VALIDATORS = {kind: jsonschema_rs.Draft202012Validator(json_schema(kind)) for ki
 
 
 def kind_of(path: str) -> FileKind:
-    folders = {"chains": FileKind.CHAIN, "duties": FileKind.DUTY, "regulatory": FileKind.RULE}
+    folders = {
+        "calendars": FileKind.CALENDAR,
+        "chains": FileKind.CHAIN,
+        "duties": FileKind.DUTY,
+        "regulatory": FileKind.RULE,
+    }
     return folders.get(path.partition("/")[0]) or FileKind(path.removesuffix(".yaml"))
 
 
