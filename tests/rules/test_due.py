@@ -168,7 +168,13 @@ def test_a_due_time_stands_in_the_answer_and_in_the_message() -> None:
 
 
 WEEKDAYS = Calendar("weekdays", 2025, 2027, frozenset((5, 6)), frozenset())
-DUE = Due("", None, 1, WEEKDAYS, timedelta(hours=18), timedelta(hours=12), zone("America/New_York"))
+DUE = Due(
+    days=1,
+    calendar=WEEKDAYS,
+    at=timedelta(hours=18),
+    warn_at=timedelta(hours=12),
+    place=zone("America/New_York"),
+)
 
 
 @given(moment=st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 20), timezones=st.just(UTC)))  # noqa: DTZ001

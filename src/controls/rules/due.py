@@ -18,7 +18,7 @@ from controls.rules.evaluate import Unknown
 from controls.rules.zones import date_in, moment_at
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
     """Either so long after the start, or at a time of day so many days after the start's date.
 

@@ -75,7 +75,7 @@ def _span(node: MappingNode, start: str, scope: ConditionScope) -> Due | None:
         scope.diagnostics.add(
             node.place_of("within"), "out_of_range", f"more than nothing, at most {MAX_WITHIN.days} days"
         )
-    return Due(start, within)
+    return Due(start=start, within=within)
 
 
 def _day(node: MappingNode, start: str, scope: ConditionScope) -> Due | None:
@@ -100,7 +100,7 @@ def _day(node: MappingNode, start: str, scope: ConditionScope) -> Due | None:
     if warn_at is not None and warn_at >= at:
         scope.diagnostics.add(node.place_of("warn_at"), "out_of_range", "`warn_at` is earlier than `at`")
     days = node.integer("days", node.integer("business_days", 0))
-    return Due(start, None, days, _calendar(node, scope), at, warn_at, place)
+    return Due(start=start, days=days, calendar=_calendar(node, scope), at=at, warn_at=warn_at, place=place)
 
 
 def _zone(node: MappingNode, scope: ConditionScope) -> ZoneInfo | None:
