@@ -15,12 +15,14 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from babel import Locale
+from babel.dates import format_date
+from babel.numbers import get_currency_precision, get_decimal_symbol, get_group_symbol
+from babel.units import format_unit
 
 from controls.model.values import Money, Value, canonical, decimal_text
-
-if TYPE_CHECKING:
-    from babel import Locale
 
 MAX_RENDERED: Final = 2_000
 _MAX_VALUE: Final = 300
@@ -116,7 +118,7 @@ def _number(number: Decimal, language: str, *, digits: int = 0) -> str:
 
 
 def _moment(moment: datetime, language: str) -> str:
-    clock = moment.timetz().replace(tzinfo=None)
+    clock = moment.time()
     exact = "auto" if clock.second or clock.microsecond else "minutes"
     name = "UTC" if moment.tzinfo is UTC else f"({moment.tzinfo})"
     return f"{_date(moment.date(), language)}, {clock.isoformat(exact)} {name}"
@@ -132,21 +134,17 @@ def _span(span: timedelta, language: str) -> str:
     return f"-{text}" if span < timedelta(0) else text
 
 
-# Babel is slow to load and to think: it is loaded with the first message, and asked everything once.
+# Babel takes its time: whatever it is asked, it is asked once.
 
 
 @cache
 def _locale(language: str) -> Locale:
-    from babel import Locale
-
     return Locale.parse(language)
 
 
 @cache
 def _signs(language: str) -> tuple[str, str]:
     """What stands between groups of three digits, and before the fraction."""
-    from babel.numbers import get_decimal_symbol, get_group_symbol
-
     locale = _locale(language)
     return get_group_symbol(locale), get_decimal_symbol(locale)
 
@@ -154,22 +152,16 @@ def _signs(language: str) -> tuple[str, str]:
 @lru_cache(maxsize=256)
 def _digits_of(currency: str) -> int:
     """How many digits amounts of the currency have after the point (ISO 4217)."""
-    from babel.numbers import get_currency_precision
-
     return get_currency_precision(currency)
 
 
 @lru_cache(maxsize=1_024)
 def _date(day: date, language: str) -> str:
-    from babel.dates import format_date
-
     return format_date(day, "long", locale=_locale(language))
 
 
 @lru_cache(maxsize=1_024)
 def _unit(count: int, unit: str, language: str) -> str:
-    from babel.units import format_unit
-
     return format_unit(count, unit, "long", locale=_locale(language))
 
 
