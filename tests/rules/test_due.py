@@ -332,6 +332,13 @@ def test_mistakes_in_a_due_time_say_what_to_do(due: str, code: str, word: str) -
     assert word in mistake.message
 
 
+def test_a_parameter_cannot_be_called_like_the_due_time() -> None:
+    """In a message `{due_at}` means one thing."""
+    more = "parameters: {due_at: {value: 5, type: int, basis: policy}}"
+    found = diagnostics_of(files(more=more))
+    assert ("reserved_name", 9) in {(mistake.code, mistake.line) for mistake in found}
+
+
 def test_a_due_time_must_be_shown_by_an_example() -> None:
     """A deadline that no example states has not been looked at."""
     silent = {path: text.replace(', due: "2026-03-10T22:00:00Z"', "") for path, text in files().items()}

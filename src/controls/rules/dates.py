@@ -1,5 +1,9 @@
 """Functions of conditions whose last argument names a calendar or a time zone.
 
+What they give is said where it is computed: `Calendar.business_days`, `Calendar.add_business_days`,
+`Calendar.is_business_day`, `zones.date_in` (date_of) and `zones.time_in` (time_of_day). A time of day is a
+span since midnight as the clock shows it, to be held against `time("16:00")`.
+
 Guarantees: calendar and zone are bound at load, so that a name that means nothing never reaches a decision;
 what a function gives depends on its arguments and the release only.
 """

@@ -173,11 +173,11 @@ class _Reader:
         for name, entry in sorted(declared.entries.items()) if declared is not None else ():
             parameter = entry.value
             assert isinstance(parameter, MappingNode)
-            if name in RESERVED_NAMES:
+            if name in RESERVED_NAMES or name == DUE_AT:
                 self.diagnostics.add(
                     entry.key.place,
                     "reserved_name",
-                    f"{quoted(name)} is a word of conditions: choose another",
+                    f"{quoted(name)} is a word of conditions or messages: choose another",
                 )
                 found.broken.add(name)
                 continue
