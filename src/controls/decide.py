@@ -49,11 +49,11 @@ class ActiveRelease:
     release: Release
     enforcement: Enforcement
     engine: Engine
-    rules: Mapping[str, Rule] = field(init=False)
+    rules: Mapping[tuple[str, str], Rule] = field(init=False)  # by id and version: an id may have several
     account_scoped: frozenset[str] = field(init=False)  # chain kinds with a constraint that counts by account
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rules", {rule.id: rule for rule in self.release.rules})
+        object.__setattr__(self, "rules", {(rule.id, rule.version): rule for rule in self.release.rules})
         scoped = {
             constraint.chain for constraint in self.release.constraints if constraint.scope is Scope.ACCOUNT
         }
@@ -214,7 +214,7 @@ def _concluded(
         claim=claim if permitted else None,
         approval=approval if permitted else "",
         cleared=cleared,
-        obligations=_obligations(kept, active=active) if permitted else (),
+        obligations=_obligations(kept, cleared, active=active) if permitted else (),
         material=material,
         lines=lines,
         engine=active.engine.name,
@@ -305,14 +305,23 @@ def _own_properties(request: Request, values: Mapping[str, Value]) -> dict[str, 
     return {name: canonical_text(value) for name, value in values.items() if name.startswith(prefix)}
 
 
-def _obligations(findings: Sequence[Finding], *, active: ActiveRelease) -> tuple[Obligation, ...]:
-    return tuple(
-        Obligation(
-            id=finding.rule, rule=finding.rule, properties=dict(active.rules[finding.rule].obligation or {})
+def _obligations(
+    kept: Sequence[Finding], cleared: Sequence[Finding], *, active: ActiveRelease
+) -> tuple[Obligation, ...]:
+    """The duties that come with a permit.
+
+    A rule that obliges asks for a review where it, or its due time, could not be computed. Whoever clears
+    that lets the action pass and not the duty: it stays, without a deadline.
+    """
+    found: list[Obligation] = []
+    for finding in (*kept, *cleared):
+        rule = active.rules.get((finding.rule, finding.version))
+        if rule is None or finding.observed or rule.then is not Effect.OBLIGE:
+            continue
+        found.append(
+            Obligation(id=rule.id, rule=rule.id, properties=rule.obligation or {}, deadline=finding.deadline)
         )
-        for finding in findings
-        if finding.effect is Effect.OBLIGE and not finding.observed
-    )
+    return tuple(found)
 
 
 __all__ = [

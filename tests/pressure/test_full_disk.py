@@ -156,9 +156,9 @@ async def test_sqlite_may_not_grow(
 
     def bounded(self: Desk, **more: Any) -> Service:
         service = build(self, **more)
-        engine = service.database._blocking
-        assert engine is not None
-        event.listen(engine, "checkout", bound)
+        writes = service.database._writes
+        assert writes is not None
+        event.listen(writes._engine, "checkout", bound)
         return service
 
     monkeypatch.setattr(Desk, "build", bounded)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from controls.model.chain import ActState, Capacity
 from controls.model.condition import Facts
 from controls.model.values import Money
-from tests.rules.trees import Tree
+from tests.rules.trees import CALENDARS, Days, Tree
 
 DIGITS = 34
 LARGEST = Fraction(10) ** 29
@@ -195,6 +196,10 @@ class Oracle:
             unknown = [hole for value in found for hole in holes_of(value)]
         if unknown:
             return union(unknown)
+        if name in ("business_days", "add_business_days", "is_business_day"):
+            return business(name, found)
+        if name in ("date_of", "time_of_day"):
+            return on_the_clock(name, *found)
         loose = any(rounds(part, env) for part in parts)
         return function(name, found, loose=loose)
 
@@ -399,6 +404,76 @@ def function(name: str, values: list[Any], *, loose: bool) -> Any:
                 return FAILED
             ordered = sorted(items, key=lambda item: item.amount if isinstance(item, Cash) else item)
             return ordered[0] if name == "min" else ordered[-1]
+
+
+def is_open(day: date, days: Days) -> bool:
+    return day.weekday() not in days.weekend and day not in days.holidays
+
+
+def inside(day: date, days: Days) -> bool:
+    return days.first_year <= day.year <= days.last_year
+
+
+def business(name: str, values: list[Any]) -> Any:
+    """What is said of calendars, by walking from day to day."""
+    days = CALENDARS[values[-1]]
+    first, second = values[0], values[1]
+    if not inside(first, days):
+        return FAILED
+    if name == "is_business_day":
+        return is_open(first, days)
+    if name == "business_days":
+        if not inside(second, days):
+            return FAILED
+        early, late = min(first, second), max(first, second)
+        between = [early + timedelta(days=step) for step in range(1, (late - early).days + 1)]
+        count = sum(is_open(day, days) for day in between)
+        return Fraction(count if first <= second else -count)
+    step, left = (-1 if second < 0 else 1), abs(second)
+    if second == 0 and not is_open(first, days):
+        left = 1
+    day: date = first
+    while left > 0:
+        day += timedelta(days=step)
+        if not inside(day, days):
+            return FAILED
+        left -= is_open(day, days)
+    return day
+
+
+def on_the_clock(name: str, moment: datetime, zone: str) -> Any:
+    try:
+        shown = moment + offset(moment, zone)
+    except OverflowError:
+        return FAILED
+    midnight = datetime(shown.year, shown.month, shown.day, tzinfo=UTC)
+    return shown.date() if name == "date_of" else shown - midnight
+
+
+def offset(moment: datetime, zone: str) -> timedelta:
+    """How far the zone's clock is ahead of UTC: by the rules of today, or for older times by the books."""
+    if zone == "UTC":
+        return timedelta(0)
+    if moment.year < 2007:
+        found = moment.astimezone(ZoneInfo(zone)).utcoffset()
+        assert found is not None
+        return found
+    year = moment.year
+    if zone == "Europe/Madrid":  # Directive 2000/84/EC
+        summer = sunday(year, 4, -1, hour=1) <= moment < sunday(year, 11, -1, hour=1)
+        return timedelta(hours=2 if summer else 1)
+    if zone == "America/New_York":  # Energy Policy Act of 2005
+        summer = sunday(year, 3, 2, hour=7) <= moment < sunday(year, 11, 1, hour=6)
+        return timedelta(hours=-4 if summer else -5)
+    assert zone == "Asia/Tokyo"
+    return timedelta(hours=9)
+
+
+def sunday(year: int, month: int, number: int, *, hour: int) -> datetime:
+    """The Sunday of that number in a month; -1 is the last one before it."""
+    first = datetime(year, month, 1, hour, tzinfo=UTC)
+    ahead = (6 - first.weekday()) % 7
+    return first + timedelta(days=ahead + 7 * (number - 1 if number > 0 else number))
 
 
 def round_half_even(number: Fraction, digits: Fraction) -> Fraction:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from controls.model.chain import Act, ActState, Capacity, ChainHistory
 from controls.model.values import Money, canonical
+from controls.rules.calendars import Calendar
 from controls.rules.condition import ConditionInvalid, Names, compile_condition
 from controls.rules.datasets import Data
 from controls.rules.types import (
@@ -35,7 +36,7 @@ from controls.rules.types import (
     record_of,
 )
 from tests.rules.rule_sets import data_of_files
-from tests.rules.trees import COMPARISONS, Tree, render
+from tests.rules.trees import CALENDARS, COMPARISONS, ZONES, Tree, render
 
 LINE = record_of({"account": STRING, "quantity": DECIMAL, "lots": INT, "price": MONEY, "final": BOOL})
 STEPS = ("capture", "approve", "execute", "allocate")
@@ -147,6 +148,10 @@ NAMES = Names(
     },
     steps=frozenset(STEPS),
     data=_data(),
+    calendars={
+        name: Calendar(name, days.first_year, days.last_year, days.weekend, days.holidays)
+        for name, days in CALENDARS.items()
+    },
 )
 
 PATTERNS = ("^b", "y$", "a|b", "^$", "[A-Z]{2}", "ñ", r"\d+", ".")
@@ -178,7 +183,15 @@ NUMBERS = tuple(
     ]
 )
 DATES = (date(2026, 3, 2), date(2026, 3, 3), date(2024, 2, 29), date(9999, 12, 31), date(1, 1, 1))
+DATES += (date(2026, 3, 1), date(2026, 3, 6), date(2024, 1, 1), date(2027, 12, 31), date(2028, 1, 1))
 MOMENTS = (NOW, NOW - timedelta(hours=1), NOW + timedelta(microseconds=1), datetime(2024, 2, 29, tzinfo=UTC))
+# Late evenings, and the hours around the change of clocks in Madrid and in New York.
+MOMENTS += (datetime(2026, 3, 2, 23, 30, tzinfo=UTC), datetime(2026, 3, 3, 4, 59, 59, 999_999, tzinfo=UTC))
+MOMENTS += tuple(
+    datetime(2026, month, day, hour, tzinfo=UTC)
+    for month, day, hours in ((3, 29, (0, 1)), (10, 25, (0, 1)), (3, 8, (6, 7)), (11, 1, (5, 6)))
+    for hour in hours
+)
 SPANS = tuple(
     timedelta(seconds=seconds) for seconds in (0, 1, 1800, 3600, 86400, 2 * 86400, 86401, 900_000 * 86400)
 )
@@ -391,10 +404,12 @@ def _tree(random: Random, scope: _Scope, type_: ValueType, depth: int) -> Tree:
     if type_ in _QUANTITIES:
         forms += ["abs", "negative", "sum", "extreme"]
     forms += {
-        INT: ["size", "round"],
+        INT: ["size", "round", "business_days"],
         DECIMAL: ["amount", "round"],
         MONEY: ["round"],
         STRING: ["currency"],
+        DATE: ["add_business_days", "date_of"],
+        DURATION: ["time_of_day"],
     }.get(type_, [])
     match random.choice(forms):
         case "choice":
@@ -427,12 +442,25 @@ def _tree(random: Random, scope: _Scope, type_: ValueType, depth: int) -> Tree:
         case "round":
             digits = Tree("literal", (random.choice((0, 1, 2, 10, 28)),))
             return Tree("call", ("round", _not_bare_money(_tree(random, scope, type_, less)), digits))
+        case "business_days":
+            return _dated(random, scope, "business_days", (DATE, DATE), less)
+        case "add_business_days":
+            return _dated(random, scope, "add_business_days", (DATE, INT), less)
+        case "date_of" | "time_of_day" as name:
+            return _dated(random, scope, name, (TIMESTAMP,), less)
         case "amount":
             return Tree("call", ("amount", _not_bare_money(_tree(random, scope, MONEY, less))))
         case "currency":
             return Tree("call", ("currency", _not_bare_money(_tree(random, scope, MONEY, less))))
         case _:
             return _operand(random, scope, type_)
+
+
+def _dated(random: Random, scope: _Scope, name: str, types: tuple[ValueType, ...], depth: int) -> Tree:
+    """A function that names a calendar or a zone at its end."""
+    parts = [_tree(random, scope, type_, depth) for type_ in types]
+    names = ZONES if types == (TIMESTAMP,) else tuple(CALENDARS)
+    return Tree("call", (name, *parts, Tree("literal", (random.choice(names),))))
 
 
 def _is_money_text(tree: Tree) -> bool:
@@ -505,7 +533,7 @@ def _macro(
 
 def _condition(random: Random, scope: _Scope, depth: int) -> Tree:
     less = depth - 1
-    forms = ["compare", "compare", "compare", "bool", "has", "text", "chain", "in"]
+    forms = ["compare", "compare", "compare", "bool", "has", "text", "chain", "in", "business_day"]
     if depth > 0:
         forms += ["connective"] * 4 + ["not", "not", "choice", "equal"]
         if len(scope.variables) < 2 and scope.lists():
@@ -539,6 +567,11 @@ def _condition(random: Random, scope: _Scope, depth: int) -> Tree:
             element = random.choice((STRING, DECIMAL, INT, MONEY, DATE))
             item = _some_read(random, scope, element)
             return Tree("in", (item, _list(random, scope, list_of(element), less)))
+        case "business_day":
+            if depth > 0:
+                return _dated(random, scope, "is_business_day", (DATE,), less)
+            names = Tree("literal", (random.choice(tuple(CALENDARS)),))
+            return Tree("call", ("is_business_day", _some_read(random, scope, DATE), names))
         case "connective":
             operator = random.choice(("&&", "||"))
             parts = tuple(_condition(random, scope, less) for _ in range(random.randint(2, 4)))

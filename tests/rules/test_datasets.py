@@ -118,7 +118,7 @@ def test_a_rule_looks_into_a_list_and_a_table() -> None:
     """Both engines find the restricted issuer and the limit that is passed, and quote the limit."""
     found = findings(order__instrument="ES0113900J37", order__notional=euros("501"), person__id="p-luis")
     assert [item.rule for item in found] == ["a.restricted", "b.limit"]
-    assert found[1].message.en == "501 EUR passes 500 EUR"
+    assert found[1].message.en == "501.00 EUR passes 500.00 EUR"
     assert findings(order__instrument="FR1", order__notional=euros("500"), person__id="p-luis") == ()
 
 

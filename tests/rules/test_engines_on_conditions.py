@@ -85,7 +85,7 @@ def test_parameters_of_one_name_are_told_apart() -> None:
     with closing(build_engine("both", rules)) as engine:
         (found,) = engine.evaluate(ACTION, facts_of(order__notional=euros("200")))
     assert (found.rule, found.cause) == ("low", Cause.FIRED)
-    assert found.message == Text(en="200 EUR passes 100 EUR", es="200 EUR supera 100 EUR")
+    assert found.message == Text(en="200.00 EUR passes 100.00 EUR", es="200,00 EUR supera 100,00 EUR")
     assert found.values == {"order.notional": euros("200")}
 
 

@@ -22,7 +22,12 @@ VALIDATORS = {kind: jsonschema_rs.Draft202012Validator(json_schema(kind)) for ki
 
 
 def kind_of(path: str) -> FileKind:
-    folders = {"chains": FileKind.CHAIN, "duties": FileKind.DUTY, "regulatory": FileKind.RULE}
+    folders = {
+        "calendars": FileKind.CALENDAR,
+        "chains": FileKind.CHAIN,
+        "duties": FileKind.DUTY,
+        "regulatory": FileKind.RULE,
+    }
     return folders.get(path.partition("/")[0]) or FileKind(path.removesuffix(".yaml"))
 
 
@@ -56,7 +61,31 @@ def test_the_schema_refuses_what_the_structure_check_refuses() -> None:
     assert checked >= 6
 
 
-GOOD = {path: value_of(text) for path, text in desk_files().items()}
+MORE = {
+    "calendars/test.yaml": """\
+title: {en: Test, es: Prueba}
+source: {law: Policy, basis: policy}
+first_year: 2026
+last_year: 2027
+weekend: [saturday, sunday]
+holidays: {2026-12-25: Christmas Day}
+""",
+    "regulatory/test/due.yaml": """\
+id: test.report
+title: {en: Report it, es: Comunicarlo}
+source: {law: Policy, basis: policy}
+on: [order.capture]
+when: order.side == "buy"
+then: oblige
+obligation:
+  duty: report
+  due: {business_days: 1, calendar: test, at: "18:00", zone: UTC, warn_at: "12:00", from: order.traded_on}
+message: {en: "{due_at}", es: "{due_at}"}
+examples:
+  - {name: buy, at: 2026-03-02T09:30:00Z, given: {order.side: buy}, expect: oblige, due: 2026-03-03T18:00:00Z}
+""",
+}
+GOOD = {path: value_of(text) for path, text in {**desk_files(), **MORE}.items()}
 _OTHER_VALUES = st.sampled_from(
     [None, True, 0, 7, "", " ", "x", "order.side", "2026-01-01", [], ["x"], {}, {"en": "x"}, {"x": 1}]
 )
@@ -110,5 +139,5 @@ def test_every_key_is_explained() -> None:
 
 def test_unknown_kinds_are_refused() -> None:
     """The message lists the kinds there are."""
-    with pytest.raises(ValueError, match="vocabulary, roles, chain, duty, rule"):
+    with pytest.raises(ValueError, match="vocabulary, roles, chain, duty, rule, calendar"):
         json_schema("table")

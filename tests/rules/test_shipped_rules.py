@@ -46,7 +46,12 @@ ATTEMPTS: list[dict[str, Any]] = json.loads((FIXTURES / "attempts.json").read_te
 
 
 def kind_of(path: str) -> FileKind:
-    folders = {"chains": FileKind.CHAIN, "duties": FileKind.DUTY, "regulatory": FileKind.RULE}
+    folders = {
+        "calendars": FileKind.CALENDAR,
+        "chains": FileKind.CHAIN,
+        "duties": FileKind.DUTY,
+        "regulatory": FileKind.RULE,
+    }
     return folders.get(path.partition("/")[0]) or FileKind(path.removesuffix(".yaml"))
 
 
@@ -217,12 +222,18 @@ def test_a_complete_order_passes_every_step(block: bool) -> None:
 
 
 def test_the_permit_to_execute_carries_the_duties_that_follow() -> None:
-    """Obligations come with what a machine needs to follow them up."""
+    """Obligations come with what a machine needs to follow them up: the duty and the moment it is due."""
     desk = Desk()
     normal(desk, until="execute")
-    obligations = {item.rule: item.properties for item in desk.ask("execute").obligations}
-    assert set(obligations) == {"cnf.eu_csdr_alloc_confirm", "cnf.client_notice_deadline", "rep.deadlines"}
-    assert all({"duty", "due"} <= set(properties) for properties in obligations.values())
+    told = [item.as_json() for item in desk.ask("execute").obligations]
+    assert {item["rule"]: (item["properties"]["duty"], item["due_at"], item["zone"]) for item in told} == {
+        "cnf.eu_csdr_alloc_confirm": ("allocate_and_confirm", "2026-03-02T17:00:00.000000Z", "Europe/Madrid"),
+        "cnf.client_notice_deadline": ("notify_client", "2026-03-03T23:00:00.000000Z", "Europe/Madrid"),
+        "rep.deadlines": ("report_transaction", "2026-03-03T23:00:00.000000Z", "Europe/Madrid"),
+    }
+    assert {item["rule"]: item["warn_at"] for item in told if "warn_at" in item} == {
+        "rep.deadlines": "2026-03-03T17:00:00.000000Z"
+    }
 
 
 def test_allocation_lines_become_entries() -> None:

@@ -13,6 +13,23 @@ COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
 @dataclass(frozen=True)
+class Days:
+    """A business calendar as plain data; Monday is 0."""
+
+    first_year: int
+    last_year: int
+    weekend: frozenset[int]
+    holidays: frozenset[date]
+
+
+CALENDARS = {
+    "desk": Days(2024, 2027, frozenset((5, 6)), frozenset((date(2024, 3, 1), date(2026, 3, 3)))),
+    "souk": Days(2026, 2026, frozenset((4,)), frozenset((date(2026, 1, 1), date(2026, 12, 31)))),
+}
+ZONES = ("Europe/Madrid", "America/New_York", "Asia/Tokyo", "UTC")
+
+
+@dataclass(frozen=True)
 class Tree:
     """An expression. `operator` says what it is; `parts` holds trees, names and values."""
 

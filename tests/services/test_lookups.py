@@ -46,7 +46,7 @@ async def test_a_cell_is_told_to_the_caller_and_committed_to_in_the_entry(
     finally:
         await service.close()
     assert answer["outcome"] == "deny"
-    assert "1234568 EUR passes 1234567.89 EUR" in json.dumps(answer)
+    assert "1,234,568.00 EUR passes 1,234,567.89 EUR" in json.dumps(answer)
     name = 'table.limits["EUR"].limit'
     (finding,) = (item for item in recorded["entry"]["findings"] if item["rule"] == "a.limit")
     assert set(finding["values"][name]) == {"hmac"}

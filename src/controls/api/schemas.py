@@ -176,11 +176,14 @@ class FindingTold(Told):
 
 
 class ObligationTold(Told):
-    """A duty that comes with a permit."""
+    """A duty that comes with a permit. At `due_at` it is too late; `zone` is the one it was reckoned in."""
 
     id: str
     rule: str
     properties: dict[str, Any]
+    due_at: str | None = None
+    warn_at: str | None = None
+    zone: str | None = None
 
 
 class ApprovalUsed(Told):

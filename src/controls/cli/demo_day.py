@@ -158,7 +158,6 @@ def _order(step: str, number: int, *, now: datetime, day: date) -> dict[str, Jso
         "is_block": _is_block(number),
         "trade_date": day.isoformat(),
         "settlement_date": (day + SETTLES_AFTER).isoformat(),
-        "settlement_days": SETTLES_AFTER.days,
     }
     if _is_block(number):
         half = quantity // 2

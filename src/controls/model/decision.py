@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from controls.model.finding import Finding, Outcome
-from controls.model.values import Json, Value
+from controls.model.finding import Deadline, Finding, Outcome
+from controls.model.values import Json, Value, utc_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,27 @@ class ClaimIntent:
 
 @dataclass(frozen=True, slots=True)
 class Obligation:
-    """A dated duty that comes with a permit, in machine-readable form."""
+    """A dated duty that comes with a permit, in machine-readable form.
+
+    `deadline` is None when the rule states no due time, or when a supervisor let pass that it, or whether
+    the duty exists at all, could not be computed.
+    """
 
     id: str
     rule: str
-    properties: dict[str, Json]
+    properties: Mapping[str, Json]
+    deadline: Deadline | None = None
+
+    def as_json(self) -> dict[str, Json]:
+        """As the caller is told and as the ledger keeps it; moments are RFC 3339 in UTC."""
+        told: dict[str, Json] = {"id": self.id, "rule": self.rule, "properties": dict(self.properties)}
+        if self.deadline is not None:
+            told["due_at"] = utc_text(self.deadline.due_at)
+            if self.deadline.warn_at is not None:
+                told["warn_at"] = utc_text(self.deadline.warn_at)
+            if self.deadline.zone:
+                told["zone"] = self.deadline.zone
+        return told
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from controls.model.values import Value
@@ -76,11 +77,23 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Deadline:
+    """When an obligation is due. At `due_at` it is too late; `zone` names the zone that it was reckoned in,
+    empty where it is a span.
+    """
+
+    due_at: datetime
+    warn_at: datetime | None = None
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One rule, duty or check that spoke, with the very values that made it speak.
 
     `rule` and `version` name what fired (a version changes with the rule's meaning); `values` maps fact
-    names to values; `missing` names absent facts; `observed` findings are recorded and change nothing.
+    names to values; `missing` names absent facts; `observed` findings are recorded and change nothing;
+    `deadline` is that of an obligation.
     """
 
     rule: str
@@ -94,3 +107,4 @@ class Finding:
     missing: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     observed: bool = False
+    deadline: Deadline | None = None

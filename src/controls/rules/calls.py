@@ -10,8 +10,9 @@ from typing import Final
 
 from controls.model.values import Value
 from controls.rules.checker import EXAMPLES
+from controls.rules.dates import DATE_FUNCTIONS, DateFunction
 from controls.rules.functions import FUNCTIONS, METHODS, Function, pattern_test
-from controls.rules.literals import parse_date, parse_duration, parse_timestamp
+from controls.rules.literals import parse_date, parse_duration, parse_time, parse_timestamp
 from controls.rules.lookups import LookupChecker
 from controls.rules.scope import RESERVED_NAMES, suggestion
 from controls.rules.syntax import Call, Node, Path
@@ -37,9 +38,9 @@ _LITERALS: Final[Mapping[str, tuple[ValueType, Callable[[str], Value]]]] = {
     "date": (DATE, parse_date),
     "timestamp": (TIMESTAMP, parse_timestamp),
     "duration": (DURATION, parse_duration),
+    "time": (DURATION, parse_time),
 }
-_LATER: Final = frozenset({"business_days", "calendar"})
-_NAMES_OF_FUNCTIONS: Final = (*FUNCTIONS, *_LITERALS, "has")
+_NAMES_OF_FUNCTIONS: Final = (*FUNCTIONS, *DATE_FUNCTIONS, *_LITERALS, "has")
 _NAMES_OF_METHODS: Final = (*METHODS, *MACROS, "matches")
 
 
@@ -53,6 +54,8 @@ class Checker(LookupChecker):
                 return self._has(node)
             if node.name in _LITERALS:
                 return self._typed_literal(node)
+            if node.name in DATE_FUNCTIONS:
+                return self._date_function(node, DATE_FUNCTIONS[node.name])
             if node.name in FUNCTIONS:
                 return self._function(node, FUNCTIONS[node.name], node.arguments)
             self._no_function(node, _NAMES_OF_FUNCTIONS, _NAMES_OF_METHODS)
@@ -71,9 +74,7 @@ class Checker(LookupChecker):
     def _no_function(self, node: Call, known: Sequence[str], others: Sequence[str]) -> None:
         for argument in node.arguments:
             self.check(argument)
-        if node.name in _LATER:
-            hint = ": calendars are not in the language yet"
-        elif node.name in others and node.receiver is None:
+        if node.name in others and node.receiver is None:
             hint = f"; write value.{node.name}(...)"
         elif node.name in others:
             hint = f"; write {node.name}(value)"
@@ -133,9 +134,29 @@ class Checker(LookupChecker):
             return None
         return text
 
+    def _date_function(self, node: Call, function: DateFunction) -> Typed | None:
+        parts = [self.check(argument) for argument in node.arguments]
+        found = tuple(part for part in parts if part is not None)
+        if len(found) < len(parts):
+            return None
+        if [part.type for part in found] != [*function.takes, STRING]:
+            given = ", ".join(str(part.type) for part in found) or "nothing"
+            self._wrong(node, "wrong_type", f"this takes {function.usage} and not {given}")
+            return None
+        name = found[-1]
+        if not isinstance(name, Constant):
+            self._wrong(name, "wrong_type", f"the {function.named} is known at load: {function.usage}")
+            return None
+        try:
+            implementation = function.bind(str(name.value), self._names.calendars)
+        except ValueError as problem:
+            self._wrong(name, f"unknown_{function.named}", str(problem))
+            return None
+        return self._operation(node, node.name, function.gives, found, implementation, rounding=False)
+
     def _typed_literal(self, node: Call) -> Typed | None:
         type_, parse = _LITERALS[node.name]
-        text = self._constant_text(node, node.arguments, EXAMPLES[type_.kind])
+        text = self._constant_text(node, node.arguments, EXAMPLES[node.name])
         if text is None:
             return None
         assert isinstance(text.value, str)

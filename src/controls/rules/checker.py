@@ -65,9 +65,10 @@ from controls.rules.types import (
 _COMPARISONS: Final = frozenset({"==", "!=", "<", "<=", ">", ">="})
 # How text would be written as one of these types.
 EXAMPLES: Final = {
-    Kind.DATE: '"2026-03-02"',
-    Kind.TIMESTAMP: '"2026-03-02T09:30:00Z"',
-    Kind.DURATION: '"PT30M"',
+    "date": '"2026-03-02"',
+    "timestamp": '"2026-03-02T09:30:00Z"',
+    "duration": '"PT30M"',
+    "time": '"16:00"',
 }
 
 

@@ -14,6 +14,7 @@ from typing import Final, cast
 from controls.model.condition import Facts, Truth, Verdict
 from controls.model.values import Value
 from controls.rules.calls import Checker
+from controls.rules.dates import calendars_of
 from controls.rules.evaluate import compiled, connected, negated
 from controls.rules.folding import Folder
 from controls.rules.formula import And, Constant, Formula, Leaf, Not, Or
@@ -91,7 +92,7 @@ class CompiledTest:
 
 @dataclass(slots=True, unsafe_hash=True)
 class WholeCondition(CompiledTest):
-    """A whole condition with its formula and the parameters that its text mentions.
+    """A whole condition with its formula, and the parameters and calendars that its text mentions.
 
     `cells`: the cells of tables that a verdict may quote. `data`: the lists and columns of tables that the
     text mentions, with the digests of what they hold.
@@ -99,6 +100,7 @@ class WholeCondition(CompiledTest):
 
     formula: Formula = field(compare=False)
     parameters: frozenset[str] = field(compare=False)
+    calendars: frozenset[str] = field(compare=False)
     cells: frozenset[str] = field(compare=False)
     data: Mapping[str, str] = field(compare=False)
 
@@ -170,6 +172,7 @@ def compile_condition(source: str, *, names: Names) -> WholeCondition:
         parameters=parameters,
         cells=cells_of(typed),
         data=data_of(typed),
+        calendars=calendars_of(typed),
     )
 
 

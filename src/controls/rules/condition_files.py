@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from controls.model.values import Value
+from controls.model.values import Json, Value
+from controls.rules.calendar_files import Calendars
 from controls.rules.condition import (
     ConditionError,
     ConditionInvalid,
@@ -26,10 +27,11 @@ from controls.rules.vocabulary import VocabularySource
 
 @dataclass(frozen=True, slots=True)
 class ConditionScope:
-    """The facts, lists and tables of a release. `chains_complete`: every chain kind could be loaded."""
+    """What conditions of a release may name. `chains_complete`: every chain kind could be loaded."""
 
     vocabulary: VocabularySource
     types: Mapping[str, ValueType]
+    calendars: Calendars
     chains_complete: bool
     diagnostics: Diagnostics
     data: Data = field(default_factory=Data)
@@ -55,7 +57,13 @@ class ConditionScope:
         source = str(scalar.value)
         # No set of steps means "any step" to the language; where there is no chain, no step exists.
         known = frozenset(steps) or (frozenset(("",)) if self.chains_complete else frozenset())
-        names = Names(facts=self.types, parameters=dict(parameters or {}), steps=known, data=self.data)
+        names = Names(
+            facts=self.types,
+            parameters=dict(parameters or {}),
+            steps=known,
+            data=self.data,
+            calendars=self.calendars.by_name,
+        )
         try:
             return compile_condition(source, names=names)
         except ConditionInvalid as invalid:
@@ -64,9 +72,15 @@ class ConditionScope:
                     self.diagnostics.add(scalar.locate(error.offset), error.code, error.message)
         return None
 
+    def calendar_digests(self, names: Iterable[str]) -> dict[str, Json]:
+        """What the named calendars mean: part of the meaning of whatever counts by them."""
+        return {name: self.calendars.by_name[name].digest for name in sorted(set(names))}
+
     def _noted_elsewhere(self, source: str, error: ConditionError, broken: frozenset[str]) -> bool:
         if error.code == "unknown_step":
             return not self.chains_complete
+        if error.code == "unknown_calendar":
+            return not self.calendars.complete
         text = source[error.offset : error.offset + error.length]
         return error.code.startswith("unknown_") and any(
             text == name or text.startswith((name + ".", name + "["))

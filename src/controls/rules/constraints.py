@@ -78,7 +78,13 @@ def _built_in(kind: ConstraintKind, chain: ChainKind, title: Text) -> Constraint
     return _versioned(constraint, source="", data={})
 
 
-def _versioned(constraint: Constraint, *, source: str, data: Mapping[str, str]) -> Constraint:
+def _versioned(
+    constraint: Constraint,
+    *,
+    source: str,
+    data: Mapping[str, str],
+    calendars: Mapping[str, Json] | None = None,
+) -> Constraint:
     meaning: dict[str, Json] = {
         "id": constraint.id,
         "kind": constraint.kind.value,
@@ -93,6 +99,8 @@ def _versioned(constraint: Constraint, *, source: str, data: Mapping[str, str]) 
         "effective": period_json(constraint.effective),
         **data_json(data),
     }
+    if calendars:
+        meaning["calendars"] = dict(calendars)
     return replace(constraint, version=version_of(meaning))
 
 
@@ -138,6 +146,7 @@ class _Reader:
         period = Period() if effective is None else period_of(effective, self.diagnostics)
         if self.diagnostics.count > before:
             return
+        calendars = self.scope.calendar_digests(() if condition is None else condition.calendars)
         for target in targets:
             constraint = Constraint(
                 id=id_,
@@ -156,8 +165,9 @@ class _Reader:
                 sources=sources_of(node),
                 effective=period or Period(),
             )
+            source = node.text("when")
             data = {} if condition is None else condition.data
-            self.constraints.append(_versioned(constraint, source=node.text("when"), data=data))
+            self.constraints.append(_versioned(constraint, source=source, data=data, calendars=calendars))
 
     def _targets(self, node: MappingNode, kind: ConstraintKind) -> tuple[str, ...]:
         """The chain kinds that the constraint is about; exclusive roles without one are about all, ""."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import cast
 
 from controls.model.duty import Period
+from controls.model.finding import Effect
 from controls.model.values import Json
 from controls.rules.condition_files import ConditionScope
 from controls.rules.diagnostics import Diagnostics, closest, listed, quoted
@@ -38,7 +39,12 @@ def example_of(
     given = node.mapping("given")
     if given is not None:
         _check_given(given, scope)
-    moment = _moment(node, diagnostics)
+    moment = _moment(node, "at", diagnostics)
+    due = _moment(node, "due", diagnostics)
+    if "due" in node and node.text("expect") != Effect.OBLIGE:
+        diagnostics.add(
+            node.entries["due"].key.place, "misplaced_key", "`due` goes with an example that expects oblige"
+        )
     if moment is not None and periods and not any(period.holds(moment) for period in periods):
         diagnostics.add(node.place_of("at"), "out_of_range", "the rule does not apply at this moment")
     return Example(
@@ -48,6 +54,7 @@ def example_of(
         action=action,
         at=moment,
         performed=_performed(node, steps=steps, scope=scope),
+        due=due,
         line=node.place.line,
     )
 
@@ -83,20 +90,20 @@ def _performed(node: MappingNode, *, steps: frozenset[str], scope: ConditionScop
                 f"{quoted(step)} is no step of the chain{closest(step, steps)}",
             )
         if isinstance(entry.value, MappingNode):
-            moment = _moment(entry.value, scope.diagnostics)
+            moment = _moment(entry.value, "at", scope.diagnostics)
             acts.append(ExampleAct(step, entry.value.text("person"), moment))
         elif isinstance(entry.value, Scalar):
             acts.append(ExampleAct(step, str(entry.value.value)))
     return tuple(acts)
 
 
-def _moment(node: MappingNode, diagnostics: Diagnostics) -> datetime | None:
-    if "at" not in node:
+def _moment(node: MappingNode, key: str, diagnostics: Diagnostics) -> datetime | None:
+    if key not in node:
         return None
     try:
-        moment = _read_moment(node.text("at"))
+        moment = _read_moment(node.text(key))
     except MalformedValue as problem:
-        diagnostics.add(node.place_of("at"), "bad_value", problem.message.en.replace("send ", "write ", 1))
+        diagnostics.add(node.place_of(key), "bad_value", problem.message.en.replace("send ", "write ", 1))
         return None
     assert isinstance(moment, datetime)
     return moment

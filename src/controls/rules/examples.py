@@ -15,7 +15,7 @@ from controls.model.chain import Act, ActState, Capacity, ChainHistory
 from controls.model.condition import Facts
 from controls.model.duty import Period
 from controls.model.finding import Finding
-from controls.model.values import Value
+from controls.model.values import Value, utc_text
 from controls.rules.engine import EngineFailure
 from controls.rules.release import Release
 from controls.rules.rule import Example, Rule
@@ -37,7 +37,11 @@ class ExampleEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExampleResult:
-    """What one engine made of one example. `got` is an outcome, or `error` with the reason in `detail`."""
+    """What one engine made of one example.
+
+    `expected` and `got` are outcomes, with the due time where the example states one; `got` may also be
+    `error`, with the reason in `detail`.
+    """
 
     rule: str
     version: str
@@ -102,6 +106,9 @@ def _run(release: Release, rule: Rule, example: Example, engine: ExampleEngine) 
         own = [item for item in findings if (item.rule, item.version) == (rule.id, rule.version)]
         got = own[0].effect.value if own else PERMIT
         if own:
+            deadline = own[0].deadline
+            if example.due is not None and deadline is not None:
+                got = _with_due(got, deadline.due_at)
             missing = f" (missing: {', '.join(own[0].missing)})" if own[0].missing else ""
             detail = f"{own[0].cause.value}{missing}: {own[0].message.en}"
     return ExampleResult(
@@ -109,12 +116,16 @@ def _run(release: Release, rule: Rule, example: Example, engine: ExampleEngine) 
         version=rule.version,
         example=example.name,
         engine=engine.name,
-        expected=example.expect,
+        expected=example.expect if example.due is None else _with_due(example.expect, example.due),
         got=got,
         detail=detail,
         file=rule.file,
         line=example.line,
     )
+
+
+def _with_due(outcome: str, due: datetime) -> str:
+    return f"{outcome}, due {utc_text(due)}"
 
 
 def _moment_within(periods: tuple[Period, ...]) -> datetime:

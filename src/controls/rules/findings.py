@@ -2,17 +2,24 @@
 
 Guarantees: a rule that is true speaks with its own effect; one that could not be computed asks for a review
 at least, whatever its `missing` policy; one that lacks an input follows that policy; a false one is silent.
+An obligation whose due time cannot be computed asks for a review at least: it is never left out.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC
 from typing import Final
 
 from controls.model.condition import Facts, Truth, Verdict
-from controls.model.finding import Cause, Effect, Finding, Origin, Text
+from controls.model.finding import Cause, Deadline, Effect, Finding, Origin, Text
 from controls.model.values import Value
 from controls.rules.messages import render
+from controls.rules.reading import Unknown
 from controls.rules.rule import MissingPolicy, Rule
+
+# What a message calls the due time of its rule's obligation.
+DUE_AT: Final = "due_at"
 
 _MISSING_EFFECTS: Final = {
     MissingPolicy.REVIEW: Effect.REVIEW,
@@ -32,8 +39,16 @@ def finding_of(rule: Rule, *, verdict: Verdict, facts: Facts) -> Finding | None:
     if verdict.truth == Truth.FALSE:
         return None
     if verdict.truth == Truth.TRUE:
+        due = None if rule.due is None else rule.due.deadline(facts)
+        if isinstance(due, Unknown):
+            return _without_deadline(rule, verdict, due)
         return _finding(
-            rule, verdict, effect=rule.then, cause=Cause.FIRED, message=_message(rule, verdict, facts)
+            rule,
+            _with_start(rule, verdict, facts),
+            effect=rule.then,
+            cause=Cause.FIRED,
+            message=_message(rule, verdict, facts, due),
+            deadline=due,
         )
     if verdict.error:
         effect = Effect.DENY if rule.missing is MissingPolicy.DENY else Effect.REVIEW
@@ -48,7 +63,38 @@ def finding_of(rule: Rule, *, verdict: Verdict, facts: Facts) -> Finding | None:
     return _finding(rule, verdict, effect=wanted, cause=Cause.MISSING, message=_missing(verdict.missing))
 
 
-def _finding(rule: Rule, verdict: Verdict, *, effect: Effect, cause: Cause, message: Text) -> Finding:
+def _without_deadline(rule: Rule, verdict: Verdict, why: Unknown) -> Finding:
+    """The rule obliges, and by when is not known: never a permit without the duty."""
+    absent = ", ".join(why.missing)
+    return _finding(
+        rule,
+        Verdict(Truth.UNKNOWN, read=verdict.read, missing=why.missing, error=why.error),
+        effect=Effect.DENY if rule.missing is MissingPolicy.DENY else Effect.REVIEW,
+        cause=Cause.ERROR if why.error else Cause.MISSING,
+        message=Text(
+            en=f"The due time of this obligation could not be computed: {why.error or f'missing {absent}'}",
+            es=f"No se pudo calcular el plazo de esta obligación: {why.error or f'falta {absent}'}",
+        ),
+    )
+
+
+def _with_start(rule: Rule, verdict: Verdict, facts: Facts) -> Verdict:
+    """The verdict, with the fact that the due time counts from among what was read."""
+    if rule.due is None or not rule.due.start:
+        return verdict
+    start = rule.due.start
+    return replace(verdict, read={**verdict.read, start: facts.values[start]})
+
+
+def _finding(
+    rule: Rule,
+    verdict: Verdict,
+    *,
+    effect: Effect,
+    cause: Cause,
+    message: Text,
+    deadline: Deadline | None = None,
+) -> Finding:
     return Finding(
         rule=rule.id,
         version=rule.version,
@@ -61,13 +107,19 @@ def _finding(rule: Rule, verdict: Verdict, *, effect: Effect, cause: Cause, mess
         missing=verdict.missing,
         sources=rule.sources,
         observed=rule.observe,
+        deadline=deadline,
     )
 
 
-def _message(rule: Rule, verdict: Verdict, facts: Facts) -> Text:
+def _message(rule: Rule, verdict: Verdict, facts: Facts, due: Deadline | None) -> Text:
     values: dict[str, Value] = {**facts.values, **verdict.read}
     values.update((name, parameter.value) for name, parameter in rule.parameters.items())
-    return Text(en=render(rule.message.en, values), es=render(rule.message.es, values))
+    if due is not None:
+        place = UTC if rule.due is None or rule.due.place is None else rule.due.place
+        values[DUE_AT] = due.due_at.astimezone(place)
+    return Text(
+        en=render(rule.message.en, values, language="en"), es=render(rule.message.es, values, language="es")
+    )
 
 
 def _missing(names: tuple[str, ...]) -> Text:

@@ -1,4 +1,4 @@
-"""Text -> typed constants: money, dates, timestamps, durations.
+"""Text -> typed constants: money, dates, timestamps, durations, times of day.
 
 Guarantees: one reading for one text; what has no exact meaning (a month as a duration, a time without a
 zone) is refused with a sentence that says what to write.
@@ -23,6 +23,7 @@ _DURATION: Final = re.compile(
     r"(?:T(?:(?P<hours>\d{1,6})H)?(?:(?P<minutes>\d{1,9})M)?(?:(?P<seconds>\d{1,9}(?:\.\d{1,6})?)S)?)?)\Z",
     re.ASCII,
 )
+_TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?\Z|(24):(00)\Z", re.ASCII)
 
 
 def parse_money(text: str) -> Money:
@@ -77,3 +78,16 @@ def parse_duration(text: str) -> timedelta:
     whole = {name: int(found[name] or 0) for name in ("weeks", "days", "hours", "minutes")}
     microseconds = int(Decimal(found["seconds"] or 0).scaleb(6))
     return timedelta(**whole, microseconds=microseconds)
+
+
+def parse_time(text: str) -> timedelta:
+    """A time of day as the span that a clock shows since midnight: `16:00`, `09:30:15`, `24:00` at its end.
+
+    Raises:
+        ValueError: not such a text.
+    """
+    found = _TIME.match(text)
+    if not found:
+        raise ValueError('write a time of day as "16:00"')
+    hours, minutes, seconds, last, _ = found.groups()
+    return timedelta(hours=int(hours or last), minutes=int(minutes or 0), seconds=int(seconds or 0))

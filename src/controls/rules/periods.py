@@ -5,18 +5,17 @@ Guarantees: a period that comes out is not empty, and several of one rule do not
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from controls.model.duty import Period
-from controls.rules.diagnostics import Diagnostics, Place, quoted
+from controls.rules.diagnostics import Diagnostics, Place
 from controls.rules.literals import parse_date
 from controls.rules.nodes import MappingNode
+from controls.rules.zones import moment_at, zone
 
-_ZONE: Final = re.compile(r"[A-Za-z]+(/[A-Za-z0-9_+-]+){0,2}\Z")
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -26,10 +25,10 @@ def period_of(node: MappingNode, diagnostics: Diagnostics) -> Period | None:
     before = diagnostics.count
     if "from" not in node and "to" not in node:
         diagnostics.add(node.place, "empty_period", "write `from`, `to` or both; leave it out for always")
-    zone = _zone(node, diagnostics)
+    place = _zone(node, diagnostics)
     period = Period(
-        _midnight(node, "from", zone=zone, diagnostics=diagnostics),
-        _midnight(node, "to", zone=zone, diagnostics=diagnostics),
+        _midnight(node, "from", place=place, diagnostics=diagnostics),
+        _midnight(node, "to", place=place, diagnostics=diagnostics),
     )
     if period.start is not None and period.end is not None and period.start >= period.end:
         diagnostics.add(
@@ -56,25 +55,20 @@ def check_overlaps(periods: Iterable[tuple[Period, Place]], *, what: str, diagno
 
 
 def _zone(node: MappingNode, diagnostics: Diagnostics) -> ZoneInfo:
-    name = node.text("zone", "UTC")
-    if _ZONE.match(name):
-        try:
-            return ZoneInfo(name)
-        except (KeyError, ValueError, OSError):  # no such zone, or a folder of zones
-            pass
-    diagnostics.add(
-        node.place_of("zone"), "unknown_zone", f"{quoted(name)} is no time zone such as Europe/Madrid"
-    )
-    return ZoneInfo("UTC")
+    try:
+        return zone(node.text("zone", "UTC"))
+    except ValueError as problem:
+        diagnostics.add(node.place_of("zone"), "unknown_zone", str(problem))
+        return zone("UTC")
 
 
-def _midnight(node: MappingNode, key: str, *, zone: ZoneInfo, diagnostics: Diagnostics) -> datetime | None:
+def _midnight(node: MappingNode, key: str, *, place: ZoneInfo, diagnostics: Diagnostics) -> datetime | None:
     """The moment at which the named day begins in the zone."""
     if key not in node:
         return None
     try:
         day = parse_date(node.text(key))
-        return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+        return moment_at(day, timedelta(0), place)
     except (ValueError, OverflowError) as error:
         diagnostics.add(node.place_of(key), "bad_date", str(error))
         return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import cast
 
 from controls.model.duty import Period
 from controls.model.finding import Effect, Text
@@ -18,7 +17,10 @@ from controls.rules.condition import RESERVED_NAMES, WholeCondition
 from controls.rules.condition_files import ConditionScope
 from controls.rules.constraints import sources_of
 from controls.rules.diagnostics import Diagnostics, Place, closest, listed, quoted
+from controls.rules.due import Due
+from controls.rules.due_files import due_of
 from controls.rules.example_files import example_of
+from controls.rules.findings import DUE_AT
 from controls.rules.messages import placeholders
 from controls.rules.nodes import MappingNode, as_json, mappings_of
 from controls.rules.periods import check_overlaps, period_of
@@ -99,6 +101,7 @@ class _Reader:
             self._check_parameters_used(node, condition, parameters)
             self._check_message(node, condition, parameters)
         self._check_policy(node)
+        due = self._due(node)
         examples = self._examples(node, on=on, periods=periods, steps=steps)
         if condition is None or self.diagnostics.count > before:
             return
@@ -122,11 +125,22 @@ class _Reader:
                 for name, (type_, value) in sorted(parameters.known.items())
             },
             obligation=_obligation(node),
+            due=due,
             examples=examples,
             file=path,
             line=node.place.line,
         )
-        self.rules.append(_versioned(rule, source=node.text("when"), data=condition.data))
+        calendars = set(condition.calendars)
+        if due is not None and due.calendar is not None:
+            calendars.add(due.calendar.name)
+        meaning: dict[str, Json] = {
+            "when": condition_text(node.text("when")),
+            "obligation": as_json(node.entries["obligation"].value) if "obligation" in node else None,
+            **data_json(condition.data),
+        }
+        if calendars:
+            meaning["calendars"] = dict[str, Json](self.scope.calendar_digests(calendars))
+        self.rules.append(_versioned(rule, meaning))
 
     def _periods(self, node: MappingNode, id_: str) -> tuple[Period, ...]:
         of_id = self.periods.setdefault(id_, [])
@@ -160,11 +174,11 @@ class _Reader:
         for name, entry in sorted(declared.entries.items()) if declared is not None else ():
             parameter = entry.value
             assert isinstance(parameter, MappingNode)
-            if name in RESERVED_NAMES:
+            if name in RESERVED_NAMES or name == DUE_AT:
                 self.diagnostics.add(
                     entry.key.place,
                     "reserved_name",
-                    f"{quoted(name)} is a word of conditions: choose another",
+                    f"{quoted(name)} is a word of conditions or messages: choose another",
                 )
                 found.broken.add(name)
                 continue
@@ -206,6 +220,9 @@ class _Reader:
     def _check_message(self, node: MappingNode, condition: WholeCondition, parameters: _Parameters) -> None:
         read = condition.names | condition.cells | parameters.known.keys()
         allowed = read | parameters.broken | SERVICE_FACTS.keys()
+        obligation = node.mapping("obligation")
+        if obligation is not None and "due" in obligation:
+            allowed |= {DUE_AT}
         message = node.mapping("message")
         assert message is not None
         for language in ("en", "es"):
@@ -246,6 +263,19 @@ class _Reader:
                 "`obligation` belongs to `then: oblige`",
             )
 
+    def _due(self, node: MappingNode) -> Due | None:
+        obligation = node.mapping("obligation")
+        due = None if obligation is None else obligation.mapping("due")
+        if due is None:
+            return None
+        if not any("due" in item for item in node.items("examples") if isinstance(item, MappingNode)):
+            self.diagnostics.add(
+                node.entries["examples"].key.place,
+                "missing_example",
+                "add an example that says when the obligation is `due`",
+            )
+        return due_of(due, scope=self.scope)
+
     def _examples(
         self, node: MappingNode, *, on: tuple[str, ...], periods: tuple[Period, ...], steps: frozenset[str]
     ) -> tuple[Example, ...]:
@@ -275,15 +305,18 @@ class _Reader:
 
 
 def _obligation(node: MappingNode) -> Mapping[str, Json] | None:
+    """What the obligation says besides when it is due."""
     obligation = node.mapping("obligation")
-    return None if obligation is None else cast(dict[str, Json], as_json(obligation))
+    if obligation is None:
+        return None
+    return {name: as_json(entry.value) for name, entry in obligation.entries.items() if name != "due"}
 
 
-def _versioned(rule: Rule, *, source: str, data: Mapping[str, str]) -> Rule:
-    meaning: dict[str, Json] = {
+def _versioned(rule: Rule, meaning: Mapping[str, Json]) -> Rule:
+    """The rule with the version of its meaning; `meaning` is what the compiled rule does not say as such."""
+    whole: dict[str, Json] = {
         "id": rule.id,
         "on": list(rule.on),
-        "when": condition_text(source),
         "then": rule.then.value,
         "missing": rule.missing.value,
         "observe": rule.observe,
@@ -291,7 +324,6 @@ def _versioned(rule: Rule, *, source: str, data: Mapping[str, str]) -> Rule:
         "parameters": {
             name: [parameter.type, canonical(parameter.value)] for name, parameter in rule.parameters.items()
         },
-        "obligation": None if rule.obligation is None else dict(rule.obligation),
-        **data_json(data),
+        **meaning,
     }
-    return replace(rule, version=version_of(meaning))
+    return replace(rule, version=version_of(whole))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from controls.model.chain import ChainKind
 from controls.model.duty import Constraint, Grant
 from controls.model.finding import Text
+from controls.rules.calendar_files import calendars_of
 from controls.rules.chains import chains_of
 from controls.rules.condition_files import ConditionScope
 from controls.rules.constraints import built_in_constraints, constraints_of
@@ -87,6 +88,7 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Release:
     scope = ConditionScope(
         vocabulary=vocabulary,
         types=vocabulary.vocabulary.types,
+        calendars=calendars_of(sources, diagnostics),
         chains_complete=chains.complete,
         diagnostics=diagnostics,
         data=sources.data,

@@ -12,6 +12,7 @@ from controls.model.condition import Condition
 from controls.model.duty import Period
 from controls.model.finding import Effect, Source, Text
 from controls.model.values import Json, Value
+from controls.rules.due import Due
 from controls.rules.formula import Formula
 
 
@@ -20,6 +21,7 @@ class CompiledCondition(Condition, Protocol):
 
     formula: Formula
     names: frozenset[str]  # facts it may read
+    calendars: frozenset[str]  # business calendars it counts by
 
 
 class MissingPolicy(StrEnum):
@@ -56,6 +58,7 @@ class Example:
     action: str = ""  # one of the rule's `on`; the first when empty
     at: datetime | None = None  # when it is asked; a moment at which the rule applies when None
     performed: tuple[ExampleAct, ...] = ()
+    due: datetime | None = None  # when the obligation is due; None: not looked at
     line: int = field(default=0, compare=False)  # known only when loaded from files
 
 
@@ -79,6 +82,7 @@ class Rule:
     owner: str = ""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     obligation: Mapping[str, Json] | None = None
+    due: Due | None = None  # when the obligation is due
     examples: tuple[Example, ...] = ()
     file: str = ""
     line: int = field(default=0, compare=False)  # known only when loaded from files

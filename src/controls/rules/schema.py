@@ -16,11 +16,12 @@ _TITLES: Final = {
     FileKind.CHAIN: ("Chain kind", "What a resource goes through, step by step (chains/*.yaml)."),
     FileKind.DUTY: ("Duty constraints", "Rules over who did which steps (duties/*.yaml)."),
     FileKind.RULE: ("Regulatory rules", "Rules over the facts of one request (regulatory/<stage>/*.yaml)."),
+    FileKind.CALENDAR: ("Calendar", "The days without business of some years (calendars/*.yaml)."),
 }
 
 
 def json_schema(kind: str) -> dict[str, Json]:
-    """The JSON Schema (2020-12) of a kind of file: vocabulary, roles, chain, duty or rule.
+    """The JSON Schema (2020-12) of a kind of file: vocabulary, roles, chain, duty, rule or calendar.
 
     Raises:
         ValueError: no such kind; the message lists them.

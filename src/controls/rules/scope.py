@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from controls.model.values import Value
+from controls.rules.calendars import Calendar
 from controls.rules.datasets import Data
 from controls.rules.types import ValueType
 
 RESERVED_NAMES: Final = frozenset({"true", "false", "null", "in", "now", "chain", "list", "table"})
 _LATER: Final = {
     "aggregate": "aggregates",
-    "calendar": "calendars",
 }
 
 
@@ -27,12 +27,14 @@ class Names:
 
     `facts`: dotted vocabulary names. `parameters`: plain names with their constants. `steps`: the step ids
     allowed in `chain.performed("...")` and its like; empty: not checked. `data`: lists and tables.
+    `calendars`: business calendars.
     """
 
     facts: Mapping[str, ValueType]
     parameters: Mapping[str, tuple[ValueType, Value]] = field(default_factory=dict)
     steps: frozenset[str] = frozenset()
     data: Data = field(default_factory=Data)
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
 
 
 def suggestion(wanted: str, known: Iterable[str]) -> str:

@@ -230,12 +230,13 @@ class MappingShape:
 
 @dataclass(frozen=True, slots=True)
 class TableShape:
-    """A mapping whose keys the author chooses."""
+    """A mapping whose keys the author chooses; `known` ones have a shape of their own."""
 
     what: str
     key: TextShape
     value: Shape
     maximum: int = 2_000
+    known: tuple[Key, ...] = ()
 
     def check(self, node: Node, diagnostics: Diagnostics) -> None:
         if not isinstance(node, MappingNode):
@@ -243,20 +244,26 @@ class TableShape:
             return
         if len(node.entries) > self.maximum:
             diagnostics.add(node.place, "wrong_length", f"at most {self.maximum} keys are allowed here")
-        for entry in node.entries.values():
+        known = {key.name: key.shape for key in self.known}
+        for name, entry in node.entries.items():
             self.key.check(entry.key, diagnostics)
             if isinstance(entry.value, Scalar) and entry.value.value is None:
                 diagnostics.add(entry.key.place, "empty_value", "write a value after the colon")
             else:
-                self.value.check(entry.value, diagnostics)
+                known.get(name, self.value).check(entry.value, diagnostics)
 
     def schema(self) -> dict[str, Json]:
-        return {
+        schema: dict[str, Json] = {
             "type": "object",
             "propertyNames": self.key.schema(),
             "additionalProperties": self.value.schema(),
             "maxProperties": self.maximum,
         }
+        if self.known:
+            schema["properties"] = {
+                key.name: {**key.shape.schema(), "description": key.description} for key in self.known
+            }
+        return schema
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,14 +33,24 @@ _PATHS: Final = (
     (re.compile(rf"chains/{_PART}\.yaml\Z"), FileKind.CHAIN),
     (re.compile(rf"duties/{_PART}\.yaml\Z"), FileKind.DUTY),
     (re.compile(rf"regulatory/{_PART}/{_PART}\.yaml\Z"), FileKind.RULE),
+    (re.compile(r"calendars/[a-z][a-z0-9_]{0,62}\.yaml\Z"), FileKind.CALENDAR),
 )
 # The file's name is the name that conditions use: `list.restricted`.
 _DATA_PATH: Final = re.compile(r"(list|table)s/([a-z][a-z0-9_]{0,62})\.csv\Z")
 _KNOWN: Final = (
-    "vocabulary.yaml, roles.yaml, chains/*.yaml, duties/*.yaml, regulatory/<stage>/*.yaml, lists/*.csv, "
-    "tables/*.csv"
+    "vocabulary.yaml, roles.yaml, chains/*.yaml, duties/*.yaml, regulatory/<stage>/*.yaml, "
+    "calendars/*.yaml, lists/*.csv, tables/*.csv"
 )
-_FOLDERS: Final = ("vocabulary.yaml", "roles.yaml", "chains", "duties", "regulatory", "lists", "tables")
+_FOLDERS: Final = (
+    "vocabulary.yaml",
+    "roles.yaml",
+    "chains",
+    "duties",
+    "regulatory",
+    "calendars",
+    "lists",
+    "tables",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +238,8 @@ def _about_unknown(path: str) -> str:
         return "lists and tables are CSV files named as conditions name them: lists/restricted_issuers.csv"
     if path.endswith(".csv") or path.startswith("scenarios/"):
         return f"scenarios are not known yet; there are {_KNOWN}"
+    if path.startswith("calendars/"):
+        return "name it in small letters, digits and _: calendars/target.yaml"
     if path.startswith("regulatory/"):
         return "put it into a folder of its stage: regulatory/<stage>/*.yaml"
     return f"no rule file belongs there: there are {_KNOWN}{closest(path.partition('/')[0], _FOLDERS)}"

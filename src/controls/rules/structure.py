@@ -30,12 +30,15 @@ class FileKind(StrEnum):
     CHAIN = "chain"
     DUTY = "duty"
     RULE = "rule"
+    CALENDAR = "calendar"
 
 
 SCALAR_TYPES: Final = ("bool", "int", "decimal", "money", "string", "date", "timestamp", "duration")
 MAX_STRING: Final = 1_024
 DEFAULT_LIST: Final = 100
 MAX_LIST: Final = 1_000
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+MAX_YEARS: Final = 100  # of one calendar
 
 _WORD: Final = "[A-Za-z][A-Za-z0-9_]{0,62}"
 _ID: Final = TextShape(
@@ -347,6 +350,33 @@ _PARAMETER: Final = MappingShape(
         ),
     ),
 )
+_SPAN: Final = TextShape(what="a duration such as PT2H", max_length=40)
+_CLOCK: Final = TextShape(
+    what='a time such as "18:00", or "24:00" for the end of the day',
+    pattern=r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?|24:00",
+    max_length=8,
+)
+_DUE: Final = MappingShape(
+    "a due time",
+    (
+        Key("within", _SPAN, "how long after the permit: PT2H; alone, or with `from`"),
+        Key("days", IntegerShape(0, 3_660), "how many days later, 0 being the same day"),
+        Key(
+            "business_days",
+            IntegerShape(0, 1_000),
+            "how many business days later; 0 is the same day, or the next business day where it is none",
+        ),
+        Key("calendar", _NAME, "the calendar of the business days: the name of its file"),
+        Key("at", _CLOCK, "the time of that day from which on it is too late"),
+        Key("zone", _SHORT, "the time zone of days and times, such as Europe/Madrid"),
+        Key("warn_at", _CLOCK, "an earlier time of that day, at which to warn"),
+        Key(
+            "from",
+            FACT,
+            "a date or moment that the caller states, to count from instead of the permit's own moment",
+        ),
+    ),
+)
 _PERSON: Final = TextShape(what="a person such as p-1", max_length=100)
 _EXAMPLE: Final = MappingShape(
     "an example",
@@ -360,6 +390,7 @@ _EXAMPLE: Final = MappingShape(
         Key("expect", _OUTCOMES, "what this rule alone leads to", required=True),
         Key("action", TextShape(what="an action", max_length=200), "one of the rule's `on` (default: first)"),
         Key("at", TextShape(what="a moment", max_length=40), "when it is asked (default: while it applies)"),
+        Key("due", TextShape(what="a moment", max_length=40), "when the obligation is due, with `oblige`"),
         Key(
             "chain",
             MappingShape(
@@ -437,7 +468,13 @@ RULE: Final = MappingShape(
         ),
         Key(
             "obligation",
-            TableShape("the obligation", key=_FIELD, value=ValueShape(), maximum=50),
+            TableShape(
+                "the obligation",
+                key=_FIELD,
+                value=ValueShape(),
+                maximum=50,
+                known=(Key("due", _DUE, "when it is due, and so computed with each permit"),),
+            ),
             "the duty that comes with the permit, for `then: oblige`",
         ),
         Key("message", _MESSAGE, "what the person is told, with {fact} and {parameter}", required=True),
@@ -458,10 +495,38 @@ RULE: Final = MappingShape(
 )
 RULE_FILE: Final = ListShape(RULE, maximum=2_000, one_too=True)
 
+CALENDAR_FILE: Final = MappingShape(
+    "a calendar",
+    (
+        Key("title", _TITLE, "what people call it", required=True),
+        Key("source", _SOURCES, "where its holidays come from"),
+        Key("first_year", IntegerShape(1, 9999), "the first year that the holidays cover", required=True),
+        Key(
+            "last_year",
+            IntegerShape(1, 9999),
+            "the last year that they cover: outside, nothing can be counted",
+            required=True,
+        ),
+        Key(
+            "weekend",
+            ListShape(ChoiceShape(WEEKDAYS), minimum=0, maximum=6, unique=True),
+            "the weekdays without business",
+            required=True,
+        ),
+        Key(
+            "holidays",
+            TableShape("the holidays", key=_DATE, value=_SHORT, maximum=5_000),
+            "further days without business, each with its name: 2026-12-25: Christmas Day",
+            required=True,
+        ),
+    ),
+)
+
 FILE_SHAPES: Final[dict[FileKind, Shape]] = {
     FileKind.VOCABULARY: VOCABULARY_FILE,
     FileKind.ROLES: ROLES_FILE,
     FileKind.CHAIN: CHAIN_FILE,
     FileKind.DUTY: DUTY_FILE,
     FileKind.RULE: RULE_FILE,
+    FileKind.CALENDAR: CALENDAR_FILE,
 }

@@ -80,9 +80,7 @@ def native(item: Item, sealed: Sealed) -> dict[str, Json]:
         "outcome": decision.outcome.value,
         "decision": decision.outcome is Outcome.PERMIT,
         "findings": [finding_json(finding) for finding in decision.findings],
-        "obligations": [
-            {"id": duty.id, "rule": duty.rule, "properties": duty.properties} for duty in decision.obligations
-        ],
+        "obligations": [duty.as_json() for duty in decision.obligations],
     }
     if decision.approval:
         answer["approval"] = {

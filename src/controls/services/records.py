@@ -102,9 +102,7 @@ def decision_entry(
     if decision.cleared:
         fields["cleared"] = [finding_json(finding, hidden) for finding in decision.cleared]
     if decision.obligations:
-        fields["obligations"] = [
-            {"id": item.id, "rule": item.rule, "properties": item.properties} for item in decision.obligations
-        ]
+        fields["obligations"] = [item.as_json() for item in decision.obligations]
     return fields, disclosure
 
 
