@@ -24,7 +24,7 @@ from controls.model.condition import Facts
 from controls.model.decision import Approval, ClaimIntent, ClearedFinding, Decision, Obligation
 from controls.model.duty import Scope
 from controls.model.errors import ControlsError
-from controls.model.finding import Effect, Finding, Outcome, strictest
+from controls.model.finding import Cause, Effect, Finding, Outcome, strictest
 from controls.model.people import Account
 from controls.model.request import Request
 from controls.model.values import Value, canonical, utc_text
@@ -308,20 +308,23 @@ def _own_properties(request: Request, values: Mapping[str, Value]) -> dict[str, 
 def _obligations(
     kept: Sequence[Finding], cleared: Sequence[Finding], *, active: ActiveRelease
 ) -> tuple[Obligation, ...]:
-    """The duties that come with a permit.
+    """The duties that come with a permit, one of each rule, however many rows of a decision table oblige.
 
     A rule that obliges asks for a review where it, or its due time, could not be computed. Whoever clears
     that lets the action pass and not the duty: it stays, without a deadline.
     """
-    found: list[Obligation] = []
+    found: dict[str, Obligation] = {}
     for finding in (*kept, *cleared):
         rule = active.rules.get((finding.rule, finding.version))
-        if rule is None or finding.observed or rule.then is not Effect.OBLIGE:
+        if rule is None or finding.observed or not rule.obliges:
             continue
-        found.append(
-            Obligation(id=rule.id, rule=rule.id, properties=rule.obligation or {}, deadline=finding.deadline)
+        if finding.cause is Cause.FIRED and finding.effect is not Effect.OBLIGE:
+            continue  # a row of a decision table that says something else
+        found.setdefault(
+            rule.id,
+            Obligation(id=rule.id, rule=rule.id, properties=rule.obligation or {}, deadline=finding.deadline),
         )
-    return tuple(found)
+    return tuple(found.values())
 
 
 __all__ = [

@@ -27,6 +27,7 @@ def kind_of(path: str) -> FileKind:
         "chains": FileKind.CHAIN,
         "duties": FileKind.DUTY,
         "regulatory": FileKind.RULE,
+        "decisions": FileKind.DECISION,
     }
     return folders.get(path.partition("/")[0]) or FileKind(path.removesuffix(".yaml"))
 

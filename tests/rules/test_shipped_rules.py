@@ -51,6 +51,7 @@ def kind_of(path: str) -> FileKind:
         "chains": FileKind.CHAIN,
         "duties": FileKind.DUTY,
         "regulatory": FileKind.RULE,
+        "decisions": FileKind.DECISION,
     }
     return folders.get(path.partition("/")[0]) or FileKind(path.removesuffix(".yaml"))
 
@@ -256,7 +257,7 @@ def test_an_incomplete_request_is_referred(missing: str) -> None:
 # Facts of a normal request that may be left out, because the others already settle every rule.
 NOT_NEEDED = {
     "capture": {"client.kind", "client.lei_status", "instrument.mifir_reportable"},
-    "approve": {"order.order_type", "instrument.asset_class"},
+    "approve": {"order.order_type"},
     "execute": {"order.capacity"},
     "settle": {"order.capacity"},
 }

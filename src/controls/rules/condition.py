@@ -48,6 +48,7 @@ __all__ = [
     "WholeCondition",
     "compile_condition",
     "compile_expression",
+    "condition_of",
 ]
 
 _NOTHING_TO_SAY: Final = Verdict(Truth.FALSE)
@@ -161,6 +162,26 @@ def compile_condition(source: str, *, names: Names) -> WholeCondition:
         folder.errors.append(ConditionError(0, len(source), "constant_condition", message))
     if folder.errors:
         raise ConditionInvalid(folder.errors)
+    return condition_of(
+        formula,
+        source=source,
+        parameters=parameters,
+        cells=cells_of(typed),
+        data=data_of(typed),
+        calendars=calendars_of(typed),
+    )
+
+
+def condition_of(
+    formula: Formula,
+    *,
+    source: str,
+    parameters: frozenset[str] = frozenset(),
+    cells: frozenset[str] = frozenset(),
+    data: Mapping[str, str],
+    calendars: frozenset[str] = frozenset(),
+) -> WholeCondition:
+    """The condition that has a formula over compiled leaves; the rest is as in `WholeCondition`."""
     leaves = {leaf.key: leaf for leaf in _leaves(formula)}
     facts = frozenset(name for leaf in leaves.values() for name in cast(CompiledTest, leaf.condition).names)
     return WholeCondition(
@@ -170,9 +191,9 @@ def compile_condition(source: str, *, names: Names) -> WholeCondition:
         run=_formula_run(formula),
         formula=formula,
         parameters=parameters,
-        cells=cells_of(typed),
-        data=data_of(typed),
-        calendars=calendars_of(typed),
+        cells=cells,
+        data=data,
+        calendars=calendars,
     )
 
 
@@ -292,8 +313,9 @@ def _formula_run(formula: Formula) -> Run:
             return connected([_formula_run(part) for part in parts], every=False)
         case Not(part=part):
             return negated(_formula_run(part))
-        case Constant():
-            raise TypeError("a constant was refused before")
+        case Constant(truth=truth):  # a row of a decision table that takes anything
+            value = truth is Truth.TRUE
+            return lambda _facts, _variables: value
 
 
 def _formula_key(formula: Formula) -> str:

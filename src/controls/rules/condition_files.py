@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from controls.model.values import Json, Value
 from controls.rules.calendar_files import Calendars
 from controls.rules.condition import (
+    CompiledExpression,
     ConditionError,
     ConditionInvalid,
     Names,
     WholeCondition,
     compile_condition,
+    compile_expression,
 )
 from controls.rules.datasets import Data
 from controls.rules.diagnostics import Diagnostics
@@ -54,23 +56,43 @@ class ConditionScope:
         """
         if not self.vocabulary.complete:
             return None  # every name would be unknown: the vocabulary first
-        source = str(scalar.value)
+        names = self.names(steps=steps, parameters=parameters)
+        try:
+            return compile_condition(str(scalar.value), names=names)
+        except ConditionInvalid as invalid:
+            self._note(invalid, scalar, broken)
+        return None
+
+    def expression(
+        self, scalar: Scalar, *, names: Names, broken: frozenset[str]
+    ) -> CompiledExpression | None:
+        """The value that a scalar says how to compute; None when it is none, with the reasons noted."""
+        if not self.vocabulary.complete:
+            return None
+        try:
+            return compile_expression(str(scalar.value), names=names)
+        except ConditionInvalid as invalid:
+            self._note(invalid, scalar, broken)
+        return None
+
+    def names(
+        self, *, steps: Iterable[str], parameters: Mapping[str, tuple[ValueType, Value]] | None = None
+    ) -> Names:
+        """What conditions may name, besides facts: the given steps and parameters."""
         # No set of steps means "any step" to the language; where there is no chain, no step exists.
         known = frozenset(steps) or (frozenset(("",)) if self.chains_complete else frozenset())
-        names = Names(
+        return Names(
             facts=self.types,
             parameters=dict(parameters or {}),
             steps=known,
             data=self.data,
             calendars=self.calendars.by_name,
         )
-        try:
-            return compile_condition(source, names=names)
-        except ConditionInvalid as invalid:
-            for error in invalid.errors:
-                if not self._noted_elsewhere(source, error, broken):
-                    self.diagnostics.add(scalar.locate(error.offset), error.code, error.message)
-        return None
+
+    def _note(self, invalid: ConditionInvalid, scalar: Scalar, broken: frozenset[str]) -> None:
+        for error in invalid.errors:
+            if not self._noted_elsewhere(str(scalar.value), error, broken):
+                self.diagnostics.add(scalar.locate(error.offset), error.code, error.message)
 
     def calendar_digests(self, names: Iterable[str]) -> dict[str, Json]:
         """What the named calendars mean: part of the meaning of whatever counts by them."""

@@ -1,4 +1,4 @@
-"""CSV text -> rows of cells with their places: RFC 4180 with commas, in UTF-8, a row on a line.
+"""CSV text -> rows of cells with their places: RFC 4180 in UTF-8, a row on a line.
 
 Guarantees: for any text, a grid or diagnostics or both, in linear time; a cell's text is the same whatever
 quotes, blanks and line ends are around it. Characters that cannot be seen, with which a look-up would miss,
@@ -19,9 +19,12 @@ MAX_COLUMNS: Final = 50
 MAX_LINE: Final = 60_000  # characters
 
 # A quote in a cell in quotes is written twice; without quotes around it, a cell holds none.
-_CELL: Final = re.compile(r'(?:[ \t]*"([^"]*(?:""[^"]*)*)"[ \t]*|([^",]*))(?=,|\Z)')
-# What spreadsheets run instead of show (OWASP, CSV injection); a sign before a number or money is none.
-_FORMULA: Final = re.compile(r"[=@]|[+-](?![0-9.]+( [A-Z]{3})?\Z)")
+_CELL: Final = {
+    sign: re.compile(rf'(?:[ \t]*"([^"]*(?:""[^"]*)*)"[ \t]*|([^"{sign}]*))(?={sign}|\Z)') for sign in ",;"
+}
+# What spreadsheets run instead of show (OWASP, CSV injection); a lone sign, or one before a number or money,
+# is none.
+_FORMULA: Final = re.compile(r"[=@]|[+-](?!\Z|[0-9.]+( [A-Z]{3})?\Z)")
 
 
 class Row(NamedTuple):
@@ -38,28 +41,37 @@ class Grid:
     rows: tuple[Row, ...]
     lines: tuple[str, ...] = ()
     header_line: int = 1
+    separator: str = ","
 
     def place(self, line: int, column: int) -> Place:
         """Where the cell of a line stands; columns count from 0."""
         if not self.lines:
             return Place(self.file, 1, 1)
-        starts = _starts(self.lines[line - 1])
+        starts = _starts(self.lines[line - 1], self.separator)
         return Place(self.file, line, 1 + starts[min(column, len(starts) - 1)])
 
 
-def read_csv(file: str, text: str, diagnostics: Diagnostics) -> Grid | None:
+def read_csv(file: str, text: str, diagnostics: Diagnostics, *, semicolons: bool = False) -> Grid | None:
     """The rows of a file that can be read, or None when nothing can; the rest is in `diagnostics`.
 
     Lines without any content are left out.
+
+    Args:
+        file: its name in diagnostics.
+        text: what it holds.
+        diagnostics: takes what is wrong.
+        semicolons: they separate the columns when the header has one, as spreadsheets write where the comma
+            is the decimal sign.
     """
     sound = sound_text(file, text, diagnostics, most=MAX_CSV_BYTES)
     if sound is None:
         return None
     lines = tuple(sound.split("\n"))
+    separator = _separator(lines) if semicolons else ","
     header: Row | None = None
     rows: list[Row] = []
     for number, line in enumerate(lines, start=1):
-        cells = _cells(Place(file, number, 1), line, diagnostics)
+        cells = _cells(Place(file, number, 1), line, separator, diagnostics)
         if header is None:
             if cells is None or not _is_header(Place(file, number, 1), cells, diagnostics):
                 return None
@@ -72,8 +84,13 @@ def read_csv(file: str, text: str, diagnostics: Diagnostics) -> Grid | None:
     if header is None:
         diagnostics.add(Place(file, 1, 1), "empty_file", "the file says nothing: begin with a header")
         return None
-    grid = Grid(file, header.cells, tuple(rows), lines, header.line)
+    grid = Grid(file, header.cells, tuple(rows), lines, header.line, separator)
     return replace(grid, rows=tuple([row for row in rows if _is_sound(grid, row, diagnostics)]))
+
+
+def _separator(lines: tuple[str, ...]) -> str:
+    header = next((line for line in lines if line.strip(" \t,;")), "")
+    return ";" if ";" in header else ","
 
 
 def _is_header(place: Place, cells: tuple[str, ...], diagnostics: Diagnostics) -> bool:
@@ -86,16 +103,16 @@ def _is_header(place: Place, cells: tuple[str, ...], diagnostics: Diagnostics) -
     return False
 
 
-def _cells(place: Place, line: str, diagnostics: Diagnostics) -> tuple[str, ...] | None:
+def _cells(place: Place, line: str, separator: str, diagnostics: Diagnostics) -> tuple[str, ...] | None:
     if len(line) > MAX_LINE:
         diagnostics.add(place, "too_long", f"a row has at most {MAX_LINE:,} characters")
         return None
     if '"' not in line:
-        return tuple([cell.strip() for cell in line.split(",")])
+        return tuple([cell.strip() for cell in line.split(separator)])
     cells: list[str] = []
     start = 0
     while start <= len(line):
-        found = _CELL.match(line, start)
+        found = _CELL[separator].match(line, start)
         if found is None:
             diagnostics.add(
                 place._replace(column=start + 1),
@@ -110,12 +127,12 @@ def _cells(place: Place, line: str, diagnostics: Diagnostics) -> tuple[str, ...]
     return tuple(cells)
 
 
-def _starts(line: str) -> list[int]:
+def _starts(line: str, separator: str) -> list[int]:
     """Where each cell of a line that could be read begins, blanks left out; and where the line ends."""
     starts: list[int] = []
     start = 0
     while start <= len(line):
-        found = _CELL.match(line, start)
+        found = _CELL[separator].match(line, start)
         end = len(line) if found is None else found.end()
         rest = line[start:end]
         starts.append(start + len(rest) - len(rest.lstrip()) if rest.strip() else start)

@@ -11,7 +11,7 @@ Guarantees:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -21,6 +21,7 @@ from controls.model.finding import Finding
 from controls.rules.durable import DurableEvaluator
 from controls.rules.evaluator import EngineClosed, EngineDisagreement, EngineFailure, Evaluator
 from controls.rules.findings import finding_of
+from controls.rules.hits import findings_of_table
 from controls.rules.lowering import leaves_of
 from controls.rules.reference import ReferenceEvaluator
 from controls.rules.rule import Rule
@@ -83,7 +84,7 @@ class _Both:
     ) -> None:
         self._durable = durable
         self._reference = reference
-        self._ids = tuple(rule.id for rule in rules)
+        self._ids = tuple(rule.id for rule in rules for _ in rule.conditions)
 
     def truths(self, leaves: bytes) -> bytes:
         durable = self._durable.truths(leaves)
@@ -104,12 +105,16 @@ class _Both:
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """The rules of one action, by id, with the tests of their leaves and what evaluates them."""
+    """The rules of one action, with the tests of their leaves and what evaluates them.
+
+    The truths are those of `rules`, by id, and then of the rows of each rule of `tables`.
+    """
 
     rules: tuple[Rule, ...]
+    tables: tuple[Rule, ...]
     tests: tuple[Callable[[Facts], int], ...]
     evaluator: Evaluator
-    silent: bytes  # the truths when no rule has anything to say
+    silent: bytes | None  # the truths when no rule has anything to say; a table may always have
 
 
 class _ReleaseEngine:
@@ -149,8 +154,10 @@ class _ReleaseEngine:
             program.evaluator.close()
 
 
-def _program(name: str, rules: tuple[Rule, ...]) -> _Program:
-    formulas = tuple(rule.condition.formula for rule in rules)
+def _program(name: str, watching: tuple[Rule, ...]) -> _Program:
+    tables = tuple(rule for rule in watching if rule.table is not None)
+    rules = (*(rule for rule in watching if rule.table is None), *tables)
+    formulas = tuple(condition.formula for rule in rules for condition in rule.conditions)
     leaves = leaves_of(formulas)
     index = {leaf.key: number for number, leaf in enumerate(leaves)}
     evaluator: Evaluator
@@ -162,7 +169,8 @@ def _program(name: str, rules: tuple[Rule, ...]) -> _Program:
         reference = ReferenceEvaluator(formulas, index=index)
         evaluator = _Both(DurableEvaluator(formulas, leaves=leaves), reference, rules=rules)
     tests = tuple(leaf.condition.test for leaf in leaves)
-    return _Program(rules, tests, evaluator, silent=bytes(len(rules)))
+    silent = None if tables else bytes(len(formulas))
+    return _Program(rules[: len(rules) - len(tables)], tables, tests, evaluator, silent)
 
 
 def _evaluate(program: _Program, facts: Facts) -> tuple[Finding, ...]:
@@ -173,7 +181,7 @@ def _evaluate(program: _Program, facts: Facts) -> tuple[Finding, ...]:
     if truths == program.silent:
         return ()
     findings: list[Finding] = []
-    for rule, truth in zip(program.rules, truths, strict=True):
+    for rule, truth in zip(program.rules, truths, strict=not program.tables):
         if truth and _in_force(rule, facts):
             verdict = rule.condition.evaluate(facts)
             if verdict.truth != truth:
@@ -181,7 +189,19 @@ def _evaluate(program: _Program, facts: Facts) -> tuple[Finding, ...]:
             finding = finding_of(rule, verdict=verdict, facts=facts)
             if finding is not None:
                 findings.append(finding)
+    if program.tables:
+        findings += _of_tables(program, truths, facts)
+        findings.sort(key=lambda finding: finding.rule)
     return tuple(findings)
+
+
+def _of_tables(program: _Program, truths: bytes, facts: Facts) -> Iterator[Finding]:
+    first = len(program.rules)
+    for rule in program.tables:
+        last = first + len(rule.conditions)
+        if _in_force(rule, facts):
+            yield from findings_of_table(rule, truths[first:last], facts=facts)
+        first = last
 
 
 def _in_force(rule: Rule, facts: Facts) -> bool:

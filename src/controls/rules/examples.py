@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from controls.model.chain import Act, ActState, Capacity, ChainHistory
 from controls.model.condition import Facts
 from controls.model.duty import Period
-from controls.model.finding import Finding
+from controls.model.finding import Effect, Finding
 from controls.model.values import Value, utc_text
 from controls.rules.engine import EngineFailure
 from controls.rules.release import Release
@@ -22,6 +22,7 @@ from controls.rules.rule import Example, Rule
 from controls.rules.vocabulary import SERVICE_READERS, read_facts
 
 PERMIT: Final = "permit"
+_STRICTNESS: Final = tuple(reversed(Effect))
 _WITHOUT_PERIOD: Final = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 _PERSON: Final = "p-example"
 _CHAIN: Final = "example"
@@ -104,6 +105,7 @@ def _run(release: Release, rule: Rule, example: Example, engine: ExampleEngine) 
         got, detail = "error", str(failure)
     else:
         own = [item for item in findings if (item.rule, item.version) == (rule.id, rule.version)]
+        own.sort(key=lambda item: _STRICTNESS.index(item.effect))  # a decision table may say several things
         got = own[0].effect.value if own else PERMIT
         if own:
             deadline = own[0].deadline

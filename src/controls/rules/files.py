@@ -49,7 +49,7 @@ _CONSTANTS: Final[Mapping[str, bool | None]] = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
 # Control characters, line ends that editors do not show as such, and characters that reorder what is shown.
-_REFUSED: Final = re.compile(
+REFUSED: Final = re.compile(
     "[^\t\n\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 _TEXT_TAG: Final = "tag:yaml.org,2002:str"
@@ -100,7 +100,7 @@ def sound_text(file: str, text: str, diagnostics: Diagnostics, *, most: int) -> 
             Place(file, 1, 1), "file_too_large", f"the file has more than {most >> 20} MiB: split it"
         )
         return None
-    refused = _REFUSED.search(text)
+    refused = REFUSED.search(text)
     if refused:
         diagnostics.add(
             _place_of(file, text, refused.start()),
@@ -242,7 +242,7 @@ class _Reader:
 
     def _checked(self, text: str, place: Place) -> str:
         """Escapes in quoted text can bring back what the file's own text may not hold."""
-        refused = _REFUSED.search(text)
+        refused = REFUSED.search(text)
         if refused:
             raise _Refused(place, "bad_character", f"U+{ord(refused.group()):04X} may not be in a rule file")
         return text if text.isascii() else unicodedata.normalize("NFC", text)

@@ -6,7 +6,7 @@ example that fires and one that does not, and never overlaps in time with anothe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from controls.model.duty import Period
@@ -16,19 +16,23 @@ from controls.rules.chains import Chains
 from controls.rules.condition import RESERVED_NAMES, WholeCondition
 from controls.rules.condition_files import ConditionScope
 from controls.rules.constraints import sources_of
+from controls.rules.coverage import Budget
+from controls.rules.decision_tables import PERMIT, TableSource
 from controls.rules.diagnostics import Diagnostics, Place, closest, listed, quoted
 from controls.rules.due import Due
 from controls.rules.due_files import due_of
 from controls.rules.example_files import example_of
 from controls.rules.findings import DUE_AT
 from controls.rules.messages import placeholders
-from controls.rules.nodes import MappingNode, as_json, mappings_of
+from controls.rules.nodes import MappingNode, Node, Scalar, as_json, mappings_of
 from controls.rules.periods import check_overlaps, period_of
 from controls.rules.readers import MalformedValue, reader_of
 from controls.rules.rule import Example, MissingPolicy, Parameter, Rule
 from controls.rules.shapes import is_sound
 from controls.rules.sources import SourceFile
 from controls.rules.structure import MAX_LIST, MAX_STRING, RULE
+from controls.rules.table_checks import check_rows
+from controls.rules.table_files import read_table
 from controls.rules.types import ValueType
 from controls.rules.versions import condition_text, data_json, period_json, version_of
 from controls.rules.vocabulary import SERVICE_FACTS, type_of
@@ -41,6 +45,8 @@ def rules_of(
     actions_complete: bool,
     chains: Chains,
     scope: ConditionScope,
+    decisions: Mapping[str, Node | None],
+    complete: bool,
 ) -> tuple[Rule, ...]:
     """The rules of all files.
 
@@ -50,14 +56,20 @@ def rules_of(
         actions_complete: the files that say so could all be read.
         chains: the chain kinds, whose steps conditions may name.
         scope: what conditions may name besides.
+        decisions: the grids of `decisions/*.csv` by path; None: it could not be read.
+        complete: every rule file was read and is right in structure.
     """
-    reader = _Reader(actions if actions_complete else None, chains, scope)
+    reader = _Reader(actions if actions_complete else None, chains, scope, decisions)
     for file in files:
         for node in mappings_of(file.node):
             if file.clean or is_sound(RULE, node):
                 reader.read(node, file.path)
     for id_, periods in reader.periods.items():
         check_overlaps(periods, what=quoted(id_), diagnostics=scope.diagnostics)
+    for path in sorted(decisions.keys() - reader.named) if complete else ():
+        scope.diagnostics.add(
+            Place(path, 1, 1), "unused_file", "no rule's `table` names this file: remove it"
+        )
     return tuple(reader.rules)
 
 
@@ -77,8 +89,11 @@ class _Reader:
     actions: frozenset[str] | None
     chains: Chains
     scope: ConditionScope
+    decisions: Mapping[str, Node | None]
     rules: list[Rule] = field(default_factory=list)
     periods: dict[str, list[tuple[Period, Place]]] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)  # files of decision tables
+    budget: Budget = field(default_factory=Budget)
 
     @property
     def diagnostics(self) -> Diagnostics:
@@ -92,17 +107,14 @@ class _Reader:
         self._check_actions(node)
         parameters = self._parameters(node)
         steps = self.chains.steps_of(action.partition(".")[0] for action in on)
-        when = node.scalar("when")
-        assert when is not None
-        condition = self.scope.compile(
-            when, steps=steps, parameters=parameters.known, broken=frozenset(parameters.broken)
-        )
+        condition, table = self._condition(node, parameters, steps)
+        outcomes = (PERMIT, node.text("then")) if "then" in node else table.outcomes if table else ()
         if condition is not None:
             self._check_parameters_used(node, condition, parameters)
-            self._check_message(node, condition, parameters)
-        self._check_policy(node)
+            self._check_messages(node, condition, parameters, table)
+        self._check_policy(node, outcomes)
         due = self._due(node)
-        examples = self._examples(node, on=on, periods=periods, steps=steps)
+        examples = self._examples(node, outcomes, on=on, periods=periods, steps=steps)
         if condition is None or self.diagnostics.count > before:
             return
         rule = Rule(
@@ -111,7 +123,7 @@ class _Reader:
             title=node.bilingual("title") or Text("", ""),
             on=on,
             condition=condition,
-            then=Effect(node.text("then")),
+            then=Effect(outcomes[-1]),
             message=node.bilingual("message") or Text("", ""),
             missing=MissingPolicy(node.text("missing", MissingPolicy.REVIEW)),
             because=node.text("because"),
@@ -133,14 +145,33 @@ class _Reader:
         calendars = set(condition.calendars)
         if due is not None and due.calendar is not None:
             calendars.add(due.calendar.name)
+        said = {"when": condition_text(node.text("when"))} if table is None else table.meaning()
         meaning: dict[str, Json] = {
-            "when": condition_text(node.text("when")),
+            **said,
             "obligation": as_json(node.entries["obligation"].value) if "obligation" in node else None,
             **data_json(condition.data),
         }
         if calendars:
             meaning["calendars"] = dict[str, Json](self.scope.calendar_digests(calendars))
-        self.rules.append(_versioned(rule, meaning))
+        rule = _versioned(rule, meaning)
+        self.rules.append(rule if table is None else replace(rule, table=table.table(rule)))
+
+    def _condition(
+        self, node: MappingNode, parameters: _Parameters, steps: frozenset[str]
+    ) -> tuple[WholeCondition | None, TableSource | None]:
+        """What `when` says, or `table`."""
+        broken = frozenset(parameters.broken)
+        when, tabular = node.scalar("when"), node.mapping("table")
+        if tabular is None:
+            assert when is not None
+            return self.scope.compile(when, steps=steps, parameters=parameters.known, broken=broken), None
+        self.named.update(tabular.texts("rows"))
+        names = self.scope.names(steps=steps, parameters=parameters.known)
+        table = read_table(tabular, files=self.decisions, names=names, broken=broken, scope=self.scope)
+        if table is None:
+            return None, None
+        check_rows(table, budget=self.budget, diagnostics=self.diagnostics)
+        return table.condition, table
 
     def _periods(self, node: MappingNode, id_: str) -> tuple[Period, ...]:
         of_id = self.periods.setdefault(id_, [])
@@ -217,31 +248,41 @@ class _Reader:
                     f"`when` does not use {quoted(name)}: use it or remove it",
                 )
 
-    def _check_message(self, node: MappingNode, condition: WholeCondition, parameters: _Parameters) -> None:
-        read = condition.names | condition.cells | parameters.known.keys()
-        allowed = read | parameters.broken | SERVICE_FACTS.keys()
-        obligation = node.mapping("obligation")
-        if obligation is not None and "due" in obligation:
-            allowed |= {DUE_AT}
+    def _check_messages(
+        self,
+        node: MappingNode,
+        condition: WholeCondition,
+        parameters: _Parameters,
+        table: TableSource | None,
+    ) -> None:
         message = node.mapping("message")
         assert message is not None
-        for language in ("en", "es"):
-            scalar = message.scalar(language)
+        outputs = frozenset() if table is None else table.outputs.keys()
+        read = condition.names | condition.cells | parameters.known.keys() | outputs
+        obligation = node.mapping("obligation")
+        due = {DUE_AT} if obligation is not None and "due" in obligation else set[str]()
+        allowed = read | parameters.broken | SERVICE_FACTS.keys() | due
+        templates = [message.scalar(language) for language in ("en", "es")]
+        templates += [scalar for row in table.rows for scalar in row.message.values()] if table else []
+        for scalar in templates:
             assert scalar is not None
-            for offset, name in placeholders(str(scalar.value)):
-                if name in ("{", "}"):
-                    self.diagnostics.add(
-                        scalar.locate(offset), "bad_placeholder", f"write {name}{name} for a brace as such"
-                    )
-                elif name not in allowed:
-                    self.diagnostics.add(
-                        scalar.locate(offset),
-                        "bad_placeholder",
-                        f"{quoted(name)} is nothing that `when` reads{closest(name, read)}: it reads "
-                        f"{listed(sorted(read)) or 'nothing'}",
-                    )
+            self._check_message(scalar, read, allowed=allowed)
 
-    def _check_policy(self, node: MappingNode) -> None:
+    def _check_message(self, scalar: Scalar, read: Set[str], *, allowed: Set[str]) -> None:
+        for offset, name in placeholders(str(scalar.value)):
+            if name in ("{", "}"):
+                self.diagnostics.add(
+                    scalar.locate(offset), "bad_placeholder", f"write {name}{name} for a brace as such"
+                )
+            elif name not in allowed:
+                self.diagnostics.add(
+                    scalar.locate(offset),
+                    "bad_placeholder",
+                    f"{quoted(name)} is nothing that the rule reads{closest(name, read)}: it reads "
+                    f"{listed(sorted(read)) or 'nothing'}",
+                )
+
+    def _check_policy(self, node: MappingNode, outcomes: tuple[str, ...]) -> None:
         skips = node.text("missing") == MissingPolicy.SKIP
         if skips and "because" not in node:
             self.diagnostics.add(
@@ -253,10 +294,11 @@ class _Reader:
             self.diagnostics.add(
                 node.entries["because"].key.place, "misplaced_key", "`because` belongs to `missing: skip`"
             )
-        obliges = node.text("then") == Effect.OBLIGE
+        obliges = Effect.OBLIGE in outcomes
         if obliges and "obligation" not in node:
-            self.diagnostics.add(node.place_of("then"), "missing_key", "`then: oblige` needs an `obligation`")
-        if "obligation" in node and not obliges:
+            place = node.place_of("then" if "then" in node else "table")
+            self.diagnostics.add(place, "missing_key", "`then: oblige` needs an `obligation`")
+        if "obligation" in node and outcomes and not obliges:
             self.diagnostics.add(
                 node.entries["obligation"].key.place,
                 "misplaced_key",
@@ -277,7 +319,13 @@ class _Reader:
         return due_of(due, scope=self.scope)
 
     def _examples(
-        self, node: MappingNode, *, on: tuple[str, ...], periods: tuple[Period, ...], steps: frozenset[str]
+        self,
+        node: MappingNode,
+        outcomes: tuple[str, ...],
+        *,
+        on: tuple[str, ...],
+        periods: tuple[Period, ...],
+        steps: frozenset[str],
     ) -> tuple[Example, ...]:
         examples: list[Example] = []
         names: set[str] = set()
@@ -292,14 +340,12 @@ class _Reader:
             examples.append(example_of(item, on=on, periods=periods, steps=steps, scope=self.scope))
         expected = {example.expect for example in examples}
         place = node.entries["examples"].key.place
-        then = node.text("then")
-        if then not in expected:
+        for outcome in outcomes:
+            if outcome in expected:
+                continue
+            fires = "that does not fire" if outcome == PERMIT else "that fires"
             self.diagnostics.add(
-                place, "missing_example", f"add an example that fires: one that expects {then}"
-            )
-        if "permit" not in expected:
-            self.diagnostics.add(
-                place, "missing_example", "add an example that does not fire: one that expects permit"
+                place, "missing_example", f"add an example {fires}: one that expects {outcome}"
             )
         return tuple(examples)
 

@@ -106,6 +106,8 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Release:
         actions_complete=roles.complete and chains.complete,
         chains=chains,
         scope=scope,
+        decisions=sources.decisions(),
+        complete=sources.clean(FileKind.RULE),
     )
     diagnostics.raise_if_any()
     document = document_of(sources)
@@ -128,5 +130,5 @@ def _vocabulary(sources: Sources, diagnostics: Diagnostics) -> VocabularySource:
         if isinstance(file.node, MappingNode):
             return vocabulary_of(file.node, clean=file.clean, diagnostics=diagnostics)
         return VocabularySource(Vocabulary({}), complete=False)
-    complete = FileKind.VOCABULARY not in sources.unreadable
+    complete = FileKind.VOCABULARY not in sources.unreadable.values()
     return VocabularySource(Vocabulary({}), complete=complete)

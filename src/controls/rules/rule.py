@@ -86,3 +86,48 @@ class Rule:
     examples: tuple[Example, ...] = ()
     file: str = ""
     line: int = field(default=0, compare=False)  # known only when loaded from files
+    # A decision table instead of `when` and `then`: what counts are its rows. `condition` is then "some row
+    # matches" (it says which facts are read) and `then` the strictest of the outcomes.
+    table: DecisionTable | None = None
+
+    @property
+    def conditions(self) -> tuple[CompiledCondition, ...]:
+        """What engines evaluate: the condition, or that of each row."""
+        if self.table is None:
+            return (self.condition,)
+        return tuple(row.condition for row in self.table.rows)
+
+    @property
+    def obliges(self) -> bool:
+        """Whether its obligation may come with a permit."""
+        if self.table is None:
+            return self.then is Effect.OBLIGE
+        spoken = [*(row.speaks for row in self.table.rows), self.table.unmatched]
+        return any(rule is not None and rule.then is Effect.OBLIGE for rule in spoken)
+
+
+class HitPolicy(StrEnum):
+    """Which of the rows that match speak (DMN 1.x, clause 8.2.8)."""
+
+    UNIQUE = "unique"  # at most one row matches any input: proven at load
+    ANY = "any"  # rows that match the same input say the same: proven at load
+    FIRST = "first"  # the first row that matches
+    PRIORITY = "priority"  # the strictest row that matches
+    COLLECT = "collect"  # all rows that match
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a decision table; `speaks` is what it is when it hits, None for `permit`."""
+
+    condition: CompiledCondition
+    speaks: Rule | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionTable:
+    """Rows in the order of the file. `unmatched` speaks when none of them matches; None: that permits."""
+
+    hit: HitPolicy
+    rows: tuple[Row, ...]
+    unmatched: Rule | None

@@ -181,6 +181,7 @@ class MappingShape:
     what: str
     keys: tuple[Key, ...]
     empty_code: str = ""  # the diagnostic of a required key that is missing or empty, when it has its own
+    alternatives: tuple[tuple[str, ...], ...] = ()  # groups of keys: all of one group, and none of another
 
     def check(self, node: Node, diagnostics: Diagnostics) -> None:
         if not isinstance(node, MappingNode):
@@ -216,6 +217,19 @@ class MappingShape:
                     self.empty_code or "missing_key",
                     f"{self.what} needs {quoted(key.name)}: {key.description}",
                 )
+        self._check_alternatives(node, diagnostics)
+
+    def _check_alternatives(self, node: MappingNode, diagnostics: Diagnostics) -> None:
+        begun = [group for group in self.alternatives if not node.entries.keys().isdisjoint(group)]
+        choice = ", or ".join(" with ".join(map(quoted, group)) for group in self.alternatives)
+        if len(begun) > 1:
+            place = next(entry.key.place for name, entry in node.entries.items() if name in begun[-1])
+            diagnostics.add(place, "misplaced_key", f"{self.what} has {choice}: not both")
+        elif self.alternatives and not begun:
+            diagnostics.add(node.place, "missing_key", f"{self.what} needs {choice}")
+        for name in begun[0] if len(begun) == 1 else ():
+            if name not in node.entries:
+                diagnostics.add(node.place, "missing_key", f"{self.what} needs {quoted(name)} as well")
 
     def schema(self) -> dict[str, Json]:
         properties: dict[str, Json] = {
@@ -225,7 +239,13 @@ class MappingShape:
         required: list[Json] = [key.name for key in self.keys if key.required]
         if required:
             schema["required"] = required
+        if self.alternatives:
+            schema["oneOf"] = [self._only(group) for group in self.alternatives]
         return schema
+
+    def _only(self, group: tuple[str, ...]) -> dict[str, Json]:
+        others = [name for other in self.alternatives if other is not group for name in other]
+        return {"required": list(group), "not": {"anyOf": [{"required": [name]} for name in others]}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,17 +288,33 @@ class TableShape:
 
 @dataclass(frozen=True, slots=True)
 class EitherShape:
-    """One shape for text, another one for mappings."""
+    """One shape for text, another one for mappings or lists."""
 
     text: Shape
-    mapping: Shape
+    other: Shape
 
     def check(self, node: Node, diagnostics: Diagnostics) -> None:
-        shape = self.mapping if isinstance(node, MappingNode) else self.text
+        shape = self.text if isinstance(node, Scalar) else self.other
         shape.check(node, diagnostics)
 
     def schema(self) -> dict[str, Json]:
-        return {"anyOf": [self.text.schema(), self.mapping.schema()]}
+        return {"anyOf": [self.text.schema(), self.other.schema()]}
+
+
+@dataclass(frozen=True, slots=True)
+class CellShape:
+    """One cell of a table: text, a whole number, true or false."""
+
+    max_length: int
+
+    def check(self, node: Node, diagnostics: Diagnostics) -> None:
+        if not isinstance(node, Scalar) or node.value is None:
+            diagnostics.add(node.place, "wrong_type", f"write a cell's text here, not {_kind(node)}")
+        elif isinstance(node.value, str) and len(node.value) > self.max_length:
+            diagnostics.add(node.place, "too_long", f"at most {self.max_length} characters")
+
+    def schema(self) -> dict[str, Json]:
+        return {"type": ["string", "integer", "boolean"], "maxLength": self.max_length}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Final, NoReturn
 
@@ -17,6 +17,7 @@ from controls.model.errors import Diagnostic, RuleFilesInvalid
 from controls.model.values import Json
 from controls.rules.csv_files import Grid, read_csv
 from controls.rules.datasets import Data, DataFile, DataKind, data_file, data_of, grid_of_json
+from controls.rules.decision_files import read_rows
 from controls.rules.diagnostics import Diagnostics, Place, closest, quoted
 from controls.rules.files import check_size, read_yaml
 from controls.rules.nodes import Node, as_json, canonical_json, from_json
@@ -34,12 +35,13 @@ _PATHS: Final = (
     (re.compile(rf"duties/{_PART}\.yaml\Z"), FileKind.DUTY),
     (re.compile(rf"regulatory/{_PART}/{_PART}\.yaml\Z"), FileKind.RULE),
     (re.compile(r"calendars/[a-z][a-z0-9_]{0,62}\.yaml\Z"), FileKind.CALENDAR),
+    (re.compile(rf"decisions/{_PART}\.csv\Z"), FileKind.DECISION),
 )
 # The file's name is the name that conditions use: `list.restricted`.
 _DATA_PATH: Final = re.compile(r"(list|table)s/([a-z][a-z0-9_]{0,62})\.csv\Z")
 _KNOWN: Final = (
     "vocabulary.yaml, roles.yaml, chains/*.yaml, duties/*.yaml, regulatory/<stage>/*.yaml, "
-    "calendars/*.yaml, lists/*.csv, tables/*.csv"
+    "decisions/*.csv, calendars/*.yaml, lists/*.csv, tables/*.csv"
 )
 _FOLDERS: Final = (
     "vocabulary.yaml",
@@ -47,6 +49,7 @@ _FOLDERS: Final = (
     "chains",
     "duties",
     "regulatory",
+    "decisions",
     "calendars",
     "lists",
     "tables",
@@ -69,13 +72,13 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """All files by path, and the kinds of which some file could not be read at all.
+    """All files by path, and the kinds of those that could not be read at all.
 
     `data_files`: lists and tables; `broken_data`: `list.NAME` or `table.NAME` of those that are wrong.
     """
 
     files: tuple[SourceFile, ...]
-    unreadable: frozenset[FileKind] = frozenset()
+    unreadable: Mapping[str, FileKind] = field(default_factory=dict)
     data_files: tuple[DataFile, ...] = ()
     broken_data: frozenset[str] = frozenset()
 
@@ -88,9 +91,17 @@ class Sources:
 
     def clean(self, *kinds: FileKind) -> bool:
         """Whether every file of the kinds was read and is right in structure."""
-        return self.unreadable.isdisjoint(kinds) and all(
+        return set(kinds).isdisjoint(self.unreadable.values()) and all(
             file.clean for file in self.files if file.kind in kinds
         )
+
+    def decisions(self) -> Mapping[str, Node | None]:
+        """The grids of decision tables by path; None for what could not be read."""
+        grids: dict[str, Node | None] = {
+            path: None for path, kind in self.unreadable.items() if kind is FileKind.DECISION
+        }
+        grids.update((file.path, file.node if file.clean else None) for file in self.of(FileKind.DECISION))
+        return grids
 
 
 def read_sources(texts: Mapping[str, str], diagnostics: Diagnostics) -> Sources:
@@ -98,7 +109,7 @@ def read_sources(texts: Mapping[str, str], diagnostics: Diagnostics) -> Sources:
     check_size(texts, diagnostics)
     diagnostics.raise_if_any()
     found = list(_system_sources())
-    unreadable: set[FileKind] = set()
+    unreadable: dict[str, FileKind] = {}
     data: list[DataFile] = []
     broken: set[str] = set()
     for path in sorted(texts):
@@ -115,12 +126,13 @@ def read_sources(texts: Mapping[str, str], diagnostics: Diagnostics) -> Sources:
         if kind is None:
             diagnostics.add(_first(path), "unknown_file", _about_unknown(path))
             continue
-        node = read_yaml(path, texts[path], diagnostics)
+        read = read_rows if kind is FileKind.DECISION else read_yaml
+        node = read(path, texts[path], diagnostics)
         if node is None:
-            unreadable.add(kind)
+            unreadable[path] = kind
         else:
             found.append(_checked(path, kind, node, diagnostics))
-    return Sources(tuple(found), frozenset(unreadable), tuple(data), frozenset(broken))
+    return Sources(tuple(found), unreadable, tuple(data), frozenset(broken))
 
 
 def document_of(sources: Sources) -> bytes:

@@ -20,6 +20,7 @@ from controls.rules.shapes import (
     ValueShape,
 )
 from controls.rules.syntax import MAX_SOURCE
+from controls.rules.table_structure import DECISION_FILE, table_shape
 
 
 class FileKind(StrEnum):
@@ -31,6 +32,7 @@ class FileKind(StrEnum):
     DUTY = "duty"
     RULE = "rule"
     CALENDAR = "calendar"
+    DECISION = "decision"
 
 
 SCALAR_TYPES: Final = ("bool", "int", "decimal", "money", "string", "date", "timestamp", "duration")
@@ -422,6 +424,7 @@ _EXAMPLE: Final = MappingShape(
         ),
     ),
 )
+TABLE: Final = table_shape(condition=_CONDITION, name=_FIELD, type_=_SCALAR, outcome=_OUTCOMES)
 RULE: Final = MappingShape(
     "a rule",
     (
@@ -459,13 +462,13 @@ RULE: Final = MappingShape(
             TableShape("the parameters", key=_FIELD, value=_PARAMETER, maximum=50),
             "named values that the condition and the message use",
         ),
-        Key("when", _CONDITION, "the condition under which it fires", required=True),
+        Key("when", _CONDITION, "the condition under which it fires"),
         Key(
             "then",
             ChoiceShape(("deny", "review", "flag", "oblige")),
             "what firing leads to: deny, review, flag or oblige",
-            required=True,
         ),
+        Key("table", TABLE, "a decision table, instead of `when` and `then`"),
         Key(
             "obligation",
             TableShape(
@@ -492,6 +495,7 @@ RULE: Final = MappingShape(
             required=True,
         ),
     ),
+    alternatives=(("when", "then"), ("table",)),
 )
 RULE_FILE: Final = ListShape(RULE, maximum=2_000, one_too=True)
 
@@ -529,4 +533,5 @@ FILE_SHAPES: Final[dict[FileKind, Shape]] = {
     FileKind.DUTY: DUTY_FILE,
     FileKind.RULE: RULE_FILE,
     FileKind.CALENDAR: CALENDAR_FILE,
+    FileKind.DECISION: DECISION_FILE,
 }
