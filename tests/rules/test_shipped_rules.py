@@ -50,6 +50,7 @@ def kind_of(path: str) -> FileKind:
         "calendars": FileKind.CALENDAR,
         "chains": FileKind.CHAIN,
         "duties": FileKind.DUTY,
+        "aggregates": FileKind.AGGREGATE,
         "regulatory": FileKind.RULE,
     }
     return folders.get(path.partition("/")[0]) or FileKind(path.removesuffix(".yaml"))

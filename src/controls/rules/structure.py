@@ -29,6 +29,7 @@ class FileKind(StrEnum):
     ROLES = "roles"
     CHAIN = "chain"
     DUTY = "duty"
+    AGGREGATE = "aggregate"
     RULE = "rule"
     CALENDAR = "calendar"
 
@@ -336,6 +337,45 @@ DUTY_KINDS: Final = {
 DUTY: Final = KindShape("a duty constraint", DUTY_KINDS)
 DUTY_FILE: Final = ListShape(DUTY, maximum=2_000, one_too=True)
 
+_ACTION_ON: Final = TextShape(
+    what="an action on a resource such as order.approve",
+    pattern=rf"{_WORD}\.{_ACTION.pattern}",
+    max_length=200,
+)
+_ACTIONS_ON: Final = ListShape(_ACTION_ON, maximum=20, unique=True, one_too=True)
+# A service fact such as person.id has the form of a fact's name too.
+_GROUP: Final = ListShape(FACT, minimum=0, maximum=8, unique=True)
+AGGREGATE: Final = MappingShape(
+    "an aggregate",
+    (
+        Key("aggregate", _NAME, "its name; conditions of rules read it as aggregate.NAME", required=True),
+        Key("title", _TITLE, "what people call it"),
+        Key("count", _ACTIONS_ON, "the actions whose requests are counted, as resource.action"),
+        Key("sum", FACT, "the fact that is summed, instead of `count`: an int, a decimal or money"),
+        Key("of", _ACTIONS_ON, "the actions over whose requests `sum` goes, as resource.action"),
+        Key(
+            "by",
+            _GROUP,
+            "facts: only requests that agree in all of them with the one at hand are looked at; [] for all",
+            required=True,
+        ),
+        Key(
+            "within",
+            TextShape(what="a duration such as PT30S", max_length=40),
+            "how far back it looks: from PT1S to P366D",
+            required=True,
+        ),
+        Key(
+            "counting",
+            ChoiceShape(("asked", "granted")),
+            "asked (default): every recorded request, whatever the answer; granted: permits that gave "
+            "something new. Opinions (`claim: false`) never count",
+        ),
+        Key("others_only", BooleanShape(), "true: leaves out requests about the very resource asked about"),
+    ),
+)
+AGGREGATE_FILE: Final = ListShape(AGGREGATE, maximum=200, one_too=True)
+
 _PARAMETER: Final = MappingShape(
     "a parameter",
     (
@@ -442,11 +482,7 @@ RULE: Final = MappingShape(
         Key(
             "on",
             ListShape(
-                TextShape(
-                    what="an action on a resource such as order.approve",
-                    pattern=rf"{_WORD}\.{_ACTION.pattern}",
-                    max_length=200,
-                ),
+                _ACTION_ON,
                 maximum=100,
                 unique=True,
                 one_too=True,
@@ -527,6 +563,7 @@ FILE_SHAPES: Final[dict[FileKind, Shape]] = {
     FileKind.ROLES: ROLES_FILE,
     FileKind.CHAIN: CHAIN_FILE,
     FileKind.DUTY: DUTY_FILE,
+    FileKind.AGGREGATE: AGGREGATE_FILE,
     FileKind.RULE: RULE_FILE,
     FileKind.CALENDAR: CALENDAR_FILE,
 }
