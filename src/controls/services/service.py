@@ -87,12 +87,13 @@ class Service:
 
     async def _forget(self) -> None:
         """Purge answers that are too old to be asked for again, and what has left every window."""
+        clock = self.writer.settings.clock
         async with self.database.write() as connection:
-            _, now = await lock_head(connection, self.tenant)
+            _, now = await lock_head(connection, self.tenant, clock=clock)
             await forget_answers(connection, self.tenant, before=microseconds(now - ANSWERS_KEPT_FOR))
         for _ in range(PURGES_AT_MOST):
             async with self.database.write() as connection:
-                head, now = await lock_head(connection, self.tenant)
+                head, now = await lock_head(connection, self.tenant, clock=clock)
                 active, _, _ = await self.state.current(connection, head)
                 windows = [aggregate.within for aggregate in active.release.aggregates.values()]
                 before = microseconds(now - max(windows, default=timedelta()))
