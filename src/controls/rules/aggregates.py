@@ -131,6 +131,11 @@ class Aggregate:
 WindowOf: TypeAlias = Callable[[Aggregate, str], "tuple[Window, Window] | Gap"]
 
 
+def nothing_counted(_aggregate: Aggregate, _group: str) -> tuple[Window, Window]:
+    """The windows of a service that has been asked nothing yet."""
+    return Window(), Window()
+
+
 def read_aggregates(
     wanted: Iterable[Aggregate], facts: Mapping[str, Value], window_of: WindowOf
 ) -> AggregateReading:
