@@ -239,6 +239,7 @@ within: PT30S
         ("order.capture", "order.captur", "did you mean 'order.capture'?"),
         ("[order.account]", "[order.acount]", "did you mean 'order.account'?"),
         ("[order.account]", "[order.lines]", "nothing can be grouped by a list"),
+        ("[order.account]", "[subject.id]", "write person.id"),
         ("PT30S", "30s", "write a duration"),
         ("PT30S", "P367D", "from PT1S to P366D"),
         ("PT30S", "PT0.5S", "from PT1S to P366D"),

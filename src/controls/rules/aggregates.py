@@ -41,8 +41,8 @@ SHORTEST: Final = timedelta(seconds=1)
 LONGEST: Final = timedelta(days=366)
 
 _SUMMED: Final = frozenset({Kind.INT, Kind.DECIMAL, Kind.MONEY})
-# What the service knows of a request and a ledger entry shows.
-_OPEN: Final = SERVICE_FACTS.keys() - {"subject.id"}
+# A person may have several logins: who groups by them lets everybody count apart. Nor do entries name them.
+_LOGIN: Final = "subject.id"
 
 
 class Counting(StrEnum):
@@ -222,7 +222,10 @@ def _aggregate(
     within = _within(node, diagnostics)
     by = tuple((item, _fact_type(item, vocabulary, diagnostics)) for item in node.scalars("by"))
     for item, type_ in by:
-        if type_ is not None and not is_scalar(type_):
+        if item.value == _LOGIN:
+            message = "one person may have several logins, and each would count apart: write person.id"
+            diagnostics.add(item.place, "bad_value", message)
+        elif type_ is not None and not is_scalar(type_):
             diagnostics.add(item.place, "wrong_type", f"nothing can be grouped by a {type_}: name its parts")
     type_ = INT if summed is None else _fact_type(summed, vocabulary, diagnostics)
     if summed is not None and type_ is not None and type_.kind not in _SUMMED:
@@ -255,7 +258,7 @@ def _aggregate(
         amount=amount,
         counting=counting,
         others_only=others_only,
-        public=set(named) <= vocabulary.vocabulary.public | _OPEN,
+        public=set(named) <= vocabulary.vocabulary.public | SERVICE_FACTS.keys(),
         title=node.bilingual("title"),
     )
 
