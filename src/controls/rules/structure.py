@@ -64,6 +64,7 @@ FACT: Final = TextShape(
 )
 _FIELD: Final = TextShape(what="a field's name such as quantity", pattern=_WORD, max_length=63)
 _DATE: Final = TextShape(what="a date such as 2026-03-02", pattern=r"\d{4}-\d{2}-\d{2}", max_length=10)
+_DURATION: Final = TextShape(what="a duration such as PT24H", max_length=40)
 _CONDITION: Final = TextShape(what="a condition such as order.notional > limit", max_length=MAX_SOURCE)
 _SENTENCE: Final = TextShape(what="a sentence", max_length=2_000)
 _SHORT: Final = TextShape(what="a few words", max_length=200)
@@ -258,11 +259,7 @@ CHAIN: Final = MappingShape(
             ChoiceShape(("allowed",)),
             "allowed: the last step may be taken by the only person who acted so far",
         ),
-        Key(
-            "claim_valid_for",
-            TextShape(what="a duration such as PT24H", max_length=40),
-            "how long a permit holds its step (default PT24H)",
-        ),
+        Key("claim_valid_for", _DURATION, "how long a permit holds its step (default PT24H)"),
     ),
 )
 CHAIN_FILE: Final = ListShape(CHAIN, maximum=200, one_too=True)
@@ -343,8 +340,6 @@ _ACTION_ON: Final = TextShape(
     max_length=200,
 )
 _ACTIONS_ON: Final = ListShape(_ACTION_ON, maximum=20, unique=True, one_too=True)
-# A service fact such as person.id has the form of a fact's name too.
-_GROUP: Final = ListShape(FACT, minimum=0, maximum=8, unique=True)
 AGGREGATE: Final = MappingShape(
     "an aggregate",
     (
@@ -355,16 +350,11 @@ AGGREGATE: Final = MappingShape(
         Key("of", _ACTIONS_ON, "the actions over whose requests `sum` goes, as resource.action"),
         Key(
             "by",
-            _GROUP,
+            ListShape(FACT, minimum=0, maximum=8, unique=True),
             "facts: only requests that agree in all of them with the one at hand are looked at; [] for all",
             required=True,
         ),
-        Key(
-            "within",
-            TextShape(what="a duration such as PT30S", max_length=40),
-            "how far back it looks: from PT1S to P366D",
-            required=True,
-        ),
+        Key("within", _DURATION, "how far back it looks: from PT1S to P366D", required=True),
         Key(
             "counting",
             ChoiceShape(("asked", "granted")),
