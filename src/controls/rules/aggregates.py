@@ -127,11 +127,11 @@ class Aggregate:
         return Money(Decimal(0), amount.currency) if isinstance(amount, Money) else Gap((self.amount,))
 
 
-# The window over a group, and that of the requests in it which are left out; or why there is none.
-WindowOf: TypeAlias = Callable[[Aggregate, str], "tuple[Window, Window] | Gap"]
+# The window over the request's group, and that of those in it which are left out; or why there is none.
+WindowOf: TypeAlias = Callable[[Aggregate], "tuple[Window, Window] | Gap"]
 
 
-def nothing_counted(_aggregate: Aggregate, _group: str) -> tuple[Window, Window]:
+def nothing_counted(_aggregate: Aggregate) -> tuple[Window, Window]:
     """The windows of a service that has been asked nothing yet."""
     return Window(), Window()
 
@@ -143,11 +143,8 @@ def read_aggregates(
     values: dict[str, Value] = {}
     gaps: dict[str, Gap] = {}
     for aggregate in wanted:
-        group = aggregate.group(facts)
-        if group is None:
-            gaps[aggregate.name] = Gap(missing=tuple(name for name in aggregate.by if name not in facts))
-            continue
-        windows = window_of(aggregate, group)
+        lacking = tuple(name for name in aggregate.by if name not in facts)
+        windows = Gap(missing=lacking) if lacking else window_of(aggregate)
         if isinstance(windows, Gap):
             gaps[aggregate.name] = windows
             continue

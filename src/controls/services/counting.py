@@ -11,8 +11,8 @@ so the aggregates of its first release are complete at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from controls.decide import Watched
@@ -33,14 +33,23 @@ class Counter:
     watched: Watched
     facts: Mapping[str, Value]
     request: Request
+    # By aggregate: the requests of the group, and those of them about the same resource where these are left
+    # out. An aggregate whose group the request does not say is not there.
+    series: Mapping[str, tuple[Series, ...]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        found: dict[str, tuple[Series, ...]] = {}
+        for aggregate in (*self.watched.read, *self.watched.observed):
+            group = None if aggregate.version in found else aggregate.group(self.facts)
+            if group is not None:
+                found[aggregate.version] = _series(aggregate, group, self.request)
+        object.__setattr__(self, "series", found)
 
     def prepare(self, needs: Needs) -> None:
         """Name the windows of everything that is read or added to."""
         for aggregate in (*self.watched.read, *self.watched.observed):
-            group = aggregate.group(self.facts)
-            if group is not None:
-                for series in self._series(aggregate, group):
-                    needs.series[series] = aggregate.within
+            for series in self.series.get(aggregate.version, ()):
+                needs.series[series] = aggregate.within
 
     def read(self, work: Workspace) -> AggregateReading | None:
         """What the rules of the action will read; None when they read no aggregate."""
@@ -55,22 +64,12 @@ class Counter:
         claim = decision.claim
         granted = decision.permitted and (claim is None or not claim.shared)
         for aggregate in self.watched.observed:
-            group = aggregate.group(self.facts)
             counts = granted or aggregate.counting is Counting.ASKED
-            if counts and group is not None and aggregate.version in work.counted:
-                for series in self._series(aggregate, group):
+            if counts and aggregate.version in work.counted:
+                for series in self.series.get(aggregate.version, ()):
                     work.observe(series, aggregate.amount_of(self.facts))
 
-    def _series(self, aggregate: Aggregate, group: str) -> Iterator[Series]:
-        yield Series(aggregate.version, group)
-        if aggregate.others_only:
-            yield Series(aggregate.version, group, self._resource)
-
-    @property
-    def _resource(self) -> str:
-        return f"{self.request.resource_type}/{self.request.resource_id}"
-
-    def _windows(self, work: Workspace, aggregate: Aggregate, group: str) -> tuple[Window, Window] | Gap:
+    def _windows(self, work: Workspace, aggregate: Aggregate) -> tuple[Window, Window] | Gap:
         counted = work.counted.get(aggregate.version)
         if counted is None:
             return Gap(error=f"{aggregate.name} is not being counted: activate the release again")
@@ -80,8 +79,15 @@ class Counter:
                 error=f"{aggregate.name} is counted since {utc_text(since)} and complete from "
                 f"{utc_text(since + aggregate.within)} on"
             )
-        windows = [work.windows[series] for series in self._series(aggregate, group)]
+        windows = [work.windows[series] for series in self.series[aggregate.version]]
         return windows[0], windows[1] if aggregate.others_only else Window()
+
+
+def _series(aggregate: Aggregate, group: str, request: Request) -> tuple[Series, ...]:
+    every = Series(aggregate.version, group)
+    if not aggregate.others_only:
+        return (every,)
+    return every, replace(every, resource=f"{request.resource_type}/{request.resource_id}")
 
 
 def begin_all(work: Workspace, release: Release) -> None:
