@@ -22,7 +22,7 @@ _TITLES: Final = {
 
 
 def json_schema(kind: str) -> dict[str, Json]:
-    """The JSON Schema (2020-12) of a kind of file: vocabulary, roles, chain, duty, aggregate, rule or calendar.
+    """The JSON Schema (2020-12) of a kind of file, such as `rule`; `KINDS` has them all.
 
     Raises:
         ValueError: no such kind; the message lists them.
