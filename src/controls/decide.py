@@ -28,6 +28,8 @@ from controls.model.finding import Cause, Effect, Finding, Outcome, strictest
 from controls.model.people import Account
 from controls.model.request import Request
 from controls.model.values import Value, canonical, utc_text
+from controls.model.window import AggregateReading
+from controls.rules.aggregates import Aggregate
 from controls.rules.engine import Engine
 from controls.rules.release import Release
 from controls.rules.rule import Rule
@@ -43,6 +45,14 @@ REVIEW: Final = "review"
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """What the requests of one action have to do with aggregates: those its rules read, those it adds to."""
+
+    read: tuple[Aggregate, ...] = ()
+    observed: tuple[Aggregate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ActiveRelease:
     """A release with what is built from it once: Casbin's enforcers, the rule engine and indexes."""
 
@@ -51,6 +61,7 @@ class ActiveRelease:
     engine: Engine
     rules: Mapping[tuple[str, str], Rule] = field(init=False)  # by id and version: an id may have several
     account_scoped: frozenset[str] = field(init=False)  # chain kinds with a constraint that counts by account
+    watched: Mapping[str, Watched] = field(init=False)  # by `resource.action`; only actions with any
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", {(rule.id, rule.version): rule for rule in self.release.rules})
@@ -58,6 +69,24 @@ class ActiveRelease:
             constraint.chain for constraint in self.release.constraints if constraint.scope is Scope.ACCOUNT
         }
         object.__setattr__(self, "account_scoped", frozenset(scoped))
+        object.__setattr__(self, "watched", _watched(self.release))
+
+
+def _watched(release: Release) -> dict[str, Watched]:
+    known = release.aggregates
+    read: dict[str, set[str]] = {}
+    for rule in release.rules if known else ():
+        for action in rule.on:
+            read.setdefault(action, set()).update(rule.condition.names & known.keys())
+    actions = {action for action, names in read.items() if names}
+    actions |= {action for aggregate in known.values() for action in aggregate.actions}
+    return {
+        action: Watched(
+            read=tuple(known[name] for name in sorted(read.get(action, ()))),
+            observed=tuple(aggregate for aggregate in known.values() if action in aggregate.actions),
+        )
+        for action in actions
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +95,8 @@ class Situation:
 
     `account` is the subject's account now, if there is one. `account_histories` are the chains of the
     account that the order names (None: it names none, or no constraint looks at them). `approvals` are
-    those given for this resource. `reviewed` is what a `review` resource is about.
+    those given for this resource. `reviewed` is what a `review` resource is about. `aggregates` are those
+    that the rules of the action read (None: they read none).
     """
 
     reading: FactReading
@@ -76,6 +106,7 @@ class Situation:
     approvals: Sequence[Approval] = ()
     account_histories: tuple[ChainHistory, ...] | None = None
     reviewed: ReviewedChain | None = None
+    aggregates: AggregateReading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +134,12 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         findings.append(reasons.unknown_subject(request.subject_type))
     if account is None or not known_action or request.subject_type not in release.vocabulary.subject_types:
         return _concluded(request, situation, active=active, kind=kind, findings=findings)
-    facts = Facts(_values(request, situation, account=account), situation.history, situation.now)
+    values = facts_of(request, values=reading.values, account=account)
+    gaps = None
+    if situation.aggregates is not None:
+        values |= situation.aggregates.values
+        gaps = situation.aggregates.gaps
+    facts = Facts(values, situation.history, situation.now, gaps)
     step = kind.step(request.action) if kind is not None else None
     order = OrderAnswer()
     amended = Amendment()
@@ -286,17 +322,19 @@ def _clears(
     )
 
 
-def _values(request: Request, situation: Situation, *, account: Account) -> dict[str, Value]:
+def facts_of(request: Request, *, values: Mapping[str, Value], account: Account | None) -> dict[str, Value]:
     """The caller's facts, and the service's own, which no caller can state."""
-    return dict(situation.reading.values) | {
+    facts = dict(values) | {
         "subject.type": request.subject_type,
         "subject.id": request.subject_id,
         "action.name": request.action,
         "resource.type": request.resource_type,
         "resource.id": request.resource_id,
-        "person.id": account.person.id,
-        "person.roles": tuple(sorted(account.person.roles)),
     }
+    if account is not None:
+        facts["person.id"] = account.person.id
+        facts["person.roles"] = tuple(sorted(account.person.roles))
+    return facts
 
 
 def _own_properties(request: Request, values: Mapping[str, Value]) -> dict[str, str]:
@@ -338,6 +376,7 @@ __all__ = [
     "canonical_text",
     "cleared_finding",
     "decide",
+    "facts_of",
     "material_digest",
     "material_of",
 ]

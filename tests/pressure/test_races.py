@@ -16,6 +16,8 @@ from controls.services.outcomes import Reported
 from controls.services.reviews import Resolution, Resolve
 from controls.services.service import Service
 from tests.desk import Desk, an_order, ask, start_desk
+from tests.services.test_counting import PEOPLE as COUNTING_PEOPLE
+from tests.services.test_counting import RULES as COUNTING
 
 from .running import (
     STEPS,
@@ -161,6 +163,72 @@ async def test_forty_orders_against_an_account_limit_of_three(
     checked = audit(desk)
     checked.check_answers(answers)
     assert checked.captures_by_account() == {("p-05", "A-1"): 3, ("p-05", "A-2"): 3}
+
+
+# --- Aggregates: limits over what the service has counted ------------------------------------------------
+
+
+def orders(count: int, *, account: str) -> list[dict[str, Any]]:
+    """Orders of one account for 1,000 EUR each, by two persons."""
+    return [
+        body("capture", ("tina.trader", "tomas.trader")[number % 2], f"{account}-{number}", account=account)
+        for number in range(count)
+    ]
+
+
+def check_counted(desk: Desk, answers: list[dict[str, Any]], *, accounts: int) -> None:
+    """Three orders of each account passed, whoever asked where, and each read what the ones before left."""
+    checked = audit(desk)
+    checked.check_answers(answers)
+    decided = checked.of_kind("decision")
+    passed = [entry for entry in decided if entry["outcome"] == "permit"]
+    assert len(decided) == 40 * accounts
+    assert len(passed) == 3 * accounts
+    assert {entry["outcome"] for entry in decided} == {"permit", "deny"}
+    seen: dict[str, list[int]] = {}
+    for entry in passed:
+        account = entry["request"]["properties"]["order.account"]
+        seen.setdefault(account, []).append(entry["aggregates"]["aggregate.orders_of_account"])
+    assert list(seen.values()) == [[0, 1, 2]] * accounts
+
+
+def counting_desk(folder: Path, url: str) -> Desk:
+    """A ledger whose rules let three orders of an account pass within the hour."""
+    return start_desk(folder, database_url=url, rules=COUNTING, directory=COUNTING_PEOPLE)
+
+
+@pytest.mark.parametrize("services", [1, 2])
+async def test_forty_orders_against_a_counted_limit_of_three(
+    migrated_database_url: str, tmp_path: Path, services: int
+) -> None:
+    """40 simultaneous orders of each of two accounts, of which 3 may pass within the hour: exactly 3 do."""
+    desk = counting_desk(tmp_path, migrated_database_url)
+    asked = orders(40, account="A") + orders(40, account="B")
+    async with running(desk) as first, running(desk) as second:
+        used = [first, second][:services]
+        told = await asyncio.gather(
+            *(service.writer.submit(desk.decide(item)) for item, service in spread(asked, used))
+        )
+    check_counted(desk, [json.loads(item) for item in told], accounts=2)
+
+
+def test_a_counted_limit_at_four_processes(migrated_postgres_url: str, tmp_path: Path) -> None:
+    """Four service processes on one PostgreSQL, asked at once over HTTP, let 3 orders an account pass."""
+    desk = counting_desk(tmp_path, migrated_postgres_url)
+    asked = [item for number in range(4) for item in orders(40, account=f"A{number}")]
+    with processes(desk, 4) as services:
+        answers = asyncio.run(post_all(services, asked))
+    check_counted(desk, answers, accounts=4)
+
+
+def test_a_counted_limit_at_two_processes_on_one_sqlite_file(
+    migrated_sqlite_url: str, tmp_path: Path
+) -> None:
+    """Two service processes on one file let 3 orders of each account pass."""
+    desk = counting_desk(tmp_path, migrated_sqlite_url)
+    with processes(desk, 2) as services:
+        answers = asyncio.run(post_all(services, orders(40, account="A")))
+    check_counted(desk, answers, accounts=1)
 
 
 async def test_an_amendment_does_not_empty_an_account(migrated_database_url: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -11,14 +12,17 @@ from typing import Any
 
 from controls.api.asked import read_decision
 from controls.bootstrap import read_rule_files
-from controls.decide import ActiveRelease, Situation, decide
+from controls.decide import ActiveRelease, Situation, Watched, decide, facts_of
 from controls.duties.enforcement import Enforcement
 from controls.model.chain import Act, ActState, Capacity, ChainHistory
 from controls.model.decision import Decision
 from controls.model.people import Account, Person
+from controls.model.request import Request
+from controls.model.window import AggregateReading
+from controls.rules.aggregates import nothing_counted, read_aggregates
 from controls.rules.engine import build_engine
 from controls.rules.release import Release, compile_release
-from controls.rules.vocabulary import read_facts
+from controls.rules.vocabulary import FactReading, read_facts
 from controls.services.directory_file import read_directory
 
 PROJECT = Path(__file__).parents[2]
@@ -81,8 +85,18 @@ class Desk:
     def __init__(self) -> None:
         self.history = ChainHistory(KIND, "O-1001")
 
-    def ask(self, name: str, *, account: str = "", changes: Mapping[str, Any] | None = None) -> Decision:
-        """The decision on the request in the file `name`, asked at the time that it states."""
+    def ask(
+        self,
+        name: str,
+        *,
+        account: str = "",
+        changes: Mapping[str, Any] | None = None,
+        counted: Mapping[str, Any] | None = None,
+    ) -> Decision:
+        """The decision on the request in the file `name`, asked at the time that it states.
+
+        `counted` are aggregates that say something else than that nothing has been asked before.
+        """
         body = changed(a_request(name), changes or {})
         if account:
             body["subject"]["id"] = account
@@ -92,9 +106,11 @@ class Desk:
         reading = read_facts(active.release.vocabulary, request.properties)
         assert not reading.malformed, reading.malformed
         assert not reading.undeclared, reading.undeclared
+        person = accounts().get(request.subject_id)
         situation = Situation(
             reading=reading,
-            account=accounts().get(request.subject_id),
+            account=person,
+            aggregates=_counted(request, reading, person, counted or {}),
             history=self.history,
             now=request.asserted_at,
         )
@@ -120,6 +136,18 @@ class Desk:
             material=decision.claim.material,
         )
         self.history = ChainHistory(KIND, self.history.chain, (*self.history.acts, act))
+
+
+def _counted(
+    request: Request, reading: FactReading, person: Account | None, counted: Mapping[str, Any]
+) -> AggregateReading:
+    watched = active_release().watched.get(f"{request.resource_type}.{request.action}", Watched())
+    facts = facts_of(request, values=reading.values, account=person)
+    found = read_aggregates(watched.read, facts, nothing_counted)
+    readers = {name: aggregate.reader for name, aggregate in shipped_release().aggregates.items()}
+    said = {name: readers[name](value) for name, value in counted.items()}
+    assert said.keys() <= found.values.keys(), "the step does not read it"
+    return replace(found, values={**found.values, **said})
 
 
 def findings_of(decision: Decision) -> list[str]:

@@ -47,7 +47,7 @@ REFUSED = [
     ("list.symbols['a'].size > 5", "wrong_type", "list.symbols['a']", "table.NAME[key].column"),
     ("has(table.limits[person.id])", "wrong_type", "table.limits[person.id]", "say which column"),
     ("has(list.symbols)", "wrong_type", "list.symbols", "a cell of a table"),
-    ("aggregate.recent > 5", "unknown_name", "aggregate.recent", "not in the language yet"),
+    ("aggregate.recent > 5", "unknown_name", "aggregate.recent", "aggregates/*.yaml"),
     (
         "business_days(order.trade_date) > 2",
         "wrong_type",

@@ -140,5 +140,5 @@ def test_every_key_is_explained() -> None:
 
 def test_unknown_kinds_are_refused() -> None:
     """The message lists the kinds there are."""
-    with pytest.raises(ValueError, match="vocabulary, roles, chain, duty, rule, calendar"):
+    with pytest.raises(ValueError, match="vocabulary, roles, chain, duty, aggregate, rule, calendar"):
         json_schema("table")

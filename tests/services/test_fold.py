@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from sqlalchemy import select
 
 from controls.ledger.canonical import canonical_bytes
 from controls.ledger.export import Blob, ExportedEntry, read_export
+from controls.ledger.verifier import Key, Verification
 from controls.model.chain import AMEND, Act, ActState, Capacity, Repeats
+from controls.model.values import microseconds
+from controls.rules.aggregates import Aggregate, Counting
 from controls.rules.release import Release, release_from_document
 from controls.services.identifiers import new_id
 from controls.services.ledger_export import export_ledger
@@ -26,10 +30,21 @@ from controls.services.outcomes import Reported, ReportOutcome
 from controls.services.reviews import Resolution, Resolve, SweepExpired
 from controls.services.service import Service
 from controls.store.database import Database
+from controls.store.observations import Series
 from controls.store.rows import StoredAct
-from controls.store.tables import accounts, acts, approval_uses, approvals, assignments, reviews
+from controls.store.tables import (
+    accounts,
+    acts,
+    aggregates,
+    approval_uses,
+    approvals,
+    assignments,
+    observations,
+    reviews,
+)
 from tests.desk import Desk, an_order, ask, start_desk, submit
 from tests.ledger.test_verifier_on_a_desk import a_day
+from tests.services.test_counting import PEOPLE, RULES, START, order, quote, started
 
 CASE = (
     "id",
@@ -295,3 +310,147 @@ def test_the_state_is_a_fold_over_the_entries(migrated_database_url: str, tmp_pa
     assert told == {(row.ref, row.person) for row in kept["accounts"]}
     roles = {(person, item["role"]) for person, said in fold.people.items() for item in said["roles"]}
     assert roles == {(row.person, row.role) for row in kept["role_assignments"]}
+
+
+# --- Aggregates -----------------------------------------------------------------------------------------
+
+
+class Recounted:
+    """All requests that the entries tell of, and what each aggregate must have said to each of them."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+
+    def read(self, aggregate: Aggregate, asked: dict[str, Any]) -> Any:
+        """The value from the list of all earlier requests; None where there is none."""
+        if not set(aggregate.by) <= asked["facts"].keys():
+            return None
+        inside = [
+            item
+            for item in self.counted(aggregate)
+            if asked["at"] - item["at"] < aggregate.within
+            and all(item["facts"].get(name) == asked["facts"][name] for name in aggregate.by)
+            and not (aggregate.others_only and item["resource"] == asked["resource"])
+        ]
+        if not aggregate.amount:
+            return len(inside)
+        amounts = [amount_of(item["facts"][aggregate.amount]) for item in inside]
+        (currency,) = {unit for _, unit in amounts} or {amount_of(asked["facts"][aggregate.amount])[1]}
+        return f"{sum((number for number, _ in amounts), Decimal(0))} {currency}".rstrip()
+
+    def counted(self, aggregate: Aggregate) -> list[dict[str, Any]]:
+        return [
+            item
+            for item in self.requests
+            if item["action"] in aggregate.actions
+            and (item["granted"] or aggregate.counting is Counting.ASKED)
+            and set(aggregate.by) <= item["facts"].keys()
+        ]
+
+
+def request_of(line: ExportedEntry) -> dict[str, Any]:
+    """A request as its entry and disclosure tell it."""
+    entry = json.loads(line.data)
+    private = {path: item["value"] for path, item in (line.disclosure or {}).items()}  # type: ignore[index,call-overload]
+    request = entry["request"]
+    facts = {name: private.get(name, value) for name, value in request["properties"].items()}
+    facts |= {"person.id": entry["person"]}
+    granted = entry["outcome"] == "permit" and not entry.get("claim", {}).get("shared")
+    return {
+        "at": datetime.fromisoformat(entry["at"]),
+        "action": f"{request['resource']['type']}.{request['action']}",
+        "resource": (request["resource"]["type"], request["resource"]["id"]),
+        "facts": facts,
+        "granted": granted,
+        "opinion": request.get("claim") is False,
+        "aggregates": {
+            name: private[name] if isinstance(value, dict) and "hmac" in value else value
+            for name, value in entry.get("aggregates", {}).items()
+        },
+    }
+
+
+def amount_of(value: Any) -> tuple[Decimal, str]:
+    """A number or an amount of money, whatever its zeros."""
+    number, _, currency = str(value).partition(" ")
+    return Decimal(number), currency
+
+
+def rows_of(aggregate: Aggregate, requests: list[dict[str, Any]], salt: bytes) -> list[tuple[Any, ...]]:
+    """The rows that these requests leave: name of the series, number, time and amount."""
+    found: list[tuple[Any, ...]] = []
+    numbers: dict[str, int] = {}
+    for item in requests:
+        group = json.dumps([item["facts"][name] for name in aggregate.by], separators=(",", ":"))
+        resources = ["", "/".join(item["resource"])] if aggregate.others_only else [""]
+        for resource in resources:
+            name = Series(aggregate.version, group, resource).name(salt)
+            numbers[name] = numbers.get(name, 0) + 1
+            amount = amount_of(item["facts"][aggregate.amount])[0] if aggregate.amount else Decimal(0)
+            found.append((name, numbers[name], microseconds(item["at"]), amount))
+    return found
+
+
+def test_aggregates_are_a_fold_over_the_entries(migrated_database_url: str, tmp_path: Path) -> None:
+    """What every decision read, and every row that is kept, follow from the entries before it."""
+    desk = start_desk(
+        tmp_path, database_url=migrated_database_url, rules=RULES, directory=PEOPLE, clock=lambda: START
+    )
+
+    async def run() -> tuple[bytes, list[Any], list[Any]]:
+        async with started(desk) as counted:
+            for number in range(30):
+                counted.now += timedelta(seconds=number % 7, milliseconds=number)
+                login = ("tina.trader", "tomas.trader", "tina.bot")[number % 3]
+                alike = {"instrument": "X", "quantity": str(number % 2), "account": "AB"[number % 2]}
+                await counted.ask(
+                    order(f"O-{number // 2}", login=login, notional=f"{number * 100}.50 EUR", **alike),
+                    order(f"P-{number}", login=login, claim=False, **alike),
+                    quote(
+                        account="AB"[number % 2],
+                        size=f"{number}.5",
+                        legs=number,
+                        price="1.00 EUR",
+                        login=login,
+                    ),
+                    quote("look", price="1.00 EUR", login=login),
+                )
+            lines = export_ledger(
+                counted.service.database, desk.settings.tenant, origin="demo/desk", vkey=desk.vkey
+            )
+            export = b"".join([line async for line in lines])
+            async with counted.service.database.read() as connection:
+                salts = list(await connection.execute(select(aggregates)))
+                return export, salts, list(await connection.execute(select(observations)))
+
+    export, salts, rows = asyncio.run(run())
+    assert Verification([Key.of(desk.vkey)], None).run(export.splitlines(keepends=True)).verified
+    lines = list(read_export(export.splitlines(keepends=True)))
+    blobs = {line.digest: line.data for line in lines if isinstance(line, Blob)}
+    told = [line for line in lines if isinstance(line, ExportedEntry)]
+    release = release_from_document(blobs[json.loads(told[0].data)["release"]])
+    fold, reads, outcomes = Recounted(), 0, set()
+    for line in told:
+        if json.loads(line.data)["kind"] != "decision":
+            continue
+        asked = request_of(line)
+        outcomes.add(json.loads(line.data)["outcome"])
+        for name, said in asked["aggregates"].items():
+            aggregate = release.aggregates[name]
+            expected = fold.read(aggregate, asked)
+            assert amount_of(said) == amount_of(expected), (name, asked)
+            reads += 1
+        if not asked["opinion"]:
+            fold.requests.append(asked)
+    assert reads > 200
+    assert {"permit", "deny", "would_permit"} <= outcomes
+    by_version = {item.version: item for item in release.aggregates.values()}
+    expected_rows = [
+        row
+        for salt in salts
+        for row in rows_of(
+            by_version[salt.aggregate], fold.counted(by_version[salt.aggregate]), bytes(salt.salt)
+        )
+    ]
+    kept = [(row.series, row.number, row.at, Decimal(row.amount)) for row in rows]
+    assert sorted(kept) == sorted(expected_rows) != []

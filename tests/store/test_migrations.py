@@ -152,6 +152,21 @@ def test_a_ledger_is_deleted_when_that_is_asked_for_by_name(ledger_url: str) -> 
     assert schema_of(ledger_url) == set()
 
 
+def test_what_aggregates_have_counted_is_not_taken_away(migrated_database_url: str) -> None:
+    """The release in force would go on asking for it, so the older tables are refused while it is counted."""
+    begun = "INSERT INTO aggregates (tenant, aggregate, since, salt) VALUES ('t', 'a', 0, 'x')"
+    with open_engine(migrated_database_url) as engine, engine.begin() as connection:
+        connection.execute(text(begun))
+    before = schema_of(migrated_database_url)
+    with pytest.raises(LedgerNotEmpty) as refused:
+        downgrade(migrated_database_url, revision="0001")
+    assert refused.value.detail.startswith("aggregates holds rows")
+    assert schema_of(migrated_database_url) == before
+    assert downgrade(migrated_database_url, revision="0001", allow_data_loss=True) == "0001"
+    assert migrate(migrated_database_url) == newest_revision()
+    assert schema_of(migrated_database_url) == before
+
+
 def alembic(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """The `alembic` command, as a developer types it in the checkout."""
     command = [sys.executable, "-m", "alembic", *arguments]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 
 import psycopg
@@ -12,15 +13,23 @@ import pytest
 import pytest_asyncio
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from controls.model.chain import ActState
+from controls.model.window import Window
 from controls.store.database import Database
 from controls.store.directory import AccountRecord, Assignment, replace_person
 from controls.store.guard_checks import check_guards, check_surroundings
 from controls.store.migrate import MigrationFailed, migrate, newest_revision
+from controls.store.observations import (
+    CountedAggregate,
+    begin_aggregates,
+    end_aggregates,
+    forget_observations,
+    observation_row,
+)
 from controls.store.rights import READER, READER_RIGHTS, SERVICE, SERVICE_RIGHTS
-from controls.store.tables import metadata
+from controls.store.tables import metadata, observations
 from controls.store.unit import forget_answers
 from controls.store.workspace import StoredAnswer, Workspace
 from tests.databases import PROJECT, OwnServer, PostgresServer, database_on, start_postgres
@@ -177,6 +186,11 @@ async def test_the_service_can_do_its_work(service: Database) -> None:
 
     await ledger.work(end)
     async with service.write() as connection:
+        await begin_aggregates(connection, tenant="work", begun=[CountedAggregate("a", 0, bytes(32))])
+        made = observation_row("series", Window().following(at=1, amount=Decimal(2)), "work")
+        await connection.execute(insert(observations), [made])
+        await forget_observations(connection, "work", before=2**62)
+        await end_aggregates(connection, tenant="work", versions=["a"])
         await forget_answers(connection, "work", before=2**62)
         for _ in range(2):
             await replace_person(

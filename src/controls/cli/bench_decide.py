@@ -10,11 +10,12 @@ from time import perf_counter
 from typing import Final
 
 from controls.bootstrap import read_rule_files, shipped
-from controls.decide import ActiveRelease, Situation, decide
+from controls.decide import ActiveRelease, Situation, decide, facts_of
 from controls.model.chain import ChainHistory
 from controls.model.people import Account, Person
 from controls.model.request import Request
 from controls.model.values import Json
+from controls.rules.aggregates import nothing_counted, read_aggregates
 from controls.rules.release import compile_release
 from controls.rules.vocabulary import read_facts
 from controls.services.state import activate
@@ -64,8 +65,12 @@ def measure_growth(*, engine: str = "both", count: int = 300) -> Mapping[int, Co
 
 
 def _measure(active: ActiveRelease, request: Request, account: Account, *, count: int) -> Cost:
+    reading = read_facts(active.release.vocabulary, request.properties)
+    watched = active.watched.get(f"{request.resource_type}.{request.action}")
+    facts = facts_of(request, values=reading.values, account=account)
     situation = Situation(
-        reading=read_facts(active.release.vocabulary, request.properties),
+        reading=reading,
+        aggregates=read_aggregates(watched.read, facts, nothing_counted) if watched else None,
         account=account,
         history=_empty(active, request),
         now=NOW,

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from controls.model.chain import ChainHistory
 from controls.model.values import Value
+from controls.model.window import Gap
 
 
 class Truth(IntEnum):
@@ -26,12 +27,14 @@ class Facts:
 
     `values` holds caller's facts under their vocabulary names, and always the service's own:
     `subject.type, subject.id, action.name, resource.type, resource.id, person.id, person.roles`
-    (`person.*` only when the subject is known).
+    (`person.*` only when the subject is known). `gaps` says of names without a value why they have none;
+    None when there is nothing to say.
     """
 
     values: Mapping[str, Value]
     chain: ChainHistory
     now: datetime
+    gaps: Mapping[str, Gap] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class CompiledTest:
             return _NOTHING_TO_SAY
         values = Recording(facts.values)
         try:
-            found = self.run(Facts(values=values, chain=facts.chain, now=facts.now), ())
+            found = self.run(Facts(values=values, chain=facts.chain, now=facts.now, gaps=facts.gaps), ())
         except _BAD_FACTS as problem:
             found = Unknown((), f"the facts are not of the vocabulary's types: {problem}")
         if isinstance(found, Unknown):

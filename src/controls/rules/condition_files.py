@@ -7,9 +7,10 @@ there and not again by every condition that uses it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controls.model.values import Json, Value
+from controls.rules.aggregates import Aggregate, Aggregates
 from controls.rules.calendar_files import Calendars
 from controls.rules.condition import (
     CompiledExpression,
@@ -37,6 +38,21 @@ class ConditionScope:
     chains_complete: bool
     diagnostics: Diagnostics
     data: Data = field(default_factory=Data)
+    aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
+
+    def with_aggregates(self, found: Aggregates) -> ConditionScope:
+        """The same for conditions that may name aggregates too."""
+        types = {name: aggregate.type for name, aggregate in found.known.items()}
+        return replace(
+            self,
+            vocabulary=replace(self.vocabulary, broken=self.vocabulary.broken | found.broken),
+            types={**self.types, **types},
+            aggregates=found.known,
+        )
+
+    def noted(self, name: str) -> bool:
+        """Whether the name, or what it begins with, is broken and was reported where it is declared."""
+        return _within(name, self.vocabulary.broken)
 
     def compile(
         self,
@@ -104,7 +120,9 @@ class ConditionScope:
         if error.code == "unknown_calendar":
             return not self.calendars.complete
         text = source[error.offset : error.offset + error.length]
-        return error.code.startswith("unknown_") and any(
-            text == name or text.startswith((name + ".", name + "["))
-            for name in self.vocabulary.broken | self.data.broken | broken
-        )
+        names = self.vocabulary.broken | self.data.broken | broken
+        return error.code.startswith("unknown_") and _within(text, names)
+
+
+def _within(text: str, names: Iterable[str]) -> bool:
+    return any(text == name or text.startswith((name + ".", name + "[")) for name in names)

@@ -152,11 +152,17 @@ def _fact(node: FactRead) -> Run:
 
     def read(facts: Facts, _variables: Variables) -> object:
         value = facts.values.get(name, absent)
-        if value.__class__ is expected or value is absent:
+        if value.__class__ is expected:
             return value
-        return _mistyped(value, type_, name)
+        return _absent(facts, absent, name) if value is absent else _mistyped(value, type_, name)
 
     return read
+
+
+def _absent(facts: Facts, absent: Unknown, name: str) -> Unknown:
+    """What an absent fact is: missing by itself, or what its gap says."""
+    gap = None if facts.gaps is None else facts.gaps.get(name)
+    return absent if gap is None else Unknown(gap.missing, gap.error)
 
 
 def _field(node: FieldRead) -> Run:
@@ -189,7 +195,15 @@ def _keys(cell: CellRead) -> Run:
 def _presence(part: Typed) -> Run:
     if isinstance(part, FactRead):
         fact = part.name
-        return lambda facts, variables: fact in facts.values
+
+        def stated(facts: Facts, _variables: Variables) -> object:
+            if fact in facts.values:
+                return True
+            # What could not be computed is not absent: else `has` would hide the error.
+            gap = None if facts.gaps is None else facts.gaps.get(fact)
+            return Unknown((), gap.error) if gap is not None and gap.error else False
+
+        return stated
     if isinstance(part, CellRead):
         return presence(part, _keys(part))
     assert isinstance(part, FieldRead)
@@ -263,7 +277,7 @@ def _fact_against_constant(fact: FactRead, constant: Value, test: _Test) -> Run:
         value = facts.values.get(name, absent)
         if value.__class__ is expected:
             return test(value, constant)
-        return absent if value is absent else _mistyped(value, type_, name)
+        return _absent(facts, absent, name) if value is absent else _mistyped(value, type_, name)
 
     return compare
 

@@ -60,11 +60,12 @@ def example_of(
 
 
 def _check_given(given: MappingNode, scope: ConditionScope) -> None:
-    readers = {**scope.vocabulary.vocabulary.readers, **SERVICE_READERS}
+    aggregates = {name: aggregate.reader for name, aggregate in scope.aggregates.items()}
+    readers = {**scope.vocabulary.vocabulary.readers, **SERVICE_READERS, **aggregates}
     for name, entry in given.entries.items():
         reader = readers.get(name)
         if reader is None:
-            if scope.vocabulary.complete and name not in scope.vocabulary.broken:
+            if scope.vocabulary.complete and not scope.noted(name):
                 scope.diagnostics.add(
                     entry.key.place,
                     "unknown_fact",

@@ -88,11 +88,10 @@ def facts_of_example(release: Release, rule: Rule, example: Example) -> Facts:
         "person.id": _PERSON,
         "person.roles": (),
     }
-    stated = {key: value for key, value in example.given.items() if key not in SERVICE_READERS}
+    readers = {**SERVICE_READERS, **{name: item.reader for name, item in release.aggregates.items()}}
+    stated = {key: value for key, value in example.given.items() if key not in readers}
     values.update(read_facts(release.vocabulary, stated).values)
-    values.update(
-        (key, reader(example.given[key])) for key, reader in SERVICE_READERS.items() if key in example.given
-    )
+    values.update((key, readers[key](raw)) for key, raw in example.given.items() if key in readers)
     return Facts(values=values, chain=_history(release, example, resource=resource, now=now), now=now)
 
 

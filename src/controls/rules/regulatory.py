@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from controls.model.duty import Period
 from controls.model.finding import Effect, Text
 from controls.model.values import Json, Value, canonical
-from controls.rules.chains import Chains
+from controls.rules.chains import RESERVED_RESOURCES, Chains
 from controls.rules.condition import RESERVED_NAMES, WholeCondition
 from controls.rules.condition_files import ConditionScope
 from controls.rules.constraints import sources_of
@@ -110,6 +110,7 @@ class _Reader:
         condition, table = self._condition(node, parameters, steps)
         outcomes = (PERMIT, node.text("then")) if "then" in node else table.outcomes if table else ()
         if condition is not None:
+            self._check_aggregates(node, condition)
             self._check_parameters_used(node, condition, parameters)
             self._check_messages(node, condition, parameters, table)
         self._check_policy(node, outcomes)
@@ -153,6 +154,8 @@ class _Reader:
         }
         if calendars:
             meaning["calendars"] = dict[str, Json](self.scope.calendar_digests(calendars))
+        if aggregates := condition.names & self.scope.aggregates.keys():
+            meaning["aggregates"] = {name: self.scope.aggregates[name].version for name in aggregates}
         rule = _versioned(rule, meaning)
         self.rules.append(rule if table is None else replace(rule, table=table.table(rule)))
 
@@ -196,6 +199,17 @@ class _Reader:
                     action.place,
                     "unreachable_rule",
                     f"no grant and no chain step knows {quoted(name)}{closest(name, self.actions)}",
+                )
+
+    def _check_aggregates(self, node: MappingNode, condition: WholeCondition) -> None:
+        if condition.names.isdisjoint(self.scope.aggregates):
+            return
+        for action in node.scalars("on"):
+            if str(action.value).partition(".")[0] in RESERVED_RESOURCES:
+                self.diagnostics.add(
+                    action.place,
+                    "reserved_resource",
+                    "aggregates are not read for acts of the service itself: remove it, or the aggregate",
                 )
 
     def _parameters(self, node: MappingNode) -> _Parameters:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from controls.model.chain import ChainKind
 from controls.model.duty import Constraint, Grant
 from controls.model.finding import Text
+from controls.rules.aggregates import Aggregate, aggregates_of
 from controls.rules.calendar_files import calendars_of
 from controls.rules.chains import chains_of
 from controls.rules.condition_files import ConditionScope
@@ -39,7 +40,7 @@ class Release:
 
     `document` is its canonical JSON and `digest` the SHA-256 of that. `roles` gives each role with all that
     it implies (itself included); `chains` is keyed by resource type; `actions` holds every
-    `resource.action` that a grant or a chain step knows.
+    `resource.action` that a grant or a chain step knows; `aggregates` is keyed by `aggregate.NAME`.
     """
 
     digest: str
@@ -52,6 +53,7 @@ class Release:
     constraints: tuple[Constraint, ...]
     rules: tuple[Rule, ...]
     actions: frozenset[str]
+    aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
 
 
 def compile_release(files: Mapping[str, str]) -> Release:
@@ -100,12 +102,19 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Release:
     actions = frozenset(f"{grant.resource}.{action}" for grant in roles.grants for action in grant.actions)
     kinds = chains.by_resource.values()
     actions |= {f"{kind.resource}.{step.id}" for kind in kinds for step in kind.steps}
+    aggregates = aggregates_of(
+        sources.of(FileKind.AGGREGATE),
+        readable=FileKind.AGGREGATE not in sources.unreadable,
+        actions=actions if roles.complete and chains.complete else None,
+        vocabulary=vocabulary,
+        diagnostics=diagnostics,
+    )
     rules = rules_of(
         sources.of(FileKind.RULE),
         actions=actions,
         actions_complete=roles.complete and chains.complete,
         chains=chains,
-        scope=scope,
+        scope=scope.with_aggregates(aggregates),
         decisions=sources.decisions(),
         complete=sources.clean(FileKind.RULE),
     )
@@ -122,6 +131,7 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Release:
         constraints=(*built_in_constraints(kinds), *constraints),
         rules=rules,
         actions=actions,
+        aggregates=aggregates.known,
     )
 
 

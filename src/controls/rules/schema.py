@@ -15,6 +15,7 @@ _TITLES: Final = {
     FileKind.ROLES: ("Roles and grants", "Who may take which action (roles.yaml)."),
     FileKind.CHAIN: ("Chain kind", "What a resource goes through, step by step (chains/*.yaml)."),
     FileKind.DUTY: ("Duty constraints", "Rules over who did which steps (duties/*.yaml)."),
+    FileKind.AGGREGATE: ("Aggregates", "Counts and sums over earlier requests (aggregates/*.yaml)."),
     FileKind.RULE: ("Regulatory rules", "Rules over the facts of one request (regulatory/<stage>/*.yaml)."),
     FileKind.CALENDAR: ("Calendar", "The days without business of some years (calendars/*.yaml)."),
     FileKind.DECISION: ("Decision table", "Rows of a decision table (decisions/*.csv), header first."),
@@ -22,7 +23,7 @@ _TITLES: Final = {
 
 
 def json_schema(kind: str) -> dict[str, Json]:
-    """The JSON Schema (2020-12) of a kind of file: vocabulary, roles, chain, duty, rule, calendar, decision.
+    """The JSON Schema (2020-12) of a kind of file, such as `rule`; `KINDS` has them all.
 
     Raises:
         ValueError: no such kind; the message lists them.

@@ -15,9 +15,11 @@ from controls.rules.calendars import Calendar
 from controls.rules.datasets import Data
 from controls.rules.types import ValueType
 
-RESERVED_NAMES: Final = frozenset({"true", "false", "null", "in", "now", "chain", "list", "table"})
-_LATER: Final = {
-    "aggregate": "aggregates",
+RESERVED_NAMES: Final = frozenset(
+    {"true", "false", "null", "in", "now", "aggregate", "chain", "list", "table"}
+)
+_WHERE: Final = {
+    "aggregate": "; an aggregate must be in aggregates/*.yaml, and only conditions of rules may name it"
 }
 
 
@@ -57,11 +59,9 @@ def unknown_name(name: str, *, names: Names, variables: Iterable[str]) -> str:
     root = name.split(".", maxsplit=1)[0]
     if name == "null":
         return "there is no null: ask has(name)"
-    if root in _LATER:
-        return f"`{name[:80]}`: {_LATER[root]} are not in the language yet"
     if any(fact.startswith(f"{name}.") for fact in names.facts):
         return f"`{name}` has properties but no value of its own: name one of them"
     known = [*names.facts, *names.parameters, *variables, "now", "chain.steps"]
     near = suggestion(name[:200], known)
-    hint = near or "; a fact must be in the vocabulary, a parameter in its rule"
+    hint = near or _WHERE.get(root, "; a fact must be in the vocabulary, a parameter in its rule")
     return f"`{name[:80]}` is not known{hint}"

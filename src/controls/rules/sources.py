@@ -33,6 +33,7 @@ _PATHS: Final = (
     (re.compile(r"roles\.yaml\Z"), FileKind.ROLES),
     (re.compile(rf"chains/{_PART}\.yaml\Z"), FileKind.CHAIN),
     (re.compile(rf"duties/{_PART}\.yaml\Z"), FileKind.DUTY),
+    (re.compile(rf"aggregates/{_PART}\.yaml\Z"), FileKind.AGGREGATE),
     (re.compile(rf"regulatory/{_PART}/{_PART}\.yaml\Z"), FileKind.RULE),
     (re.compile(r"calendars/[a-z][a-z0-9_]{0,62}\.yaml\Z"), FileKind.CALENDAR),
     (re.compile(rf"decisions/{_PART}\.csv\Z"), FileKind.DECISION),
@@ -40,14 +41,15 @@ _PATHS: Final = (
 # The file's name is the name that conditions use: `list.restricted`.
 _DATA_PATH: Final = re.compile(r"(list|table)s/([a-z][a-z0-9_]{0,62})\.csv\Z")
 _KNOWN: Final = (
-    "vocabulary.yaml, roles.yaml, chains/*.yaml, duties/*.yaml, regulatory/<stage>/*.yaml, "
-    "decisions/*.csv, calendars/*.yaml, lists/*.csv, tables/*.csv"
+    "vocabulary.yaml, roles.yaml, chains/*.yaml, duties/*.yaml, aggregates/*.yaml, "
+    "regulatory/<stage>/*.yaml, decisions/*.csv, calendars/*.yaml, lists/*.csv, tables/*.csv"
 )
 _FOLDERS: Final = (
     "vocabulary.yaml",
     "roles.yaml",
     "chains",
     "duties",
+    "aggregates",
     "regulatory",
     "decisions",
     "calendars",

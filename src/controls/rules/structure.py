@@ -30,6 +30,7 @@ class FileKind(StrEnum):
     ROLES = "roles"
     CHAIN = "chain"
     DUTY = "duty"
+    AGGREGATE = "aggregate"
     RULE = "rule"
     CALENDAR = "calendar"
     DECISION = "decision"
@@ -65,6 +66,7 @@ FACT: Final = TextShape(
 )
 _FIELD: Final = TextShape(what="a field's name such as quantity", pattern=_WORD, max_length=63)
 _DATE: Final = TextShape(what="a date such as 2026-03-02", pattern=r"\d{4}-\d{2}-\d{2}", max_length=10)
+_DURATION: Final = TextShape(what="a duration such as PT24H", max_length=40)
 _CONDITION: Final = TextShape(what="a condition such as order.notional > limit", max_length=MAX_SOURCE)
 _SENTENCE: Final = TextShape(what="a sentence", max_length=2_000)
 _SHORT: Final = TextShape(what="a few words", max_length=200)
@@ -259,11 +261,7 @@ CHAIN: Final = MappingShape(
             ChoiceShape(("allowed",)),
             "allowed: the last step may be taken by the only person who acted so far",
         ),
-        Key(
-            "claim_valid_for",
-            TextShape(what="a duration such as PT24H", max_length=40),
-            "how long a permit holds its step (default PT24H)",
-        ),
+        Key("claim_valid_for", _DURATION, "how long a permit holds its step (default PT24H)"),
     ),
 )
 CHAIN_FILE: Final = ListShape(CHAIN, maximum=200, one_too=True)
@@ -337,6 +335,38 @@ DUTY_KINDS: Final = {
 }
 DUTY: Final = KindShape("a duty constraint", DUTY_KINDS)
 DUTY_FILE: Final = ListShape(DUTY, maximum=2_000, one_too=True)
+
+_ACTION_ON: Final = TextShape(
+    what="an action on a resource such as order.approve",
+    pattern=rf"{_WORD}\.{_ACTION.pattern}",
+    max_length=200,
+)
+_ACTIONS_ON: Final = ListShape(_ACTION_ON, maximum=20, unique=True, one_too=True)
+AGGREGATE: Final = MappingShape(
+    "an aggregate",
+    (
+        Key("aggregate", _NAME, "its name; conditions of rules read it as aggregate.NAME", required=True),
+        Key("title", _TITLE, "what people call it"),
+        Key("count", _ACTIONS_ON, "the actions whose requests are counted, as resource.action"),
+        Key("sum", FACT, "the fact that is summed, instead of `count`: an int, a decimal or money"),
+        Key("of", _ACTIONS_ON, "the actions over whose requests `sum` goes, as resource.action"),
+        Key(
+            "by",
+            ListShape(FACT, minimum=0, maximum=8, unique=True),
+            "facts: only requests that agree in all of them with the one at hand are looked at; [] for all",
+            required=True,
+        ),
+        Key("within", _DURATION, "how far back it looks: from PT1S to P366D", required=True),
+        Key(
+            "counting",
+            ChoiceShape(("asked", "granted")),
+            "asked (default): every recorded request, whatever the answer; granted: permits that gave "
+            "something new. Opinions (`claim: false`) never count",
+        ),
+        Key("others_only", BooleanShape(), "true: leaves out requests about the very resource asked about"),
+    ),
+)
+AGGREGATE_FILE: Final = ListShape(AGGREGATE, maximum=200, one_too=True)
 
 _PARAMETER: Final = MappingShape(
     "a parameter",
@@ -445,11 +475,7 @@ RULE: Final = MappingShape(
         Key(
             "on",
             ListShape(
-                TextShape(
-                    what="an action on a resource such as order.approve",
-                    pattern=rf"{_WORD}\.{_ACTION.pattern}",
-                    max_length=200,
-                ),
+                _ACTION_ON,
                 maximum=100,
                 unique=True,
                 one_too=True,
@@ -531,6 +557,7 @@ FILE_SHAPES: Final[dict[FileKind, Shape]] = {
     FileKind.ROLES: ROLES_FILE,
     FileKind.CHAIN: CHAIN_FILE,
     FileKind.DUTY: DUTY_FILE,
+    FileKind.AGGREGATE: AGGREGATE_FILE,
     FileKind.RULE: RULE_FILE,
     FileKind.CALENDAR: CALENDAR_FILE,
     FileKind.DECISION: DECISION_FILE,

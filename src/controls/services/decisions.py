@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from controls.decide import REVIEW, Situation, account_scope, cleared_finding, decide, material_digest
+from controls.decide import (
+    REVIEW,
+    Situation,
+    account_scope,
+    cleared_finding,
+    decide,
+    facts_of,
+    material_digest,
+)
 from controls.ledger.envelope import EntryKind
 from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind, Repeats
 from controls.model.decision import Decision
@@ -22,6 +30,7 @@ from controls.model.values import Json, canonical, utc_text
 from controls.rules.vocabulary import FactReading, read_facts
 from controls.services.answers import Item, Teller, Told, Unread
 from controls.services.commands import Context, Render
+from controls.services.counting import Counter
 from controls.services.records import decision_entry, titles
 from controls.store.rows import ReviewCase, StoredAct
 from controls.store.workspace import Needs, Sealed
@@ -57,6 +66,7 @@ class Decide:
     claims: tuple[str, ...] = field(default=(), init=False)
     told: list[Item] = field(default_factory=list, init=False)
     _readings: dict[str, FactReading] = field(default_factory=dict, init=False)
+    _counters: dict[str, Counter] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.id = next((item.id for item in self.requests if isinstance(item, Request)), "")
@@ -76,6 +86,12 @@ class Decide:
                 account = account_scope(context.active, kind=kind, values=reading.values)
                 if account:
                     needs.account_scopes.add(account)
+            watched = context.active.watched.get(f"{request.resource_type}.{request.action}")
+            if watched is not None:
+                person = context.directory.account(request.subject_id, at=context.work.at)
+                facts = facts_of(request, values=reading.values, account=person)
+                counter = self._counters[request.id] = Counter(watched, facts, request)
+                counter.prepare(needs)
 
     def execute(self, context: Context) -> Render:
         for request in self.requests:
@@ -87,7 +103,8 @@ class Decide:
                 told.append(request)
                 permitted = False
             else:
-                answer = _one(context, request, self._readings[request.id], key=self.key)
+                counter = self._counters.get(request.id)
+                answer = _one(context, request, self._readings[request.id], counter, key=self.key)
                 told.append(answer)
                 permitted = answer.decision.permitted
             if self.semantic.stops(permitted=permitted):
@@ -113,7 +130,9 @@ def _administered(resource_type: str) -> InvalidInput:
     )
 
 
-def _one(context: Context, request: Request, reading: FactReading, *, key: str) -> Told:
+def _one(
+    context: Context, request: Request, reading: FactReading, counter: Counter | None, *, key: str
+) -> Told:
     work, active = context.work, context.active
     kind = active.release.chains.get(request.resource_type)
     history = ChainHistory("", request.resource_id)
@@ -131,15 +150,19 @@ def _one(context: Context, request: Request, reading: FactReading, *, key: str) 
         now=work.now,
         approvals=work.approvals_for(request.resource_type, request.resource_id),
         account_histories=account_histories,
+        aggregates=None if counter is None else counter.read(work),
     )
     decision = decide(request, situation, active=active)
-    return _record(context, request, reading, decision, kind=kind, key=key)
+    told = _record(context, request, situation, decision, kind=kind, key=key)
+    if counter is not None:
+        counter.observe(work, decision)
+    return told
 
 
 def _record(
     context: Context,
     request: Request,
-    reading: FactReading,
+    situation: Situation,
     decision: Decision,
     *,
     kind: ChainKind | None,
@@ -147,7 +170,13 @@ def _record(
 ) -> Told:
     work, release = context.work, context.active.release
     fields, disclosure = decision_entry(
-        work, release, request=request, decision=decision, reading=reading, key=key
+        work,
+        release,
+        request=request,
+        decision=decision,
+        reading=situation.reading,
+        key=key,
+        aggregates=situation.aggregates,
     )
     intent = decision.claim
     claim = ""

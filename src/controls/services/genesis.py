@@ -14,6 +14,7 @@ from controls.decide import ActiveRelease
 from controls.ledger.envelope import EntryKind, blob_digest
 from controls.ledger.merkle import Frontier
 from controls.model.errors import Conflict, FieldError, InvalidInput, NotFound
+from controls.services.counting import begin_all
 from controls.services.directory_changes import (
     check_people,
     directory_blob,
@@ -91,6 +92,7 @@ async def start_ledger(database: Database, settings: WriterSettings, genesis: Ge
         digest = blob_digest(blob)
         work.new_blobs[digest] = blob
         work.new_blobs[genesis.active.release.digest] = genesis.active.release.document
+        begin_all(work, genesis.active.release)
         work.append(
             EntryKind.GENESIS,
             settings.new_id("gen"),

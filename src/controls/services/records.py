@@ -14,6 +14,7 @@ from controls.model.decision import Decision
 from controls.model.finding import Cause, Finding
 from controls.model.request import Request
 from controls.model.values import Json, canonical, utc_text
+from controls.model.window import AggregateReading, Gap
 from controls.rules.release import Release
 from controls.rules.vocabulary import FactReading
 from controls.store.workspace import Workspace
@@ -26,6 +27,9 @@ _PRIVATE_OF_SERVICE: Final = frozenset({"subject.id"})
 
 def is_private(release: Release, name: str) -> bool:
     """Whether a finding's value of this name may only stand in an entry as a commitment."""
+    aggregate = release.aggregates.get(name)
+    if aggregate is not None:
+        return not aggregate.public
     plain = name.removeprefix("recorded.")
     if plain in release.vocabulary.facts:
         return plain not in release.vocabulary.public
@@ -46,6 +50,7 @@ def decision_entry(
     decision: Decision,
     reading: FactReading,
     key: str,
+    aggregates: AggregateReading | None = None,
 ) -> tuple[dict[str, Json], dict[str, Json]]:
     """Fields and disclosure of the entry for one decision; the caller adds claim, review and lines."""
     private: dict[str, Json] = {}
@@ -60,6 +65,10 @@ def decision_entry(
         private[problem.name] = private_text(request.properties[problem.name])
     if reading.undeclared:
         private["undeclared"] = private_text({name: request.properties[name] for name in reading.undeclared})
+    counted = {} if aggregates is None else aggregates.values
+    for name, value in counted.items():
+        if is_private(release, name):
+            private[name] = canonical(value)
     if not decision.account:
         private["subject.id"] = request.subject_id
     findings = decision.findings + decision.cleared
@@ -70,7 +79,9 @@ def decision_entry(
     if findings:
         private["messages"] = [dict(finding.message.as_json()) for finding in findings]
     hidden, disclosure = work.conceal(private)
-    properties = stated | {name: item for name, item in hidden.items() if name in request.properties}
+    properties = stated | {
+        name: item for name, item in hidden.items() if name in request.properties and name not in counted
+    }
     for extra in ("undeclared", "subject.id"):
         if extra in hidden:
             properties[extra] = hidden[extra]
@@ -91,6 +102,11 @@ def decision_entry(
         "language": LANGUAGE,
         "engine": decision.engine,
     }
+    if aggregates is not None:
+        fields["aggregates"] = {
+            **{name: hidden.get(name, canonical(value)) for name, value in counted.items()},
+            **{name: _gap_json(gap) for name, gap in aggregates.gaps.items()},
+        }
     if decision.account:
         fields["account"] = decision.account
         fields["person"] = decision.person
@@ -104,6 +120,10 @@ def decision_entry(
     if decision.obligations:
         fields["obligations"] = [item.as_json() for item in decision.obligations]
     return fields, disclosure
+
+
+def _gap_json(gap: Gap) -> dict[str, Json]:
+    return {"error": True} if gap.error else {"missing": list(gap.missing)}
 
 
 def finding_json(finding: Finding, hidden: Mapping[str, Json]) -> dict[str, Json]:

@@ -9,6 +9,7 @@ from controls.model.errors import Conflict
 from controls.model.values import Json
 from controls.rules.release import Release, release_from_document
 from controls.services.commands import Context
+from controls.services.counting import change_over
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class ReleaseActivation:
         work.new_blobs[self.release.digest] = self.release.document
         before = work.head.release
         work.set_head(release=self.release.digest)
+        change_over(work, before=context.active.release, after=self.release)
         return {"release": self.release.digest, "replaces": before}
 
     def payload(self) -> dict[str, Json]:

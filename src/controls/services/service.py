@@ -26,6 +26,7 @@ from controls.store.database import Database
 from controls.store.guards import self_test
 from controls.store.ledger_reads import latest_checkpoint
 from controls.store.listings import in_force, open_review_count
+from controls.store.observations import forget_observations
 from controls.store.unit import forget_answers, lock_head
 
 SWEEP_SECONDS: Final = 30.0
@@ -33,6 +34,8 @@ SWEEP_SECONDS: Final = 30.0
 WATCH_SECONDS: Final = 2.0
 # How often SQLite's log is moved into its file, away from the path of a decision.
 SETTLE_SECONDS: Final = 0.5
+# How often one sweep takes the lock to purge what has left every window.
+PURGES_AT_MOST: Final = 10
 ANSWERS_KEPT_FOR: Final = timedelta(hours=24)
 
 _log = structlog.get_logger("controls.service")
@@ -83,10 +86,19 @@ class Service:
         return head.frontier.size
 
     async def _forget(self) -> None:
-        """Purge answers that are too old to be asked for again."""
+        """Purge answers that are too old to be asked for again, and what has left every window."""
+        clock = self.writer.settings.clock
         async with self.database.write() as connection:
-            _, now = await lock_head(connection, self.tenant)
+            _, now = await lock_head(connection, self.tenant, clock=clock)
             await forget_answers(connection, self.tenant, before=microseconds(now - ANSWERS_KEPT_FOR))
+        for _ in range(PURGES_AT_MOST):
+            async with self.database.write() as connection:
+                head, now = await lock_head(connection, self.tenant, clock=clock)
+                active, _, _ = await self.state.current(connection, head)
+                windows = [aggregate.within for aggregate in active.release.aggregates.values()]
+                before = microseconds(now - max(windows, default=timedelta()))
+                if not await forget_observations(connection, self.tenant, before=before):
+                    break
 
     async def close(self) -> None:
         """Stop taking commands and give everything back."""

@@ -20,7 +20,7 @@ from controls.store.guard_definitions import (
     SQLITE_TRIGGERS,
     fingerprint,
 )
-from controls.store.tables import acts, entries, heads
+from controls.store.tables import acts, entries, heads, observations
 
 LIVE_STEP: Final = "uq_acts_live_step"
 
@@ -145,7 +145,7 @@ async def _check_postgresql(connection: StoreConnection) -> list[str]:
 def _wrong_shapes(connection: Connection) -> Iterator[str]:
     inspector = inspect(connection)
     present = set(inspector.get_table_names())
-    for table in (*GUARDED, acts):
+    for table in (*GUARDED, acts, observations):
         if table.name not in present:
             yield f"the table {table.name} is missing"
             continue

@@ -99,13 +99,13 @@ class MigrationFailed(ControlsError):
 
 
 class LedgerNotEmpty(Conflict):
-    """A downgrade would delete a ledger that holds entries."""
+    """A downgrade would delete what a ledger needs."""
 
     def __init__(self, table: str) -> None:
         super().__init__(
             "ledger_not_empty",
-            "This downgrade would delete the ledger",
-            detail=f"{table} holds rows, and this version of the tables is the first one.",
+            "This downgrade would delete what the ledger needs",
+            detail=f"{table} holds rows, and the older version of the tables has no place for them.",
             help="Export and verify the ledger first; then, if it really shall be deleted, say so: "
             "`-x allow_data_loss=yes` with alembic, or allow_data_loss=True in a program.",
         )

@@ -34,6 +34,8 @@ SERVICE_RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "approvals": _APPEND,
     "approval_uses": _APPEND,
     "idempotency": _REPLACE,  # stored answers are purged after 24 hours
+    "aggregates": (*_APPEND, "DELETE"),  # a release that drops one deletes its salt
+    "aggregate_observations": (*_APPEND, "DELETE"),  # deleted once they have left the longest window
     "persons": _REPLACE,  # a directory change writes a person's rows anew
     "accounts": _REPLACE,
     "role_assignments": _REPLACE,

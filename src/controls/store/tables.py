@@ -224,6 +224,35 @@ idempotency: Final = Table(
     Index("ix_idempotency_at", "at", "tenant"),
 )
 
+# Which aggregates are counted, since when, and the key under which the names of their series are made.
+aggregates: Final = Table(
+    "aggregates",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("aggregate", identifier(), nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("aggregate", "tenant"),
+)
+
+# Requests that aggregates count, with running totals (`controls.model.window`). What they hold of a request
+# is a name made with the salt above, and an amount.
+observations: Final = Table(
+    "aggregate_observations",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("series", identifier(), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("unit", identifier(), nullable=False),
+    Column("amount", Text, nullable=False),
+    Column("run", BigInteger, nullable=False),
+    Column("total", Text, nullable=False),
+    PrimaryKeyConstraint("series", "number", "tenant"),
+    Index("ix_aggregate_observations_series", "series", "at", "number", "tenant"),
+    Index("ix_aggregate_observations_at", "at", "tenant"),
+)
+
 persons: Final = Table(
     "persons",
     metadata,

@@ -21,6 +21,7 @@ from controls.model.values import from_microseconds
 from controls.store.among import also, among
 from controls.store.connection import StoreConnection
 from controls.store.ledger_reads import completed_tiles
+from controls.store.observations import load_windows, observation_row
 from controls.store.rows import Change, Head, ReviewCase, StoredAct, approval_from, approval_row
 from controls.store.tables import (
     acts,
@@ -33,6 +34,7 @@ from controls.store.tables import (
     entries,
     heads,
     idempotency,
+    observations,
     reviews,
     tiles,
 )
@@ -115,6 +117,8 @@ async def load(connection: StoreConnection, work: Workspace, needs: Needs) -> No
         work.load_scope(account, chains)
     if needs.resources:
         await _load_resources(connection, work, needs.resources)
+    if needs.series:
+        work.counted, work.windows = await load_windows(connection, tenant, needs.series, at=work.at)
     if needs.changes:
         for row in await connection.execute(_CHANGES, {"tenant": tenant, "ids": needs.changes}):
             work.changes[row.id] = Change.read(row)
@@ -237,6 +241,14 @@ async def flush(connection: StoreConnection, work: Workspace, sealed: Sealed) ->
     # Ended claims first: a new claim may take the step that one of them frees.
     await _update(connection, acts, "claim", [stored.row(tenant) for stored in work.changed_acts.values()])
     await _insert(connection, acts, [stored.row(tenant) for stored in work.new_acts.values()])
+    await _insert(
+        connection,
+        observations,
+        [
+            observation_row(series.name(work.counted[series.aggregate].salt), observation, tenant)
+            for series, observation in work.new_observations
+        ],
+    )
     await _insert(connection, reviews, [case.row(tenant) for case in work.new_reviews.values()])
     await _update(connection, reviews, "id", [case.row(tenant) for case in work.changed_reviews.values()])
     await _insert(connection, approvals, [approval_row(item, tenant) for item in work.new_approvals])

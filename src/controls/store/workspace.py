@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from controls.ledger.canonical import exact_bytes
@@ -18,8 +19,10 @@ from controls.ledger.envelope import EntryKind, entry_bytes
 from controls.ledger.merkle import BatchTree, leaf_hash
 from controls.model.chain import ActState, ChainHistory
 from controls.model.decision import Approval
-from controls.model.values import Json, microseconds, utc_text
+from controls.model.values import Json, Money, microseconds, utc_text
+from controls.model.window import Observation, Window
 from controls.store.connection import StoreConnection
+from controls.store.observations import CountedAggregate, Series
 from controls.store.rows import Change, Head, ReviewCase, StoredAct
 
 # A write that is made with the rest of the unit of work.
@@ -37,6 +40,7 @@ class Needs:
     resources: set[tuple[str, str]] = field(default_factory=set)
     account_scopes: set[str] = field(default_factory=set)
     changes: set[str] = field(default_factory=set)
+    series: dict[Series, timedelta] = field(default_factory=dict)  # each with the length of its window
     expired_before_now: bool = False
 
 
@@ -94,6 +98,8 @@ class Workspace:
         self.approvals: dict[str, Approval] = {}
         self.changes: dict[str, Change] = {}
         self.expired: list[StoredAct] = []
+        self.counted: Mapping[str, CountedAggregate] = {}
+        self.windows: dict[Series, Window] = {}
         # What this batch writes.
         self.entries: list[NewEntry] = []
         self.new_acts: dict[str, StoredAct] = {}
@@ -104,6 +110,7 @@ class Workspace:
         self.approval_uses: list[tuple[str, str]] = []
         self.promised: dict[tuple[str, str, str], bytes] = {}  # answers that this batch is still making
         self.new_answers: dict[tuple[str, str, str], StoredAnswer] = {}
+        self.new_observations: list[tuple[Series, Observation]] = []
         self.new_blobs: dict[str, bytes] = {}
         self.new_changes: dict[str, Change] = {}
         self.changed_changes: dict[str, Change] = {}
@@ -224,6 +231,19 @@ class Workspace:
         chain = (old.kind, old.act.chain)
         self._acts[chain] = [new if item.act.claim == claim else item for item in self._acts[chain]]
         self._histories.pop(chain, None)
+
+    # -- aggregates ------------------------------------------------------------------------------------
+
+    def observe(self, series: Series, amount: Decimal | Money | None) -> None:
+        """Add a request of now to a series whose window was loaded; later requests of this batch see it."""
+        window = self.windows[series]
+        self.revision += 1
+        observation = window.following(at=self.at, amount=amount)
+        self.windows[series] = window.followed_by(observation)
+        self.new_observations.append((series, observation))
+
+    def new_salt(self, size: int) -> bytes:
+        return self._entropy(size)
 
     # -- reviews, approvals, changes -------------------------------------------------------------------
 
