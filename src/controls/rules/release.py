@@ -22,6 +22,8 @@ from controls.rules.nodes import MappingNode
 from controls.rules.regulatory import rules_of
 from controls.rules.roles import roles_of
 from controls.rules.rule import Rule
+from controls.rules.scenario import Scenario
+from controls.rules.scenario_files import ScenarioScope, scenarios_of
 from controls.rules.sources import (
     Sources,
     digest_of,
@@ -39,7 +41,8 @@ class Release:
 
     `document` is its canonical JSON and `digest` the SHA-256 of that. `roles` gives each role with all that
     it implies (itself included); `chains` is keyed by resource type; `actions` holds every
-    `resource.action` that a grant or a chain step knows.
+    `resource.action` that a grant or a chain step knows. `scenarios` are tests that stood beside the files:
+    no part of document and digest, and none where the release was made from its document.
     """
 
     digest: str
@@ -52,6 +55,7 @@ class Release:
     constraints: tuple[Constraint, ...]
     rules: tuple[Rule, ...]
     actions: frozenset[str]
+    scenarios: tuple[Scenario, ...] = field(default=(), compare=False)
 
 
 def compile_release(files: Mapping[str, str]) -> Release:
@@ -107,6 +111,17 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Release:
         chains=chains,
         scope=scope,
     )
+    scenarios = scenarios_of(
+        sources.of(FileKind.SCENARIO),
+        scope=ScenarioScope(
+            vocabulary=vocabulary,
+            roles=roles,
+            chains=chains.by_resource,
+            actions=actions,
+            complete=roles.complete and chains.complete,
+            diagnostics=diagnostics,
+        ),
+    )
     diagnostics.raise_if_any()
     document = document_of(sources)
     return Release(
@@ -120,6 +135,7 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Release:
         constraints=(*built_in_constraints(kinds), *constraints),
         rules=rules,
         actions=actions,
+        scenarios=scenarios,
     )
 
 

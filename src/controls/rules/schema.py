@@ -17,11 +17,15 @@ _TITLES: Final = {
     FileKind.DUTY: ("Duty constraints", "Rules over who did which steps (duties/*.yaml)."),
     FileKind.RULE: ("Regulatory rules", "Rules over the facts of one request (regulatory/<stage>/*.yaml)."),
     FileKind.CALENDAR: ("Calendar", "The days without business of some years (calendars/*.yaml)."),
+    FileKind.SCENARIO: (
+        "Scenarios",
+        "Whole chains played step by step, with expected answers (scenarios/*.yaml).",
+    ),
 }
 
 
 def json_schema(kind: str) -> dict[str, Json]:
-    """The JSON Schema (2020-12) of a kind of file: vocabulary, roles, chain, duty, rule or calendar.
+    """The JSON Schema (2020-12) of a kind of file: a value of `FileKind`.
 
     Raises:
         ValueError: no such kind; the message lists them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from controls.rules.scenario_structure import SCENARIO_FILE
 from controls.rules.shapes import (
     BooleanShape,
     ChoiceShape,
@@ -31,6 +32,7 @@ class FileKind(StrEnum):
     DUTY = "duty"
     RULE = "rule"
     CALENDAR = "calendar"
+    SCENARIO = "scenario"
 
 
 SCALAR_TYPES: Final = ("bool", "int", "decimal", "money", "string", "date", "timestamp", "duration")
@@ -529,4 +531,5 @@ FILE_SHAPES: Final[dict[FileKind, Shape]] = {
     FileKind.DUTY: DUTY_FILE,
     FileKind.RULE: RULE_FILE,
     FileKind.CALENDAR: CALENDAR_FILE,
+    FileKind.SCENARIO: SCENARIO_FILE,
 }
