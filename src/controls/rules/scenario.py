@@ -64,6 +64,7 @@ class ScenarioStep:
     expect: Expectation
     claim: bool = True
     approved_by: str = ""
+    not_approved_by: str = ""
     report: Report = Report.PERFORMED
     line: int = 0
 

@@ -122,7 +122,7 @@ class _Reader:
     ) -> ScenarioStep:
         action = node.text("asks")
         self._check_action(node, resource, action)
-        for key in ("who", "approved_by"):
+        for key in ("who", "approved_by", "not_approved_by"):
             if key in node and node.text(key) not in logins and self._scope.complete:
                 self._add(
                     node.place_of(key),
@@ -139,8 +139,9 @@ class _Reader:
                     f"the scenario does not state {quoted(str(item.value))}{closest(str(item.value), facts)}",
                 )
         expect = self._expectation(node)
-        if "approved_by" in node and expect.outcome != "review":
-            self._add(node.place_of("approved_by"), "misplaced_key", "only a review can be approved")
+        for key in ("approved_by", "not_approved_by"):
+            if key in node and expect.outcome != "review":
+                self._add(node.place_of(key), "misplaced_key", "only a review can be approved")
         if "report" in node and expect.outcome != "permit":
             self._add(node.place_of("report"), "misplaced_key", "only a permitted step is reported")
         kept = {name: value for name, value in facts.items() if name not in without}
@@ -153,6 +154,7 @@ class _Reader:
             expect=expect,
             claim=node.flag("claim", default=True),
             approved_by=node.text("approved_by"),
+            not_approved_by=node.text("not_approved_by"),
             report=Report(node.text("report", Report.PERFORMED)),
             line=node.place.line,
         )

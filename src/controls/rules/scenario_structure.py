@@ -119,6 +119,11 @@ _STEP: Final = MappingShape(
             "the account that approves the review that this opens; ask again in the next step",
         ),
         Key(
+            "not_approved_by",
+            _LOGIN,
+            "an account that tries to approve that review first, and must be refused",
+        ),
+        Key(
             "report",
             ChoiceShape(("performed", "abandoned", "nothing")),
             "what is reported of the step once permitted (default performed)",

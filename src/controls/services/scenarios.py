@@ -243,7 +243,9 @@ class _Player:
             name="caller", scopes=("decide", "outcome"), speaks_for="*", at=at, entropy=os.urandom
         )
         keys = {"": caller}
-        for login in sorted({step.approved_by for step in self.scenario.steps} - {""}):
+        steps = self.scenario.steps
+        approvers = {login for step in steps for login in (step.approved_by, step.not_approved_by)}
+        for login in sorted(approvers - {""}):
             _, keys[login] = mint(name=login, scopes=("review",), account=login, at=at, entropy=os.urandom)
         return keys
 
@@ -277,16 +279,10 @@ class _Player:
                 self.scenario.id, f"{resource}.{step.action}", decision.findings + decision.cleared
             )
             problems += unmet(step, decision)
+            if not problems and step.not_approved_by:
+                problems += await self._refused(writer, told.review, keys[step.not_approved_by])
             if not problems and step.approved_by:
-                await writer.submit(
-                    Resolve(
-                        id=new_id("res"),
-                        key=keys[step.approved_by].id,
-                        review=told.review,
-                        resolution=Resolution.APPROVE,
-                        reason="As the scenario says.",
-                    )
-                )
+                await writer.submit(_approval(told.review, keys[step.approved_by]))
             if not problems and told.claim and step.action != AMEND and step.report is not Report.NOTHING:
                 await writer.submit(
                     ReportOutcome(
@@ -310,6 +306,24 @@ class _Player:
             problems=tuple(problems),
         )
 
+    async def _refused(self, writer: Writer, review: str, key: ApiKey) -> list[str]:
+        """The problem, where somebody may approve who must not."""
+        try:
+            await writer.submit(_approval(review, key))
+        except ControlsError as error:
+            return [] if error.code == "resolution_refused" else [f"{error.code}: {error.detail}"]
+        return [f"{key.account} approved the review, and should be refused"]
+
+
+def _approval(review: str, key: ApiKey) -> Resolve:
+    return Resolve(
+        id=new_id("res"),
+        key=key.id,
+        review=review,
+        resolution=Resolution.APPROVE,
+        reason="As the scenario says.",
+    )
+
 
 def unmet(step: ScenarioStep, decision: Decision) -> list[str]:
     """What of a step's expectation the decision does not meet, in words."""
@@ -323,7 +337,8 @@ def unmet(step: ScenarioStep, decision: Decision) -> list[str]:
     if expect.findings is not None and names != expect.findings:
         problems.append(_differs("findings", expect.findings, names))
     if not expect.contains <= names:
-        problems.append(f"{', '.join(sorted(expect.contains - names))} should be among the findings")
+        lacking = _listed(expect.contains - names)
+        problems.append(f"{lacking} should be among the findings, which are {_listed(names)}")
     if expect.obligations is not None:
         owed = {item.id: _due(item) for item in decision.obligations}
         wanted = {item.id for item in expect.obligations}
