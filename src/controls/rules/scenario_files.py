@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, cast
+from typing import Final
 
 from controls.model.chain import ChainKind
 from controls.model.finding import Text
 from controls.model.values import Json
 from controls.rules.diagnostics import Diagnostics, Place, closest, listed, quoted
 from controls.rules.literals import parse_duration
-from controls.rules.nodes import MappingNode, Scalar, as_json, mappings_of
+from controls.rules.nodes import Entry, MappingNode, Scalar, as_json, mappings_of
 from controls.rules.readers import FIRST_MOMENT, MalformedValue, reader_of
 from controls.rules.roles import Roles
 from controls.rules.scenario import (
@@ -225,26 +225,29 @@ class _Reader:
             )
 
     def _facts(self, node: MappingNode) -> Mapping[str, Json]:
-        stated = node.mapping("facts")
-        if stated is None:
-            return {}
+        stated: dict[str, Json] = {}
+        for item in node.items("facts"):
+            assert isinstance(item, MappingNode)
+            for name, entry in item.entries.items():
+                self._check_fact(name, entry)
+                stated[name] = as_json(entry.value)
+        return stated
+
+    def _check_fact(self, name: str, entry: Entry) -> None:
         vocabulary = self._scope.vocabulary
-        readers = vocabulary.vocabulary.readers
-        for name, entry in stated.entries.items():
-            reader = readers.get(name)
-            if reader is None:
-                if vocabulary.complete and name not in vocabulary.broken:
-                    self._add(
-                        entry.key.place,
-                        "unknown_fact",
-                        f"{quoted(name)} is not in vocabulary.yaml{closest(name, readers)}",
-                    )
-                continue
-            try:
-                reader(as_json(entry.value))
-            except MalformedValue as problem:
-                self._add(entry.value.place, "bad_value", problem.message.en.replace("send ", "write ", 1))
-        return cast(Mapping[str, Json], as_json(stated))
+        reader = vocabulary.vocabulary.readers.get(name)
+        if reader is None:
+            if vocabulary.complete and name not in vocabulary.broken:
+                self._add(
+                    entry.key.place,
+                    "unknown_fact",
+                    f"{quoted(name)} is not in vocabulary.yaml{closest(name, vocabulary.vocabulary.readers)}",
+                )
+            return
+        try:
+            reader(as_json(entry.value))
+        except MalformedValue as problem:
+            self._add(entry.value.place, "bad_value", problem.message.en.replace("send ", "write ", 1))
 
     def _expectation(self, node: MappingNode) -> Expectation:
         told = node.mapping("expect")

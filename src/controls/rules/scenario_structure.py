@@ -42,11 +42,17 @@ _LOGIN: Final = TextShape(
 _ROLES: Final = ListShape(
     TextShape(what="a role such as trader", max_length=63), minimum=0, maximum=50, unique=True, one_too=True
 )
-_FACTS: Final = TableShape(
-    "the facts",
-    key=TextShape(what="a fact's name such as order.notional", max_length=200),
-    value=ValueShape(),
-    maximum=500,
+# A list is read from its first mapping to its last: what several scenarios share is written once with an
+# anchor, and what differs comes after it.
+_FACTS: Final = ListShape(
+    TableShape(
+        "the facts",
+        key=TextShape(what="a fact's name such as order.notional", max_length=200),
+        value=ValueShape(),
+        maximum=500,
+    ),
+    maximum=20,
+    one_too=True,
 )
 _RULES: Final = ListShape(
     TextShape(what="the id of a finding such as set.cycle.eu", max_length=300),
@@ -103,7 +109,11 @@ _STEP: Final = MappingShape(
             TextShape(what="a resource's id", max_length=100),
             "which resource is asked about (default: one that is called like the scenario)",
         ),
-        Key("facts", _FACTS, "facts of this step only, beside or instead of the scenario's"),
+        Key(
+            "facts",
+            _FACTS,
+            "facts of this step only, beside or instead of the scenario's; of a list, the later ones count",
+        ),
         Key(
             "without",
             ListShape(
@@ -147,7 +157,11 @@ SCENARIO: Final = MappingShape(
             TextShape(what="a resource type such as order", max_length=63),
             "the type of what is asked about (default: that of the only chain kind)",
         ),
-        Key("facts", _FACTS, "what every step states, as a caller would send it"),
+        Key(
+            "facts",
+            _FACTS,
+            "what every step states, as a caller would send it; of a list, the later ones count",
+        ),
         Key("steps", ListShape(_STEP, maximum=MAX_STEPS), "what is asked, in order", required=True),
     ),
 )
