@@ -47,10 +47,11 @@ ATTEMPTS: list[dict[str, Any]] = json.loads((FIXTURES / "attempts.json").read_te
 
 def kind_of(path: str) -> FileKind:
     folders = {
-        "calendars": FileKind.CALENDAR,
         "chains": FileKind.CHAIN,
         "duties": FileKind.DUTY,
         "regulatory": FileKind.RULE,
+        "calendars": FileKind.CALENDAR,
+        "scenarios": FileKind.SCENARIO,
     }
     return folders.get(path.partition("/")[0]) or FileKind(path.removesuffix(".yaml"))
 

@@ -22,7 +22,7 @@ from controls.model.values import Json
 from controls.rules.diagnostics import Diagnostics, Place, closest, listed, quoted
 from controls.rules.literals import parse_duration
 from controls.rules.nodes import Entry, MappingNode, Scalar, as_json, mappings_of
-from controls.rules.readers import FIRST_MOMENT, MalformedValue, reader_of
+from controls.rules.readers import FIRST_MOMENT, LAST_MOMENT, MalformedValue, reader_of
 from controls.rules.roles import Roles
 from controls.rules.scenario import (
     Expectation,
@@ -276,6 +276,8 @@ class _Reader:
             try:
                 at = start + parse_duration(text)
             except (ValueError, OverflowError):
+                at = LAST_MOMENT
+            if at >= LAST_MOMENT:
                 self._add(
                     node.place_of("at"), "bad_value", "write a duration after `start`, such as PT2H or P1D"
                 )
