@@ -145,7 +145,7 @@ class _Engines:
         for engine in self._others:
             other = engine.evaluate(action, facts)
             if other != found:
-                differing = {item.rule for item in set(found) ^ set(other)}
+                differing = {item.rule for item in (*found, *other) if item not in found or item not in other}
                 raise EngineDisagreement(sorted(differing), detail=f"{engine.name} finds otherwise on")
         return found
 
