@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from random import Random
 
 from controls.model.finding import Source
+from controls.rules.branch_coverage import Watched
 from controls.rules.clauses import clauses_of
-from controls.rules.coverage import Watched
 
 A1 = Source("Law A", "1", "law", reviewed=True)
 A2 = Source("Law A", "2", "law", reviewed=True)

@@ -16,7 +16,7 @@ from controls.model.decision import Decision, Obligation
 from controls.model.errors import ControlsError
 from controls.model.finding import Effect, Finding, Origin, Outcome, Text
 from controls.rules import engine as engines
-from controls.rules.coverage import Coverage
+from controls.rules.branch_coverage import Coverage
 from controls.rules.release import compile_release
 from controls.rules.scenario import Expectation, ExpectedObligation, ScenarioStep
 from controls.services import scenarios as played

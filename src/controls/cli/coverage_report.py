@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from controls.model.values import Json, utc_text
+from controls.rules.branch_coverage import Watched
 from controls.rules.clauses import Clause
-from controls.rules.coverage import Watched
 
 FORMATS: Final = ("md", "csv", "json")
 

@@ -21,8 +21,8 @@ from controls.cli.junit import junit_of, junit_of_invalid
 from controls.cli.output import ERR, OUT, Exit, JsonOption, fail, guarded, print_json
 from controls.cli.troubles import database_explained, read_rules, unwritable
 from controls.model.errors import ControlsError, RuleFilesInvalid
+from controls.rules.branch_coverage import Watched
 from controls.rules.clauses import clauses_of
-from controls.rules.coverage import Watched
 from controls.rules.files import is_rule_file
 from controls.services.queries import Queries
 from controls.services.releases import CheckedRelease, check_release

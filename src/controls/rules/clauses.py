@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controls.model.finding import Source
-from controls.rules.coverage import Watched
+from controls.rules.branch_coverage import Watched
 
 
 @dataclass(frozen=True, slots=True)

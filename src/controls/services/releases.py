@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controls.model.errors import ControlsError
-from controls.rules.coverage import Coverage
+from controls.rules.branch_coverage import Coverage
 from controls.rules.engine import build_engine
 from controls.rules.examples import ExampleResult, run_examples
 from controls.rules.release import Release, compile_release

@@ -30,7 +30,7 @@ from controls.model.errors import ControlsError
 from controls.model.finding import Effect, Finding
 from controls.model.request import Request
 from controls.model.values import microseconds, utc_text
-from controls.rules.coverage import Coverage
+from controls.rules.branch_coverage import Coverage
 from controls.rules.engine import Engine, EngineDisagreement, build_engine
 from controls.rules.release import Release
 from controls.rules.scenario import Report, Scenario, ScenarioStep

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from controls.model.chain import ChainHistory
 from controls.model.condition import Facts, Truth
-from controls.rules.coverage import Coverage, Watched
+from controls.rules.branch_coverage import Coverage, Watched
 from controls.rules.release import Release, compile_release
 from tests.rules.rule_sets import desk_files
 
