@@ -121,7 +121,7 @@ def play_scenarios(release: Release, *, coverage: Coverage) -> tuple[ScenarioRes
             with tempfile.TemporaryDirectory(prefix="controls-scenarios-") as folder:
                 url = f"sqlite+aiosqlite:///{Path(folder) / 'scenarios.db'}"
                 migrate(url)
-                return asyncio.run(_play_in(url, replace(active, engine=engines), engines))
+                return asyncio.run(_play_all(url, replace(active, engine=engines), engines))
         finally:
             engines.close()
     finally:
@@ -154,34 +154,27 @@ class _Engines:
             engine.close()
 
 
-async def _play_in(url: str, active: ActiveRelease, engines: _Engines) -> tuple[ScenarioResult, ...]:
-    database = Database(url, durable=False)
-    try:
-        # Where the database writes: so no step waits for two changes of threads.
-        return await database.apart(lambda: _play_all(database, active, engines))
-    finally:
-        await database.close()
-
-
-async def _play_all(
-    database: Database, active: ActiveRelease, engines: _Engines
-) -> tuple[ScenarioResult, ...]:
+async def _play_all(url: str, active: ActiveRelease, engines: _Engines) -> tuple[ScenarioResult, ...]:
     signing = generate_key(_ORIGIN, seed=os.urandom(32)).signing
     signer = CheckpointSigner(Signer.parse(signing), keep_in=None)
     metrics = Metrics()
     results: list[ScenarioResult] = []
-    for number, scenario in enumerate(active.release.scenarios):
-        engines.scenario = scenario.id
-        clock = ReplayClock(scenario.start)
-        settings = WriterSettings(
-            tenant=f"scenario-{number}",
-            sign=signer.sign,
-            new_id=new_id,
-            entropy=os.urandom,
-            clock=clock,
-        )
-        player = _Player(database, settings, clock, active, metrics, engines, scenario)
-        results.append(await player.play(signer.vkey))
+    database = Database(url, durable=False)
+    try:
+        for number, scenario in enumerate(active.release.scenarios):
+            engines.scenario = scenario.id
+            clock = ReplayClock(scenario.start)
+            settings = WriterSettings(
+                tenant=f"scenario-{number}",
+                sign=signer.sign,
+                new_id=new_id,
+                entropy=os.urandom,
+                clock=clock,
+            )
+            player = _Player(database, settings, clock, active, metrics, engines, scenario)
+            results.append(await player.play(signer.vkey))
+    finally:
+        await database.close()
     return tuple(results)
 
 
