@@ -17,11 +17,12 @@ from controls.model.errors import ControlsError
 from controls.model.finding import Effect, Finding, Origin, Outcome, Text
 from controls.rules import engine as engines
 from controls.rules.branch_coverage import Coverage
+from controls.rules.expectations import unmet
 from controls.rules.release import compile_release
 from controls.rules.scenario import Expectation, ExpectedObligation, ScenarioStep
 from controls.services import scenarios as played
 from controls.services.releases import activatable, check_release
-from controls.services.scenarios import ScenarioResult, play_scenarios, unmet
+from controls.services.scenarios import ScenarioResult, play_scenarios
 from tests.rules.rule_sets import desk_files
 
 HEAD = """\

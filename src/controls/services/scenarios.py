@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -24,14 +24,14 @@ from controls.decide import ActiveRelease
 from controls.ledger.note import Signer, generate_key
 from controls.model.chain import AMEND
 from controls.model.condition import Facts
-from controls.model.decision import Decision, Obligation
 from controls.model.duty import ConstraintKind
 from controls.model.errors import ControlsError
-from controls.model.finding import Effect, Finding
+from controls.model.finding import Finding
 from controls.model.request import Request
 from controls.model.values import microseconds, utc_text
 from controls.rules.branch_coverage import Coverage
 from controls.rules.engine import Engine, EngineDisagreement, build_engine
+from controls.rules.expectations import unmet
 from controls.rules.release import Release
 from controls.rules.scenario import Report, Scenario, ScenarioStep
 from controls.services.answers import Item, Told
@@ -55,7 +55,6 @@ from controls.store.workspace import Sealed
 # No scenario can call its people so: logins there hold no blanks.
 _ADMINISTRATORS: Final = ("administrator of scenarios 1", "administrator of scenarios 2")
 _ORIGIN: Final = "demo/scenarios"
-_BROKEN: Final = "engine_failure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,46 +315,6 @@ def _approval(review: str, key: ApiKey) -> Resolve:
         resolution=Resolution.APPROVE,
         reason="As the scenario says.",
     )
-
-
-def unmet(step: ScenarioStep, decision: Decision) -> list[str]:
-    """What of a step's expectation the decision does not meet, in words."""
-    expect = step.expect
-    spoke = [item for item in decision.findings if not item.observed and item.effect is not Effect.OBLIGE]
-    names = {item.rule for item in spoke}
-    problems = [item.message.en for item in spoke if item.rule == _BROKEN]
-    if decision.outcome.value != expect.outcome:
-        why = "; ".join(f"{item.rule}: {item.message.en}" for item in spoke) or "nothing was found"
-        problems.append(f"expected {expect.outcome}, got {decision.outcome.value} ({why})")
-    if expect.findings is not None and names != expect.findings:
-        problems.append(_differs("findings", expect.findings, names))
-    if not expect.contains <= names:
-        lacking = _listed(expect.contains - names)
-        problems.append(f"{lacking} should be among the findings, which are {_listed(names)}")
-    if expect.obligations is not None:
-        owed = {item.id: _due(item) for item in decision.obligations}
-        wanted = {item.id for item in expect.obligations}
-        if wanted != owed.keys():
-            problems.append(_differs("obligations", wanted, owed.keys()))
-        problems += [
-            f"{item.id} should be due {utc_text(item.due)}, and is due {owed[item.id] or 'at no moment'}"
-            for item in expect.obligations
-            if item.due is not None and item.id in owed and owed[item.id] != utc_text(item.due)
-        ]
-    return problems
-
-
-def _differs(what: str, wanted: Iterable[str], got: Iterable[str]) -> str:
-    return f"expected the {what} {_listed(wanted)}, got {_listed(got)}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
-
-
-def _due(obligation: Obligation) -> str:
-    due = obligation.properties.get("due")
-    return due if isinstance(due, str) else ""
 
 
 def _people(scenario: Scenario) -> tuple[PersonPlan, ...]:

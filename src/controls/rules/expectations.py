@@ -1,0 +1,53 @@
+"""What a scenario's step expects, held against what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from controls.model.decision import Decision, Obligation
+from controls.model.finding import Effect
+from controls.model.values import utc_text
+from controls.rules.scenario import ScenarioStep
+
+_BROKEN: Final = "engine_failure"  # never what anybody may expect
+
+
+def unmet(step: ScenarioStep, decision: Decision) -> list[str]:
+    """What of a step's expectation the decision does not meet, in words."""
+    expect = step.expect
+    spoke = [item for item in decision.findings if not item.observed and item.effect is not Effect.OBLIGE]
+    names = {item.rule for item in spoke}
+    problems = [item.message.en for item in spoke if item.rule == _BROKEN]
+    if decision.outcome.value != expect.outcome:
+        why = "; ".join(f"{item.rule}: {item.message.en}" for item in spoke) or "nothing was found"
+        problems.append(f"expected {expect.outcome}, got {decision.outcome.value} ({why})")
+    if expect.findings is not None and names != expect.findings:
+        problems.append(_differs("findings", expect.findings, names))
+    if not expect.contains <= names:
+        lacking = _listed(expect.contains - names)
+        problems.append(f"{lacking} should be among the findings, which are {_listed(names)}")
+    if expect.obligations is not None:
+        owed = {item.id: _due(item) for item in decision.obligations}
+        wanted = {item.id for item in expect.obligations}
+        if wanted != owed.keys():
+            problems.append(_differs("obligations", wanted, owed.keys()))
+        problems += [
+            f"{item.id} should be due {utc_text(item.due)}, and is due {owed[item.id] or 'at no moment'}"
+            for item in expect.obligations
+            if item.due is not None and item.id in owed and owed[item.id] != utc_text(item.due)
+        ]
+    return problems
+
+
+def _differs(what: str, wanted: Iterable[str], got: Iterable[str]) -> str:
+    return f"expected the {what} {_listed(wanted)}, got {_listed(got)}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _due(obligation: Obligation) -> str:
+    due = obligation.properties.get("due")
+    return due if isinstance(due, str) else ""
