@@ -59,7 +59,7 @@ def test_examples_and_scenarios_are_shown(rules: Path) -> None:
     said = well("rules", "test", rules)
     rows = [line.split() for line in said.out.splitlines()]
     assert ["desk.capture", "scenarios/desk.yaml", "2", "2", "ok"] in rows
-    assert "1 of 1 scenarios passed" in said.err
+    assert "1 of 1 scenarios and " in said.err
     assert "% of the ways of rules are covered." in said.err
 
 
@@ -185,13 +185,13 @@ def test_watching_tests_again_after_a_change_and_ends_with_ctrl_c(rules: Path, t
         )
     try:
         until(lambda: err.read_text().count("Waiting for changes") == 1)
-        assert "1 of 1 scenarios passed" in err.read_text()
+        assert "1 of 1 scenarios and " in err.read_text()
         (rules / "scenarios" / "desk.yaml").write_text("id: [")
         until(lambda: err.read_text().count("Waiting for changes") == 2)
         assert "nothing was loaded" in err.read_text()
         broken(rules)
         until(lambda: err.read_text().count("Waiting for changes") == 3)
-        assert "0 of 1 scenarios passed" in err.read_text()
+        assert "0 of 1 scenarios and " in err.read_text()
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     finally:

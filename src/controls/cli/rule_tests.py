@@ -152,13 +152,13 @@ def tell_failures(where: Path, checked: CheckedRelease) -> None:
         typer.echo(f"{where}/{failure}")
     release = checked.release
     played = len(checked.scenarios)
-    scenarios = (
-        f", {played - len(checked.failed_scenarios)} of {played} scenarios passed" if played else " passed"
-    )
+    well = played - len(checked.failed_scenarios)
+    scenarios = f"{well} of {played} scenarios and " if played else ""
     ERR.print(
         f"{len(release.rules)} rules, {len(release.constraints)} duty constraints, "
-        f"{len(release.chains)} chain kinds; {len(checked.examples) - len(checked.failed)} of "
-        f"{len(checked.examples)} examples{scenarios}. {release.digest}",
+        f"{len(release.chains)} chain kinds; {scenarios}"
+        f"{len(checked.examples) - len(checked.failed)} of {len(checked.examples)} examples passed. "
+        f"{release.digest}",
         style="bold red" if checked.failures else "green",
     )
 
