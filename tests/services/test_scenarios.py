@@ -14,7 +14,7 @@ from controls.bootstrap import read_rule_files, shipped
 from controls.model.condition import Facts
 from controls.model.decision import Decision, Obligation
 from controls.model.errors import ControlsError
-from controls.model.finding import Effect, Finding, Origin, Outcome, Text
+from controls.model.finding import Deadline, Effect, Finding, Origin, Outcome, Text
 from controls.rules import engine as engines
 from controls.rules.branch_coverage import Coverage
 from controls.rules.expectations import unmet
@@ -156,8 +156,8 @@ def a_finding(effect: Effect, *, observed: bool = False) -> Finding:
 
 def test_obligations_are_compared_with_their_due_times() -> None:
     """All of them and no others; a due time only where one is expected."""
-    owed = a_decision(Obligation("o.one", "o.one", {"due": "2026-03-02T17:00:00.000000Z"}))
     due = datetime(2026, 3, 2, 17, tzinfo=UTC)
+    owed = a_decision(Obligation("o.one", "o.one", {}, Deadline(due)))
     one = ExpectedObligation("o.one")
     assert unmet(a_step(obligations=(one,)), owed) == []
     assert unmet(a_step(obligations=(replace(one, due=due),)), owed) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from controls.model.decision import Decision, Obligation
+from controls.model.decision import Decision
 from controls.model.finding import Effect
 from controls.model.values import utc_text
 from controls.rules.scenario import ScenarioStep
@@ -28,15 +28,15 @@ def unmet(step: ScenarioStep, decision: Decision) -> list[str]:
         lacking = _listed(expect.contains - names)
         problems.append(f"{lacking} should be among the findings, which are {_listed(names)}")
     if expect.obligations is not None:
-        owed = {item.id: _due(item) for item in decision.obligations}
+        owed = {item.id: item.deadline for item in decision.obligations}
         wanted = {item.id for item in expect.obligations}
         if wanted != owed.keys():
             problems.append(_differs("obligations", wanted, owed.keys()))
-        problems += [
-            f"{item.id} should be due {utc_text(item.due)}, and is due {owed[item.id] or 'at no moment'}"
-            for item in expect.obligations
-            if item.due is not None and item.id in owed and owed[item.id] != utc_text(item.due)
-        ]
+        for item in expect.obligations:
+            deadline = owed.get(item.id)
+            if item.due is not None and item.id in owed and (deadline is None or deadline.due_at != item.due):
+                told = "at no moment" if deadline is None else utc_text(deadline.due_at)
+                problems.append(f"{item.id} should be due {utc_text(item.due)}, and is due {told}")
     return problems
 
 
@@ -46,8 +46,3 @@ def _differs(what: str, wanted: Iterable[str], got: Iterable[str]) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
-
-
-def _due(obligation: Obligation) -> str:
-    due = obligation.properties.get("due")
-    return due if isinstance(due, str) else ""
