@@ -47,12 +47,13 @@ ATTEMPTS: list[dict[str, Any]] = json.loads((FIXTURES / "attempts.json").read_te
 
 def kind_of(path: str) -> FileKind:
     folders = {
-        "calendars": FileKind.CALENDAR,
         "chains": FileKind.CHAIN,
         "duties": FileKind.DUTY,
         "aggregates": FileKind.AGGREGATE,
         "regulatory": FileKind.RULE,
         "decisions": FileKind.DECISION,
+        "calendars": FileKind.CALENDAR,
+        "scenarios": FileKind.SCENARIO,
     }
     return folders.get(path.partition("/")[0]) or FileKind(path.removesuffix(".yaml"))
 

@@ -100,7 +100,7 @@ async def start(
     supervisors: tuple[str, ...] = (),
 ) -> dict[str, Json]:
     """Start the ledger of `settings`; its verifier key and the API keys by name."""
-    release = activatable(read_rules(rules))
+    release = await asyncio.to_thread(activatable, read_rules(rules))
     plan = read_directory(people)
     now = time.time_ns() // 1000
     keys = [

@@ -88,7 +88,7 @@ def findings_of_table(rule: Rule, truths: bytes, *, facts: Facts) -> Iterator[Fi
     """
     table = rule.table
     assert table is not None
-    found = hits(table.hit, truths, [*map(_rank, (row.speaks for row in table.rows)), _rank(table.unmatched)])
+    found = hits(table.hit, truths, ranks_of(table))
     for row in found.certain:
         if row == len(table.rows):
             yield from _unmatched(table, facts)
@@ -99,6 +99,11 @@ def findings_of_table(rule: Rule, truths: bytes, *, facts: Facts) -> Iterator[Fi
             _verdict(rule, table.rows[row], row, Truth.UNKNOWN, facts=facts) for row in found.doubtful
         ]
         yield from _doubt(rule, verdicts, floor=found.floor, facts=facts)
+
+
+def ranks_of(table: DecisionTable) -> list[int]:
+    """The strictness of each row's outcome, 0 for `permit`, and last that of "no row matches"."""
+    return [*(_rank(row.speaks) for row in table.rows), _rank(table.unmatched)]
 
 
 def _rank(speaks: Rule | None) -> int:

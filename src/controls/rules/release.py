@@ -23,6 +23,8 @@ from controls.rules.nodes import MappingNode
 from controls.rules.regulatory import rules_of
 from controls.rules.roles import roles_of
 from controls.rules.rule import Rule
+from controls.rules.scenario import Scenario
+from controls.rules.scenario_files import ScenarioScope, scenarios_of
 from controls.rules.sources import (
     Sources,
     digest_of,
@@ -41,6 +43,8 @@ class Release:
     `document` is its canonical JSON and `digest` the SHA-256 of that. `roles` gives each role with all that
     it implies (itself included); `chains` is keyed by resource type; `actions` holds every
     `resource.action` that a grant or a chain step knows; `aggregates` is keyed by `aggregate.NAME`.
+    `scenarios` are tests that stood beside the files: no part of document and digest, and none where the
+    release was made from its document.
     """
 
     digest: str
@@ -54,6 +58,7 @@ class Release:
     rules: tuple[Rule, ...]
     actions: frozenset[str]
     aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
+    scenarios: tuple[Scenario, ...] = field(default=(), compare=False)
 
 
 def compile_release(files: Mapping[str, str]) -> Release:
@@ -118,6 +123,17 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Release:
         decisions=sources.decisions(),
         complete=sources.clean(FileKind.RULE),
     )
+    scenarios = scenarios_of(
+        sources.of(FileKind.SCENARIO),
+        scope=ScenarioScope(
+            vocabulary=vocabulary,
+            roles=roles,
+            chains=chains.by_resource,
+            actions=actions,
+            complete=roles.complete and chains.complete,
+            diagnostics=diagnostics,
+        ),
+    )
     diagnostics.raise_if_any()
     document = document_of(sources)
     return Release(
@@ -132,6 +148,7 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Release:
         rules=rules,
         actions=actions,
         aggregates=aggregates.known,
+        scenarios=scenarios,
     )
 
 

@@ -19,6 +19,10 @@ _TITLES: Final = {
     FileKind.RULE: ("Regulatory rules", "Rules over the facts of one request (regulatory/<stage>/*.yaml)."),
     FileKind.CALENDAR: ("Calendar", "The days without business of some years (calendars/*.yaml)."),
     FileKind.DECISION: ("Decision table", "Rows of a decision table (decisions/*.csv), header first."),
+    FileKind.SCENARIO: (
+        "Scenarios",
+        "Whole chains played step by step, with expected answers (scenarios/*.yaml).",
+    ),
 }
 
 

@@ -288,17 +288,19 @@ class TableShape:
 
 @dataclass(frozen=True, slots=True)
 class EitherShape:
-    """One shape for text, another one for mappings or lists."""
+    """One shape for the short form, another one for the long form, which is a mapping or a list."""
 
-    text: Shape
-    other: Shape
+    short: Shape
+    long: MappingShape | TableShape | ListShape
 
     def check(self, node: Node, diagnostics: Diagnostics) -> None:
-        shape = self.text if isinstance(node, Scalar) else self.other
-        shape.check(node, diagnostics)
+        long = (
+            isinstance(node, Sequence) if isinstance(self.long, ListShape) else isinstance(node, MappingNode)
+        )
+        (self.long if long else self.short).check(node, diagnostics)
 
     def schema(self) -> dict[str, Json]:
-        return {"anyOf": [self.text.schema(), self.other.schema()]}
+        return {"anyOf": [self.short.schema(), self.long.schema()]}
 
 
 @dataclass(frozen=True, slots=True)

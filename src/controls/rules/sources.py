@@ -1,6 +1,7 @@
 """A set of rule files as nodes, each with its kind; and the one canonical text of such a set.
 
-Guarantees: comments, layout and the order of keys and files change neither the document nor its digest.
+Guarantees: comments, layout and the order of keys and files change neither the document nor its digest;
+scenarios, which are tests, are in neither.
 """
 
 from __future__ import annotations
@@ -37,12 +38,14 @@ _PATHS: Final = (
     (re.compile(rf"regulatory/{_PART}/{_PART}\.yaml\Z"), FileKind.RULE),
     (re.compile(r"calendars/[a-z][a-z0-9_]{0,62}\.yaml\Z"), FileKind.CALENDAR),
     (re.compile(rf"decisions/{_PART}\.csv\Z"), FileKind.DECISION),
+    (re.compile(rf"scenarios/{_PART}\.yaml\Z"), FileKind.SCENARIO),
 )
 # The file's name is the name that conditions use: `list.restricted`.
 _DATA_PATH: Final = re.compile(r"(list|table)s/([a-z][a-z0-9_]{0,62})\.csv\Z")
 _KNOWN: Final = (
     "vocabulary.yaml, roles.yaml, chains/*.yaml, duties/*.yaml, aggregates/*.yaml, "
-    "regulatory/<stage>/*.yaml, decisions/*.csv, calendars/*.yaml, lists/*.csv, tables/*.csv"
+    "regulatory/<stage>/*.yaml, decisions/*.csv, calendars/*.yaml, lists/*.csv, tables/*.csv, "
+    "scenarios/*.yaml"
 )
 _FOLDERS: Final = (
     "vocabulary.yaml",
@@ -55,6 +58,7 @@ _FOLDERS: Final = (
     "calendars",
     "lists",
     "tables",
+    "scenarios",
 )
 
 
@@ -139,7 +143,9 @@ def read_sources(texts: Mapping[str, str], diagnostics: Diagnostics) -> Sources:
 
 def document_of(sources: Sources) -> bytes:
     """The canonical JSON of a set of files: what a release is, for ever."""
-    files: dict[str, Json] = {file.path: as_json(file.node) for file in sources.files}
+    files: dict[str, Json] = {
+        file.path: as_json(file.node) for file in sources.files if file.kind is not FileKind.SCENARIO
+    }
     files.update((file.path, file.as_json()) for file in sources.data_files)
     return canonical_json({"format": FORMAT, "files": files})
 
@@ -164,7 +170,7 @@ def sources_of_document(document: bytes, diagnostics: Diagnostics) -> Sources:
             data.append(_stored_data_file(path, named, value, diagnostics))
             continue
         kind = _kind_of(path.removeprefix(SYSTEM_PREFIX))
-        if kind is None:
+        if kind is None or kind is FileKind.SCENARIO:
             _refuse(f"there is an unknown file {quoted(path)} in the stored release")
         try:
             node = from_json(value, file=path)
@@ -250,8 +256,6 @@ def _about_unknown(path: str) -> str:
         return "name it .yaml"
     if path.startswith(("lists/", "tables/")):
         return "lists and tables are CSV files named as conditions name them: lists/restricted_issuers.csv"
-    if path.endswith(".csv") or path.startswith("scenarios/"):
-        return f"scenarios are not known yet; there are {_KNOWN}"
     if path.startswith("calendars/"):
         return "name it in small letters, digits and _: calendars/target.yaml"
     if path.startswith("regulatory/"):

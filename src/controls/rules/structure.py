@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from controls.rules.scenario_structure import SCENARIO_FILE
 from controls.rules.shapes import (
     BooleanShape,
     ChoiceShape,
@@ -34,6 +35,7 @@ class FileKind(StrEnum):
     RULE = "rule"
     CALENDAR = "calendar"
     DECISION = "decision"
+    SCENARIO = "scenario"
 
 
 SCALAR_TYPES: Final = ("bool", "int", "decimal", "money", "string", "date", "timestamp", "duration")
@@ -561,4 +563,5 @@ FILE_SHAPES: Final[dict[FileKind, Shape]] = {
     FileKind.RULE: RULE_FILE,
     FileKind.CALENDAR: CALENDAR_FILE,
     FileKind.DECISION: DECISION_FILE,
+    FileKind.SCENARIO: SCENARIO_FILE,
 }

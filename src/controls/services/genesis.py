@@ -19,14 +19,13 @@ from controls.services.directory_changes import (
     check_people,
     directory_blob,
     merge_people,
-    write_person,
 )
 from controls.services.directory_file import PersonPlan
 from controls.services.records import LANGUAGE
 from controls.services.writer import WriterSettings
 from controls.store.connection import StoreConnection
 from controls.store.database import Database
-from controls.store.directory import Directory, add_key
+from controls.store.directory import Directory, add_key, add_people
 from controls.store.registers import key_digest
 from controls.store.rows import ApiKey, Head
 from controls.store.unit import create_head, flush, lock_head
@@ -77,15 +76,12 @@ async def start_ledger(database: Database, settings: WriterSettings, genesis: Ge
         empty = Directory(index=0, names={}, accounts=(), assignments=())
         check_people(genesis.people, directory=empty, active=genesis.active, at=work.at)
         records = merge_people(genesis.people, directory=empty, at=work.at, new_id=settings.new_id)
-        directory = Directory(
-            index=0,
-            names={},
-            accounts=(account for record in records for account in record.accounts),
-            assignments=(role for record in records for role in record.roles),
-        )
+        accounts = [account for record in records for account in record.accounts]
+        roles = [role for record in records for role in record.roles]
+        directory = Directory(index=0, names={}, accounts=accounts, assignments=roles)
         chosen = _administrators(genesis, directory, at=work.at)
-        for record in records:
-            work.later(write_person(tenant, record))
+        names = {record.id: record.name for record in records}
+        work.later(partial(add_people, tenant=tenant, names=names, records=accounts, roles=roles))
         for key in genesis.keys:
             work.later(_writes_key(tenant, key, work.at))
         blob = directory_blob(records)

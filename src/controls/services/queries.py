@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, cast
 
 from controls.ledger.note import Checkpoint
 from controls.model.errors import Conflict, FieldError, InvalidInput, NotFound
@@ -21,6 +24,7 @@ from controls.store.ledger_reads import (
     checkpoint_at,
     entry_at,
     entry_named,
+    iterate_decisions_backwards,
     latest_checkpoint,
     prove_consistency,
     prove_inclusion,
@@ -119,6 +123,29 @@ class Queries:
         if not rows:
             raise NotFound("chain_unknown", "Nothing is known of this chain", help="Check its id and kind.")
         return {"kind": wanted, "id": id, "acts": [_act(StoredAct.read(row)) for row in rows]}
+
+    async def last_fired(self, rules: Iterable[str]) -> dict[str, datetime]:
+        """When each of the rules and duties last fired in a decision; those that never did are left out.
+
+        Reads the ledger backwards until all were met: for reports, never on the way of a decision. An
+        observed finding counts, and one that an approval cleared; one for want of a fact does not.
+        """
+        wanted = set(rules)
+        found: dict[str, datetime] = {}
+        async with self.database.read() as connection:
+            decisions = cast(
+                "AsyncGenerator[Any, None]", iterate_decisions_backwards(connection, self.tenant)
+            )
+            async with aclosing(decisions) as rows:
+                async for row in rows:
+                    entry = json.loads(bytes(row.bytes))
+                    for finding in entry.get("findings", []) + entry.get("cleared", []):
+                        if finding["rule"] in wanted and "cause" not in finding:
+                            wanted.discard(finding["rule"])
+                            found[finding["rule"]] = from_microseconds(row.at)
+                    if not wanted:
+                        break
+        return found
 
     async def reviews(self, *, state: str | None, limit: int, cursor: str | None) -> dict[str, Json]:
         """Review cases, oldest first, a page at a time."""

@@ -1,7 +1,8 @@
 """From rule files to a release that may be activated.
 
-Guarantees: a release that is handed on compiled without a diagnostic, and every example beside its rules
-gave what it promises on both engines.
+Guarantees: a release that is handed on compiled without a diagnostic, every example beside its rules gave
+what it promises on both engines, and so did every step of its scenarios. The functions block, and where
+there are scenarios they run an event loop of their own: from async code call them in a thread.
 """
 
 from __future__ import annotations
@@ -10,52 +11,71 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controls.model.errors import ControlsError
+from controls.rules.branch_coverage import Coverage
 from controls.rules.engine import build_engine
 from controls.rules.examples import ExampleResult, run_examples
 from controls.rules.release import Release, compile_release
+from controls.services.scenarios import ScenarioResult, play_scenarios
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedRelease:
-    """A release with the results of its examples."""
+    """A release with the results of its examples and scenarios, and what these covered."""
 
     release: Release
     examples: tuple[ExampleResult, ...]
+    scenarios: tuple[ScenarioResult, ...]
+    coverage: Coverage
 
     @property
     def failed(self) -> tuple[ExampleResult, ...]:
         return tuple(item for item in self.examples if not item.passed)
 
+    @property
+    def failed_scenarios(self) -> tuple[ScenarioResult, ...]:
+        return tuple(item for item in self.scenarios if not item.passed)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Everything that failed, each in a line that begins with its place."""
+        return (
+            *(example_failure(item) for item in self.failed),
+            *(item.failure for item in self.failed_scenarios),
+        )
+
 
 def check_release(files: Mapping[str, str]) -> CheckedRelease:
-    """Compile the files and run every example on durable-rules and on the reference engine.
+    """Compile the files, run every example on durable-rules and on the reference engine, play the scenarios.
 
     Raises:
         RuleFilesInvalid: with every diagnostic.
     """
     release = compile_release(files)
+    coverage = Coverage(release)
     engines = [build_engine(name, release.rules) for name in ("durable", "reference")]
     try:
-        return CheckedRelease(release, run_examples(release, engines))
+        examples = run_examples(release, engines)
     finally:
         for engine in engines:
             engine.close()
+    coverage.examples()
+    return CheckedRelease(release, examples, play_scenarios(release, coverage=coverage), coverage)
 
 
 def activatable(files: Mapping[str, str]) -> Release:
-    """The release, if all its examples pass.
+    """The release, if all its examples and scenarios pass.
 
     Raises:
         RuleFilesInvalid: it does not compile.
-        ControlsError: examples failed.
+        ControlsError: examples or scenarios failed.
     """
     checked = check_release(files)
-    if checked.failed:
+    if checked.failures:
         raise ControlsError(
             "examples_failed",
-            "Examples of the rules failed",
-            detail="\n".join(example_failure(item) for item in checked.failed),
-            help="Mend the rule or its example; a release whose examples fail is not activated.",
+            "Examples or scenarios of the rules failed",
+            detail="\n".join(checked.failures),
+            help="Mend the rule or its test; a release whose tests fail is not activated.",
         )
     return checked.release
 

@@ -80,6 +80,10 @@ class StateCache:
         self.metrics.release(head.release)
         return active
 
+    def take(self, active: ActiveRelease) -> None:
+        """Use a release that is built already, where the head row names it: nothing is loaded then."""
+        self._active = active
+
     def holds(self, release: str, directory: int, keys: int) -> bool:
         """Whether this is what is loaded: the active release, and the entries of directory and keys."""
         return (

@@ -82,9 +82,13 @@ class WriteRefused(Conflict):
 
 
 class Database:
-    """One database, reached through SQLAlchemy's async engines."""
+    """One database, reached through SQLAlchemy's async engines.
 
-    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+    `durable=False` is for a SQLite file that is thrown away with its process: a crash of the machine may
+    lose what was committed, and a commit waits for no disk.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 5, durable: bool = True) -> None:
         parsed = make_url(url)
         self.dialect = parsed.get_backend_name()
         self._writes: SqliteWrites | None = None  # the one writing connection to a SQLite file
@@ -105,7 +109,7 @@ class Database:
             )
             self._writes = SqliteWrites(writing, path=parsed.database, turn_seconds=LOCK_SECONDS)
             self._reader = create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
-            prepare_sqlite(writing, begin="BEGIN IMMEDIATE")
+            prepare_sqlite(writing, begin="BEGIN IMMEDIATE", durable=durable)
             prepare_sqlite(self._reader.sync_engine, begin="BEGIN")
         elif parsed.drivername == "postgresql+asyncpg":
             self._reader = create_async_engine(
@@ -245,8 +249,9 @@ async def _release(connection: WritingConnection, *, broken: bool) -> None:
         return
 
 
-def prepare_sqlite(engine: Engine, *, begin: str) -> None:
+def prepare_sqlite(engine: Engine, *, begin: str, durable: bool = True) -> None:
     """WAL, full durability and the trigger settings that the ledger's guards rest on, on every connection."""
+    synchronous = "FULL" if durable else "OFF"
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
@@ -254,7 +259,7 @@ def prepare_sqlite(engine: Engine, *, begin: str) -> None:
         cursor = connection.cursor()
         for pragma in (
             "journal_mode=WAL",
-            "synchronous=FULL",
+            f"synchronous={synchronous}",
             f"wal_autocheckpoint={WAL_PAGES}",
             "recursive_triggers=ON",
             "foreign_keys=ON",

@@ -6,7 +6,7 @@ for that moment (half-open validity).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +97,25 @@ def _states(known: Iterable[AccountRecord], roles: Iterable[Assignment]) -> dict
         person: (frozenset(accounts_of.get(person, ())), frozenset(roles_of.get(person, ())))
         for person in accounts_of.keys() | roles_of.keys()
     }
+
+
+async def add_people(
+    connection: StoreConnection,
+    tenant: str,
+    *,
+    names: Mapping[str, str],
+    records: Iterable[AccountRecord],
+    roles: Iterable[Assignment],
+) -> None:
+    """Write a first directory; `names` holds every person's."""
+    everybody: list[dict[str, Any]] = [
+        {"tenant": tenant, "id": person, "name": name} for person, name in names.items()
+    ]
+    logins = [{"tenant": tenant} | _fields(record) for record in records]
+    held = [{"tenant": tenant} | _fields(item) for item in roles]
+    for table, rows in ((persons, everybody), (accounts, logins), (assignments, held)):
+        if rows:
+            await connection.execute(table.insert(), rows)
 
 
 async def replace_person(

@@ -210,6 +210,23 @@ async def iterate_entries(
         at += PAGE
 
 
+async def iterate_decisions_backwards(connection: StoreConnection, tenant: str) -> AsyncIterator[Any]:
+    """Time and bytes of all decisions, the newest first, a page at a time."""
+    newest = select(func.max(entries.c.index)).where(entries.c.tenant == tenant)
+    last: int | None = (await connection.execute(newest)).scalar_one()
+    end = -1 if last is None else last + 1
+    while end > 0:
+        page = (
+            select(entries.c.at, entries.c.bytes)
+            .where(entries.c.tenant == tenant, entries.c.kind == "decision")
+            .where(entries.c.index >= end - PAGE, entries.c.index < end)
+            .order_by(entries.c.index.desc())
+        )
+        for row in (await connection.execute(page)).all():
+            yield row
+        end -= PAGE
+
+
 async def iterate_checkpoints(connection: StoreConnection, tenant: str, *, end: int) -> AsyncIterator[Any]:
     """Checkpoints up to size `end`, smallest first."""
     at = 0
