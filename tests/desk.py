@@ -23,6 +23,7 @@ from controls.model.request import Request
 from controls.rules.release import compile_release
 from controls.services import keys as api_keys
 from controls.services.answers import native_list, native_one
+from controls.services.candidates import activate
 from controls.services.commands import Command
 from controls.services.decisions import Decide
 from controls.services.directory_file import read_directory
@@ -31,7 +32,6 @@ from controls.services.identifiers import new_id
 from controls.services.metrics import Metrics
 from controls.services.service import Service
 from controls.services.signing import create_key_file
-from controls.services.state import activate
 from controls.settings import Mode, Settings
 from controls.store.database import Database
 from controls.store.migrate import current_revision, migrate, newest_revision

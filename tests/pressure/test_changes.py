@@ -38,6 +38,7 @@ async def confirmed(service: Service, desk: Desk, change: ChangeKind) -> dict[st
     propose = Propose(new_id("chg"), new_id("chg"), desk.key_ids["admin1"], change)
     proposed = json.loads(await service.writer.submit(propose))
     confirm = Confirm(new_id("chg"), desk.key_ids["admin2"], proposed["change"])
+    confirm.prepared = await service.releases.prepared(proposed["change"])
     answer: dict[str, Any] = json.loads(await service.writer.submit(confirm))
     return answer
 
@@ -125,7 +126,7 @@ async def test_a_release_is_activated_under_load(migrated_database_url: str, tmp
     release = compile_release(files)
     async with running(desk) as first, running(desk) as second:
         load = Load(desk, [first, second], login="tomas.trader")
-        answer = await load.around(ReleaseActivation(release))
+        answer = await load.around(ReleaseActivation.of(release))
     checked = audit(desk)
     load.check(checked, answer, after="review")
     index = answer["receipt"]["index"]

@@ -20,6 +20,7 @@ from controls.model.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
+    RuleFilesInvalid,
     Unauthenticated,
     Unavailable,
 )
@@ -56,6 +57,7 @@ _STATUSES: Final[tuple[tuple[type[ControlsError], int], ...]] = (
     (MalformedJson, 400),
     (BadHeader, 400),
     (InvalidInput, 422),
+    (RuleFilesInvalid, 422),
     (Unauthenticated, 401),
     (Forbidden, 403),
     (NotFound, 404),

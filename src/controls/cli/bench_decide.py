@@ -17,7 +17,7 @@ from controls.model.request import Request
 from controls.model.values import Json
 from controls.rules.release import compile_release
 from controls.rules.vocabulary import read_facts
-from controls.services.state import activate
+from controls.services.candidates import activate
 
 ROUNDS: Final = 9
 NOW: Final = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

@@ -53,6 +53,14 @@ class Release:
     rules: tuple[Rule, ...]
     actions: frozenset[str]
 
+    @property
+    def contents(self) -> str:
+        """What is in it, in a few words."""
+        return (
+            f"{len(self.rules)} rules, {len(self.constraints)} duty constraints, "
+            f"{len(self.chains)} chain kinds"
+        )
+
 
 def compile_release(files: Mapping[str, str]) -> Release:
     """The release that the files make.

@@ -6,13 +6,26 @@ gave what it promises on both engines.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from controls.model.errors import ControlsError
+from controls.model.errors import InvalidInput
 from controls.rules.engine import build_engine
 from controls.rules.examples import ExampleResult, run_examples
-from controls.rules.release import Release, compile_release
+from controls.rules.release import Release, compile_release, release_from_document
+
+
+class ExamplesFailed(InvalidInput):
+    """Rules that compile, but do not what the examples beside them say; `failures` has a line for each."""
+
+    def __init__(self, failures: Sequence[str]) -> None:
+        super().__init__(
+            "examples_failed",
+            "Examples of the rules failed",
+            detail="\n".join(failures),
+            help="Mend the rule or its example; a release whose examples fail is not activated.",
+        )
+        self.failures = tuple(failures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,10 @@ def check_release(files: Mapping[str, str]) -> CheckedRelease:
     Raises:
         RuleFilesInvalid: with every diagnostic.
     """
-    release = compile_release(files)
+    return _checked(compile_release(files))
+
+
+def _checked(release: Release) -> CheckedRelease:
     engines = [build_engine(name, release.rules) for name in ("durable", "reference")]
     try:
         return CheckedRelease(release, run_examples(release, engines))
@@ -47,16 +63,19 @@ def activatable(files: Mapping[str, str]) -> Release:
 
     Raises:
         RuleFilesInvalid: it does not compile.
-        ControlsError: examples failed.
+        ExamplesFailed: examples failed.
     """
-    checked = check_release(files)
+    return _passed(check_release(files))
+
+
+def activatable_document(document: bytes) -> Release:
+    """The same for a release in its stored form."""
+    return _passed(_checked(release_from_document(document)))
+
+
+def _passed(checked: CheckedRelease) -> Release:
     if checked.failed:
-        raise ControlsError(
-            "examples_failed",
-            "Examples of the rules failed",
-            detail="\n".join(example_failure(item) for item in checked.failed),
-            help="Mend the rule or its example; a release whose examples fail is not activated.",
-        )
+        raise ExamplesFailed([example_failure(item) for item in checked.failed])
     return checked.release
 
 

@@ -1,0 +1,99 @@
+"""Releases that may be put into force soon: tried and built before the lock is taken.
+
+Guarantees: what is here was built whole, aside from the release in use; it is built in a thread, after a
+process of its own has shown that it can be (`services.trial`); few are kept, and what is given up is freed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from controls.decide import ActiveRelease
+from controls.duties.enforcement import Enforcement
+from controls.ledger.envelope import blob_digest
+from controls.rules.engine import build_engine
+from controls.rules.release import Release, release_from_document
+from controls.services.trial import tried_document
+
+# How many are kept built: one is confirmed soon, as a rule; a large one takes some ten megabytes.
+MAX_BUILT: Final = 2
+# How many digests are remembered as tried (going back and forth between releases need not try them again).
+MAX_TRIED: Final = 100
+
+
+def activate(release: Release, *, engine: str) -> ActiveRelease:
+    """Build Casbin's enforcers and the rule engines of a release, aside from the one in use."""
+    return ActiveRelease(
+        release=release,
+        enforcement=Enforcement(
+            grants=release.grants,
+            role_closure=release.roles,
+            constraints=release.constraints,
+            chains=release.chains.values(),
+        ),
+        engine=build_engine(engine, release.rules),
+    )
+
+
+@dataclass(slots=True)
+class Candidates:
+    """What was tried and built, by digest."""
+
+    engine: str
+    activate: Callable[..., ActiveRelease] = activate
+    _built: dict[str, ActiveRelease] = field(default_factory=dict, init=False)  # oldest first
+    _tried: dict[str, None] = field(default_factory=dict, init=False)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _hand: threading.Lock = field(default_factory=threading.Lock, init=False)  # on `_built`: two threads take
+
+    async def prepare(self, document: bytes) -> str:
+        """Try a release and build it; its digest. One at a time: it takes a core for a while.
+
+        Raises:
+            ControlsError: it cannot be used, and why.
+        """
+        digest = blob_digest(document)
+        async with self._turn:
+            if digest not in self._tried:
+                await tried_document(document)
+                self.passed(digest)
+            if digest not in self._built:
+                await asyncio.to_thread(self.build, document)
+        return digest
+
+    def passed(self, digest: str) -> None:
+        """Remember that this release was tried, here."""
+        self._tried[digest] = None
+        while len(self._tried) > MAX_TRIED:
+            self._tried.pop(next(iter(self._tried)), None)
+
+    def build(self, document: bytes) -> None:
+        """Build a release that need not be tried. Blocks.
+
+        Raises:
+            ControlsError: it cannot be built.
+        """
+        active = self.activate(release_from_document(document), engine=self.engine)
+        with self._hand:
+            given_up = [self._built.pop(active.release.digest, None)]
+            self._built[active.release.digest] = active
+            if len(self._built) > MAX_BUILT:
+                given_up.append(self._built.pop(next(iter(self._built))))
+        for item in given_up:
+            if item is not None:
+                item.engine.close()
+
+    def take(self, digest: str) -> ActiveRelease | None:
+        """The built release, which is the caller's to close from now on."""
+        with self._hand:
+            return self._built.pop(digest, None)
+
+    def close(self) -> None:
+        """Free all."""
+        with self._hand:
+            while self._built:
+                self._built.popitem()[1].engine.close()

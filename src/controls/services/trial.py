@@ -1,0 +1,127 @@
+"""Trying rule files in a process of their own, before anything of them comes near a running service.
+
+Guarantees: whatever the files do to the compiler or to durable-rules (which holds the interpreter's lock
+while it loads a rule set, so that no time limit could stop it in this process), they do it to a process that
+is given up after `TRIAL_SECONDS`; what comes back compiled without a diagnostic, was built on both engines,
+and every example beside its rules gave what it promises.
+
+    python -m controls.services.trial < ASKED > ANSWER        (both JSON; how `tried` runs it)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from controls.model.errors import ControlsError, Diagnostic, InvalidInput, RuleFilesInvalid
+from controls.services.releases import ExamplesFailed, activatable, activatable_document
+
+# The largest release that is taken (8 MiB of files) stays well below this on one slow core.
+TRIAL_SECONDS: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A release that passed: its stored form, and what is in it, in words."""
+
+    digest: str
+    document: bytes
+    contents: str
+
+
+class ReleaseUnusable(InvalidInput):
+    """The rule files compile or not, but trying them ended the process that tried them, or never ended."""
+
+
+async def tried(files: Mapping[str, str], *, seconds: float = TRIAL_SECONDS) -> Tried:
+    """The release that the files make.
+
+    Args:
+        files: path under the rules folder -> text.
+        seconds: how long the trial may take.
+
+    Raises:
+        RuleFilesInvalid: with every diagnostic.
+        ExamplesFailed: examples beside the rules gave something else than they promise.
+        ReleaseUnusable: the trial crashed or did not end.
+    """
+    return await _try({"files": dict(files)}, seconds)
+
+
+async def tried_document(document: bytes, *, seconds: float = TRIAL_SECONDS) -> Tried:
+    """The same for a release in its stored form. Raises as `tried`."""
+    return await _try({"document": document.decode()}, seconds)
+
+
+async def _try(asked: Mapping[str, object], seconds: float) -> Tried:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "controls.services.trial", str(round(seconds))),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            answer, _ = await process.communicate(json.dumps(asked).encode())
+    except TimeoutError:
+        raise _unusable(f"Trying it did not end within {seconds:g} seconds.") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode != 0:
+        raise _unusable(f"The process that tried it ended with {process.returncode}.")
+    return _read(json.loads(answer))
+
+
+def _read(told: Mapping[str, Any]) -> Tried:
+    if "diagnostics" in told:
+        raise RuleFilesInvalid(tuple(Diagnostic(**item) for item in told["diagnostics"]))
+    if "failures" in told:
+        raise ExamplesFailed(told["failures"])
+    if "error" in told:
+        raise _unusable(told["error"])
+    return Tried(told["digest"], told["document"].encode(), told["contents"])
+
+
+def _unusable(detail: str) -> ReleaseUnusable:
+    return ReleaseUnusable(
+        "release_unusable",
+        "These rule files cannot be put into force",
+        detail=detail,
+        help="The release in force stays. Take back the last change of the rules, or split what is very "
+        "large, and report what the files hold.",
+    )
+
+
+def answer(asked: Mapping[str, Any]) -> dict[str, object]:
+    """What the process that tries says."""
+    try:
+        if "files" in asked:
+            release = activatable(asked["files"])
+        else:
+            release = activatable_document(asked["document"].encode())
+    except RuleFilesInvalid as invalid:
+        return {"diagnostics": [asdict(item) for item in invalid.diagnostics]}
+    except ExamplesFailed as failed:
+        return {"failures": failed.failures}
+    except ControlsError as error:
+        return {"error": error.detail}
+    return {"digest": release.digest, "document": release.document.decode(), "contents": release.contents}
+
+
+def main() -> None:
+    """Answer what stands on standard input, within so many seconds of processor time."""
+    import resource
+
+    seconds = int(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # should whoever asked be gone meanwhile
+    json.dump(answer(json.load(sys.stdin)), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
