@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from controls.api.schemas import Asked, Receipt, Told
 from controls.rules.files import MAX_FILE_BYTES
@@ -12,6 +14,14 @@ from controls.rules.files import MAX_FILE_BYTES
 MAX_FILES: Final = 1_000
 DIGEST: Final = "^sha256:[0-9a-f]{64}$"
 
+
+def _check_digest(text: str) -> str:
+    if not re.fullmatch(DIGEST, text, re.ASCII):
+        raise PydanticCustomError("bad_digest", "must be sha256: and 64 hexadecimal digits")
+    return text
+
+
+Digest = Annotated[str, AfterValidator(_check_digest), WithJsonSchema({"type": "string", "pattern": DIGEST})]
 Path = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 Text = Annotated[str, StringConstraints(max_length=MAX_FILE_BYTES)]
 
@@ -25,7 +35,7 @@ class ReleaseFiles(Asked):
 class ReleaseAgain(Asked):
     """A release that was in force before."""
 
-    digest: Annotated[str, StringConstraints(pattern=DIGEST)]
+    digest: Digest
 
 
 class Confirmation(Asked):

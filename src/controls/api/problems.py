@@ -193,5 +193,6 @@ def _field_error(item: ErrorDetails, prefix: str) -> FieldError:
         code, message = "bad_character", "is blank or holds control characters"
     elif item["type"] == "literal_error":
         code, message = "unknown_value", f"must be {context['expected']}"
-    pointer = "".join(f"/{escape(str(part))}" for part in item["loc"])
+    loc = item["loc"][:-1] if item["loc"][-1:] == ("[key]",) else item["loc"]  # the name of a member is wrong
+    pointer = "".join(f"/{escape(str(part))}" for part in loc)
     return FieldError(prefix + pointer, code, message)

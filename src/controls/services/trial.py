@@ -22,6 +22,7 @@ from controls.services.releases import ExamplesFailed, activatable, activatable_
 
 # The largest release that is taken (8 MiB of files) stays well below this on one slow core.
 TRIAL_SECONDS: Final = 120.0
+COMMAND: Final = (sys.executable, "-m", "controls.services.trial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ async def tried_document(document: bytes, *, seconds: float = TRIAL_SECONDS) -> 
 
 async def _try(asked: Mapping[str, object], seconds: float) -> Tried:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "controls.services.trial", str(round(seconds))),
+        *COMMAND,
+        str(round(seconds)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
