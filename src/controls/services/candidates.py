@@ -17,7 +17,7 @@ from controls.duties.enforcement import Enforcement
 from controls.ledger.envelope import blob_digest
 from controls.rules.engine import build_engine
 from controls.rules.release import Release, release_from_document
-from controls.services.trial import tried_document
+from controls.services.trial import Tried, tried_document
 
 # How many are kept built: one is confirmed soon, as a rule; a large one takes some ten megabytes.
 MAX_BUILT: Final = 2
@@ -46,30 +46,30 @@ class Candidates:
     engine: str
     activate: Callable[..., ActiveRelease] = activate
     _built: dict[str, ActiveRelease] = field(default_factory=dict, init=False)  # oldest first
-    _tried: dict[str, None] = field(default_factory=dict, init=False)
+    _tried: dict[str, str] = field(default_factory=dict, init=False)  # digest -> contents
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _hand: threading.Lock = field(default_factory=threading.Lock, init=False)  # on `_built`: two threads take
 
-    async def prepare(self, document: bytes) -> str:
-        """Try a release and build it; its digest. One at a time: it takes a core for a while.
+    async def prepare(self, document: bytes) -> Tried:
+        """Try a release and build it. One at a time: it takes a core for a while.
 
         Raises:
             ControlsError: it cannot be used, and why.
         """
         digest = blob_digest(document)
         async with self._turn:
-            if digest not in self._tried:
-                await tried_document(document)
-                self.passed(digest)
+            contents = self._tried.get(digest)
+            found = await tried_document(document) if contents is None else Tried(digest, document, contents)
+            self.passed(found)
             if digest not in self._built:
                 await asyncio.to_thread(self.build, document)
-        return digest
+        return found
 
-    def passed(self, digest: str) -> None:
+    def passed(self, found: Tried) -> None:
         """Remember that this release was tried, here."""
-        self._tried[digest] = None
+        self._tried[found.digest] = found.contents
         while len(self._tried) > MAX_TRIED:
-            self._tried.pop(next(iter(self._tried)), None)
+            self._tried.pop(next(iter(self._tried)))
 
     def build(self, document: bytes) -> None:
         """Build a release that need not be tried. Blocks.

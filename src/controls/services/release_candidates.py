@@ -16,7 +16,7 @@ from controls.services.administration import read_change
 from controls.services.candidates import MAX_BUILT, Candidates
 from controls.services.release_changes import ReleaseActivation
 from controls.services.releases import ExamplesFailed
-from controls.services.trial import ReleaseUnusable, Tried, tried, tried_document
+from controls.services.trial import ReleaseUnusable, tried
 from controls.store.database import Database
 from controls.store.ledger_reads import blob
 from controls.store.listings import change_named, changes_page
@@ -39,7 +39,9 @@ class ReleaseCandidates:
         Raises:
             RuleFilesInvalid, ExamplesFailed, ReleaseUnusable: it cannot be put into force.
         """
-        return await self._ready(await tried(files))
+        found = await tried(files)
+        self.candidates.passed(found)
+        return await self._ready(found.document)
 
     async def of_digest(self, digest: str) -> ReleaseActivation:
         """A release that was in force once, ready to be proposed again.
@@ -56,11 +58,10 @@ class ReleaseCandidates:
                 "No release of this digest was ever in force",
                 help="List them: controls release list, or GET /v1/releases.",
             )
-        return await self._ready(await tried_document(document))
+        return await self._ready(document)
 
-    async def _ready(self, found: Tried) -> ReleaseActivation:
-        self.candidates.passed(found.digest)
-        await self.candidates.prepare(found.document)
+    async def _ready(self, document: bytes) -> ReleaseActivation:
+        found = await self.candidates.prepare(document)
         return ReleaseActivation(found.document, found.contents)
 
     async def prepared(self, change: str) -> str:
@@ -76,7 +77,7 @@ class ReleaseCandidates:
             return ""
         activation = read_change(row.kind, row.payload)
         assert isinstance(activation, ReleaseActivation)
-        return await self.candidates.prepare(activation.document)
+        return (await self.candidates.prepare(activation.document)).digest
 
     async def build_proposed(self) -> None:
         """Build the newest proposed releases ahead of their confirmation; one that fails is logged, once."""
