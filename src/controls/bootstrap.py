@@ -74,8 +74,10 @@ def writer_settings(
     )
 
 
-def build_service(settings: Settings, *, clock: Callable[[], datetime] | None = None) -> Service:
-    """A service that is ready to `start`."""
+def build_service(
+    settings: Settings, *, clock: Callable[[], datetime] | None = None, builds_ahead: bool = False
+) -> Service:
+    """A service that is ready to `start`; one that stays up should build proposed releases ahead."""
     signer = open_signer(settings)
     metrics = Metrics()
     database = Database(settings.database_url, pool_size=settings.pool_size)
@@ -97,6 +99,7 @@ def build_service(settings: Settings, *, clock: Callable[[], datetime] | None = 
         signer=signer,
         metrics=metrics,
         new_id=new_id,
+        builds_ahead=builds_ahead,
     )
 
 

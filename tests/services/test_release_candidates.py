@@ -131,6 +131,7 @@ async def test_decisions_finish_on_the_release_they_started_with(
 
     entered: list[tuple[int, str]] = [(0, FIRST.digest)]
     async with running(desk, here) as one, running(desk, there) as two:
+        two.builds_ahead = True
         callers = [asyncio.create_task(caller(service)) for service in (one, two) * 3]
         for number in range(6):
             release = numbered(number % 2)

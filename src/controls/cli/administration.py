@@ -309,14 +309,11 @@ def list_releases(
     if as_json:
         print_json(rows)
         return
-    table = Table("state", "release", "change", "proposed", "confirmed", box=None, pad_edge=False)
     for row in rows if isinstance(rows, list) else ():
         if isinstance(row, dict):
-            proposed, confirmed = (
-                " ".join(str(row[name]) for name in (f"{act}_by", f"{act}_at") if name in row)
+            acts = (
+                f"{act} {row[f'{act}_at']} by {row.get(f'{act}_by', 'init')}"
                 for act in ("proposed", "confirmed")
+                if f"{act}_at" in row
             )
-            table.add_row(
-                str(row["state"]), str(row["release"]), str(row.get("change", "init")), proposed, confirmed
-            )
-    OUT.print(table)
+            OUT.print(f"{row['state']:8}  {row['release']}  {', '.join(acts)}", markup=False)

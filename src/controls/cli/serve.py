@@ -54,7 +54,7 @@ def serve(
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # while it starts there is nothing to load anew
     settings = Settings()
     configure_logging(settings.log_level)
-    service = build_service(settings)
+    service = build_service(settings, builds_ahead=True)
     if folder is not None:
         check_watchable(settings, origin=service.signer.origin, folder=folder)
     started = _Started(build_app(service, settings))
@@ -126,16 +126,17 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         await super().startup(sockets=sockets)
-        for server in self.servers if self.started else ():
+        if not self.started:
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._beside(self._reload()))
+        for server in self.servers:
             for listening in server.sockets:
                 host, port = listening.getsockname()[:2]
                 shown = f"[{host}]" if listening.family == AF_INET6 else host
                 ERR.print(f"Serving on http://{shown}:{port} (Ctrl-C stops).", markup=False)
-        if self.started:
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGHUP, lambda: self._beside(self._reload()))
-            if self._folder is not None:
-                self._beside(watch(self._service, self._folder))
+        if self._folder is not None:
+            self._beside(watch(self._service, self._folder))
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         for task in self._tasks:

@@ -57,6 +57,7 @@ class Service:
     metrics: Metrics
     new_id: Callable[[str], str]
     sweep_seconds: float = SWEEP_SECONDS
+    builds_ahead: bool = False  # what is proposed, so that it is ready once confirmed
     _background: list[asyncio.Task[None]] = field(default_factory=list, init=False)
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
@@ -136,13 +137,13 @@ class Service:
 
     async def _watch(self) -> None:
         """Load what another replica has put into force. Decisions look under the lock anyway; reads do not,
-        and a key that was revoked elsewhere must not go on reading here (nor a new one be unknown). What is
-        proposed is built ahead, so that decisions need not wait for it once it is confirmed."""
+        and a key that was revoked elsewhere must not go on reading here (nor a new one be unknown)."""
         async with self.database.read() as connection:
             known = self.state.holds(*await in_force(connection, self.tenant))
         if not known:
             await self._load()
-        await self.releases.build_proposed()
+        if self.builds_ahead:
+            await self.releases.build_proposed()
 
     async def reload(self) -> dict[str, Json]:
         """Load what is in force now; what that is, and whether the release is another one than before.
