@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from controls.api.schemas import Asked, Receipt, Told
-from controls.rules.files import MAX_FILE_BYTES
+from controls.rules.files import MAX_CSV_BYTES
 
 MAX_FILES: Final = 1_000
 DIGEST: Final = "^sha256:[0-9a-f]{64}$"
@@ -23,7 +23,7 @@ def _check_digest(text: str) -> str:
 
 Digest = Annotated[str, AfterValidator(_check_digest), WithJsonSchema({"type": "string", "pattern": DIGEST})]
 Path = Annotated[str, StringConstraints(min_length=1, max_length=300)]
-Text = Annotated[str, StringConstraints(max_length=MAX_FILE_BYTES)]
+Text = Annotated[str, StringConstraints(max_length=MAX_CSV_BYTES)]
 
 
 class ReleaseFiles(Asked):

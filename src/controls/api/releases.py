@@ -17,7 +17,7 @@ from controls.api.openapi import answers, body, keyed, reference
 from controls.api.problems import invalid
 from controls.api.reviews import DEFAULT_PAGE, Cursor, Limit
 from controls.model.values import Json
-from controls.rules.files import MAX_FILE_BYTES
+from controls.rules.files import MAX_CSV_BYTES
 from controls.services.administration import PROPOSE, Propose
 from controls.services.release_changes import ReleaseActivation
 
@@ -50,7 +50,7 @@ def release_routes(entrance: Entrance) -> APIRouter:
         `file:line:column` as pointer, and nothing is changed."""
         key = await entrance.actor(request, "release", act=PROPOSE)
         token = token_of(request)
-        said = await json_of(request, max_string=MAX_FILE_BYTES)
+        said = await json_of(request, max_string=MAX_CSV_BYTES)
         change = await service.on_record(
             _candidate(said), key=key.id, act={"act": PROPOSE, "change_kind": ReleaseActivation.kind}
         )
