@@ -20,8 +20,9 @@ from typing import Any
 
 from controls.bootstrap import build_service, open_signer, read_rule_files, writer_settings
 from controls.model.request import Request
-from controls.rules.release import compile_release
+from controls.rules.release import Release, compile_release
 from controls.services import keys as api_keys
+from controls.services.activate import activate
 from controls.services.answers import native_list, native_one
 from controls.services.commands import Command
 from controls.services.decisions import Decide
@@ -29,11 +30,13 @@ from controls.services.directory_file import read_directory
 from controls.services.genesis import Genesis, start_ledger
 from controls.services.identifiers import new_id
 from controls.services.metrics import Metrics
+from controls.services.release_changes import ReleaseActivation, activation
 from controls.services.service import Service
 from controls.services.signing import create_key_file
-from controls.services.state import activate
 from controls.settings import Mode, Settings
 from controls.store.database import Database
+from controls.store.ledger_reads import blob
+from controls.store.listings import in_force
 from controls.store.migrate import current_revision, migrate, newest_revision
 from controls.store.rows import ApiKey
 
@@ -219,6 +222,15 @@ def _mint(name: str, spec: KeySpec) -> tuple[str, ApiKey]:
         at=time.time_ns() // 1000,
         entropy=os.urandom,
     )
+
+
+async def activation_of(service: Service, release: Release) -> ReleaseActivation:
+    """The change that puts `release` in the place of the one that is in force."""
+    async with service.database.read() as connection:
+        digest, *_ = await in_force(connection, service.tenant)
+        replaced = await blob(connection, service.tenant, digest)
+    assert replaced is not None
+    return activation(release.document, against=replaced)
 
 
 # -- what the desk asks ------------------------------------------------------------------------------------

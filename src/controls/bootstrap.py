@@ -13,9 +13,12 @@ import structlog
 
 from controls.model.errors import InvalidInput
 from controls.rules.files import MAX_CSV_BYTES, MAX_FILE_BYTES, MAX_FILES, decode_files, is_rule_file
+from controls.services.candidates import Candidates
+from controls.services.change_queries import ChangeQueries
 from controls.services.identifiers import new_id
 from controls.services.metrics import Metrics
 from controls.services.queries import Queries
+from controls.services.release_candidates import ReleaseCandidates
 from controls.services.service import Service
 from controls.services.signing import DEMO_PREFIX, CheckpointSigner, create_key_file, read_key_file
 from controls.services.state import StateCache
@@ -71,12 +74,15 @@ def writer_settings(
     )
 
 
-def build_service(settings: Settings, *, clock: Callable[[], datetime] | None = None) -> Service:
-    """A service that is ready to `start`."""
+def build_service(
+    settings: Settings, *, clock: Callable[[], datetime] | None = None, builds_ahead: bool = False
+) -> Service:
+    """A service that is ready to `start`; one that stays up should build proposed releases ahead."""
     signer = open_signer(settings)
     metrics = Metrics()
     database = Database(settings.database_url, pool_size=settings.pool_size)
-    state = StateCache(engine=settings.engine, metrics=metrics)
+    candidates = Candidates(engine=settings.engine)
+    state = StateCache(candidates=candidates, metrics=metrics)
     writer = Writer(
         database=database,
         state=state,
@@ -87,10 +93,13 @@ def build_service(settings: Settings, *, clock: Callable[[], datetime] | None = 
         database=database,
         writer=writer,
         queries=Queries(database, settings.tenant),
+        changes=ChangeQueries(database, settings.tenant),
+        releases=ReleaseCandidates(database, settings.tenant, candidates),
         state=state,
         signer=signer,
         metrics=metrics,
         new_id=new_id,
+        builds_ahead=builds_ahead,
     )
 
 

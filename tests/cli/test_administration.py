@@ -178,8 +178,21 @@ def test_an_activated_release_decides_at_once(beside: Beside, tmp_path: Path) ->
     assert (answer["outcome"], answer["release"]) == ("deny", digest)
     again = controls("release", "activate", rules, "--json", env=acting(desk))
     assert (again.code, again.json()["code"]) == (Exit.FAILURE, "release_active")
-    confirmed(desk, proposed(desk, "release", "activate", DESK_RULES)["change"])
+    first = well("rules", "check", DESK_RULES, "--json").json()["release"]
+    confirmed(desk, proposed(desk, "release", "rollback", first)["change"])
     assert beside.outcome("tina.trader") == "permit"
+    listed = well("release", "list", "--json", env=acting(desk)).json()
+    assert [(item["release"], item["state"]) for item in listed] == [
+        (first, "active"),
+        (digest, "past"),
+        (first, "active"),
+    ]
+    assert (listed[0]["proposed_by"], listed[0]["confirmed_by"]) == ("p-01", "p-02")
+    words = well("release", "list", "--limit", "1", env=acting(desk))
+    assert first in words.out
+    assert digest not in words.out
+    unknown = controls("release", "rollback", "sha256:" + "0" * 64, "--json", env=acting(desk))
+    assert (unknown.code, unknown.json()["code"]) == (Exit.FAILURE, "release_unknown")
 
 
 def test_commands_and_callers_do_not_disturb_each_other(beside: Beside, tmp_path: Path) -> None:

@@ -69,8 +69,16 @@ def a_commitment(
 class LedgerBuilder:
     """A ledger that grows entry by entry, with a checkpoint wherever one is asked for."""
 
-    def __init__(self, release: bytes = RELEASE_BYTES, *, persons: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        release: bytes = RELEASE_BYTES,
+        *,
+        persons: Mapping[str, str] | None = None,
+        origin: str = ORIGIN,
+    ) -> None:
         """Begin with one release, one key and the accounts (reference to person) of `persons`."""
+        self.keys = generate_key(origin, seed=bytes(range(32)))
+        self.origin = origin
         self.release = blob_digest(release)
         self.directory = 0
         self.entries: list[ExportedEntry] = []
@@ -107,7 +115,7 @@ class LedgerBuilder:
         data = entry_bytes(
             {
                 "v": 1,
-                "ledger": ORIGIN,
+                "ledger": self.origin,
                 "kind": kind,
                 "id": name,
                 "at": utc_text(self.now),
@@ -188,11 +196,17 @@ class LedgerBuilder:
         )
         return {"id": approval, "review": case, "approver": approver}
 
-    def propose(self, change: str, change_kind: str, person: str = "ana") -> None:
-        """Append the proposal of a change."""
-        self.add(
-            "change", act="propose", person=person, change=change, change_kind=change_kind, **where(change)
-        )
+    def propose(self, change: str, change_kind: str, person: str = "ana", *, release: str = "") -> None:
+        """Append the proposal of a change; one of release proposes the one in force when none is named."""
+        fields: dict[str, Json] = {"change": change, "change_kind": change_kind, **where(change)}
+        if change_kind == "release":
+            fields["proposes"] = release or self.release
+        self.add("change", act="propose", person=person, **fields)
+
+    def publish(self, release: str) -> None:
+        """Append a release that a watched folder put into force."""
+        before, self.release = self.release, release
+        self.add("release", published_by="watcher", replaces=before)
 
     def confirm(self, change: str, kind: str, person: str = "bea", **fields: Json) -> None:
         """Append the confirmation of a change, with which it comes into force."""
@@ -227,7 +241,7 @@ class LedgerBuilder:
         """Sign the ledger as it is; the note."""
         leaves = [leaf_hash(entry.data) for entry in self.entries[self._frontier.size :]]
         self._frontier = self._frontier.append(leaves)
-        note = a_note(self._frontier)
+        note = a_note(self._frontier, signer=Signer.parse(self.keys.signing), origin=self.origin)
         self.checkpoints.append(SignedHead(size=self._frontier.size, note=note))
         return note
 
@@ -235,7 +249,9 @@ class LedgerBuilder:
         """The export, signed over everything."""
         if not self.checkpoints or self.checkpoints[-1].size < len(self.entries):
             self.sign()
-        header = Header(origin=ORIGIN, tenant=TENANT, vkey=KEYS.verifying, start=0, end=len(self.entries))
+        header = Header(
+            origin=self.origin, tenant=TENANT, vkey=self.keys.verifying, start=0, end=len(self.entries)
+        )
         return b"".join(
             export_lines(header, blobs=self.blobs, entries=self.entries, checkpoints=self.checkpoints)
         )

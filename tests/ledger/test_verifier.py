@@ -520,7 +520,7 @@ def test_a_release_that_cannot_be_read_is_a_failure() -> None:
 
 
 def force_failures(ledger: LedgerBuilder) -> list[int | None]:
-    report = verified(ledger.export())
+    report = verified(ledger.export(), key=ledger.keys.verifying)
     assert {item.failure for item in report.problems} <= {"force"}
     assert (report.code == Failure.FORCE) == bool(report.problems)
     return [item.entry for item in report.problems]
@@ -533,12 +533,34 @@ def test_a_release_that_no_entry_put_in_force_is_found() -> None:
     ledger.blobs.append(Blob(digest=blob_digest(other), data=other))
     ledger.claim("ana", "capture", release=blob_digest(other))
     assert force_failures(ledger) == [1]
-    ledger.propose("chg-1", "release")
+    ledger.propose("chg-1", "release", release=blob_digest(other))
     ledger.confirm("chg-1", "release", release=blob_digest(other))
     ledger.claim("bea", "approve")
     assert force_failures(ledger) == [1]
     ledger.claim("eva", "execute", release=RELEASE_DIGEST)
     assert force_failures(ledger) == [1, 5]
+
+
+def test_another_release_than_the_proposed_one_is_found() -> None:
+    """What the second administrator confirms is what the first one proposed, to the byte."""
+    other = exact_bytes({**RELEASE, "note": "weaker"})
+    ledger = LedgerBuilder()
+    ledger.blobs.append(Blob(digest=blob_digest(other), data=other))
+    ledger.propose("chg-1", "release")
+    ledger.confirm("chg-1", "release", release=blob_digest(other))
+    assert force_failures(ledger) == [2]
+
+
+def test_a_watched_folder_publishes_on_a_demo_only() -> None:
+    """No administrator stands behind such a release: the report counts it, and only a demo may have one."""
+    for origin, expected in (("demo/desk", []), ("bank.example/orders", [1])):
+        other = exact_bytes({**RELEASE, "note": "weaker"})
+        ledger = LedgerBuilder(origin=origin)
+        ledger.blobs.append(Blob(digest=blob_digest(other), data=other))
+        ledger.publish(blob_digest(other))
+        ledger.claim("bea", "capture")
+        assert force_failures(ledger) == expected
+        assert verified(ledger.export(), key=ledger.keys.verifying).watched == 1
 
 
 def test_a_change_that_nobody_proposed_is_found() -> None:

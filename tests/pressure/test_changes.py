@@ -22,10 +22,9 @@ from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_file import read_directory
 from controls.services.identifiers import new_id
 from controls.services.key_changes import KeyCreation, KeyRevocation
-from controls.services.release_changes import ReleaseActivation
 from controls.services.service import Service
 from controls.store.directory import Directory
-from tests.desk import Desk
+from tests.desk import Desk, activation_of
 
 from .running import PEOPLE, RULES, Audit, audit, body, eventually, pressure_desk, running
 
@@ -38,6 +37,7 @@ async def confirmed(service: Service, desk: Desk, change: ChangeKind) -> dict[st
     propose = Propose(new_id("chg"), new_id("chg"), desk.key_ids["admin1"], change)
     proposed = json.loads(await service.writer.submit(propose))
     confirm = Confirm(new_id("chg"), desk.key_ids["admin2"], proposed["change"])
+    confirm.prepared = await service.releases.prepared(proposed["change"])
     answer: dict[str, Any] = json.loads(await service.writer.submit(confirm))
     return answer
 
@@ -125,7 +125,7 @@ async def test_a_release_is_activated_under_load(migrated_database_url: str, tmp
     release = compile_release(files)
     async with running(desk) as first, running(desk) as second:
         load = Load(desk, [first, second], login="tomas.trader")
-        answer = await load.around(ReleaseActivation(release))
+        answer = await load.around(await activation_of(first, release))
     checked = audit(desk)
     load.check(checked, answer, after="review")
     index = answer["receipt"]["index"]

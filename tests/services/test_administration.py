@@ -17,9 +17,8 @@ from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_file import read_directory
 from controls.services.key_changes import KeyCreation, KeyRevocation
 from controls.services.keys import mint
-from controls.services.release_changes import ReleaseActivation
 from controls.services.service import Service
-from tests.desk import DESK_PEOPLE, DESK_RULES, Desk, ask, start_desk, submit
+from tests.desk import DESK_PEOPLE, DESK_RULES, Desk, activation_of, ask, start_desk, submit
 
 HEADER = "person,name,account,roles\n"
 DATED = "person,name,account,roles,valid_from,valid_to\n"
@@ -51,9 +50,9 @@ async def propose(service: Service, desk: Desk, change: ChangeKind, *, key: str 
 
 
 async def confirm(service: Service, desk: Desk, change: str, *, key: str = "admin2") -> dict[str, object]:
-    answer: dict[str, object] = await submit(
-        service, Confirm(id=service.new_id("chg"), key=desk.key_ids[key], change_id=change)
-    )
+    command = Confirm(id=service.new_id("chg"), key=desk.key_ids[key], change_id=change)
+    command.prepared = await service.releases.prepared(change)
+    answer: dict[str, object] = await submit(service, command)
     return answer
 
 
@@ -218,13 +217,13 @@ async def test_another_release_decides_from_its_entry_on(service: Service, desk:
     files["roles.yaml"] = files["roles.yaml"].replace("actions: [capture", "actions: [seize")
     release = compile_release(files)
     before = await submit(service, desk.decide(ask("capture", "tina.trader")))
-    change = await propose(service, desk, ReleaseActivation(release))
+    change = await propose(service, desk, await activation_of(service, release))
     await confirm(service, desk, change)
     after = await submit(service, desk.decide(ask("capture", "tina.trader")))
     assert (before["outcome"], after["outcome"]) == ("permit", "deny")
     assert after["release"] == release.digest != before["release"]
     with pytest.raises(Conflict) as refused:
-        await propose(service, desk, ReleaseActivation(release))
+        await propose(service, desk, await activation_of(service, release))
     assert refused.value.code == "release_active"
 
 
@@ -236,7 +235,7 @@ async def test_a_new_limit_counts_what_was_done_before_it(service: Service, desk
     for _ in range(2):
         captured = await submit(service, desk.decide(ask("capture", "tina.trader", account="A-7")))
         assert captured["outcome"] == "permit"
-    change = await propose(service, desk, ReleaseActivation(compile_release(files)))
+    change = await propose(service, desk, await activation_of(service, compile_release(files)))
     await confirm(service, desk, change)
     third = await submit(service, desk.decide(ask("capture", "tina.bot", account="A-7")))
     assert [finding["rule"] for finding in third["findings"]] == ["few"]

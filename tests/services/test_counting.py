@@ -21,11 +21,10 @@ from controls.bootstrap import read_rule_files
 from controls.rules.release import compile_release
 from controls.services.administration import Confirm, Propose
 from controls.services.idempotency import Once
-from controls.services.release_changes import ReleaseActivation
 from controls.services.reviews import Resolution, Resolve
 from controls.services.service import Service
 from controls.store.tables import aggregates, observations
-from tests.desk import DESK_RULES, Desk, a_request, start_desk, submit
+from tests.desk import DESK_RULES, Desk, a_request, activation_of, start_desk, submit
 from tests.rules.rule_sets import FIXTURES
 
 RULES = FIXTURES / "counting"
@@ -86,11 +85,13 @@ class Counted:
             for path, text in read_rule_files(rules).items()
         }
         new_id, keys = self.service.new_id, self.desk.key_ids
-        change = ReleaseActivation(compile_release(files))
+        change = await activation_of(self.service, compile_release(files))
         proposed = await submit(
             self.service, Propose(new_id("chg"), new_id("change"), keys["admin1"], change)
         )
-        await submit(self.service, Confirm(new_id("chg"), keys["admin2"], proposed["change"]))
+        confirm = Confirm(new_id("chg"), keys["admin2"], proposed["change"])
+        confirm.prepared = await self.service.releases.prepared(proposed["change"])
+        await submit(self.service, confirm)
 
 
 @asynccontextmanager

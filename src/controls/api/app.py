@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from controls.api.authzen import authzen_routes
+from controls.api.changes import change_routes
 from controls.api.decisions import decision_routes
 from controls.api.entrance import Entrance
 from controls.api.exchange import Exchange, ExchangeMiddleware
@@ -25,6 +26,7 @@ from controls.api.ledger import ledger_routes
 from controls.api.openapi import DESCRIPTION, use_own_document
 from controls.api.operations import operation_routes
 from controls.api.problems import MethodNotAllowed, NoRoute, invalid_fields, problem
+from controls.api.releases import release_routes
 from controls.api.reviews import review_routes
 from controls.api.shortcut import Shortcut
 from controls.model.errors import ControlsError, FieldError
@@ -61,6 +63,8 @@ def create_app(service: Service, *, settings: Settings) -> FastAPI:
     routers = (
         decision_routes(entrance),
         review_routes(entrance),
+        change_routes(entrance),
+        release_routes(entrance),
         ledger_routes(entrance),
         authzen_routes(entrance, public_url=settings.public_url),
         operation_routes(service),

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 
 from controls.api.exchange import Exchange
-from controls.api.json_body import read_json
+from controls.api.json_body import MAX_STRING, read_json
 from controls.api.problems import BadHeader, UnsupportedMedia
 from controls.model.errors import ControlsError, FieldError, Forbidden, Unauthenticated
 from controls.model.request import Request
@@ -85,15 +85,15 @@ class Entrance:
             raise _scope_missing(scopes)
         return key
 
-    async def actor(self, request: HttpRequest, scope: str, *, act: str) -> ApiKey:
-        """The key of a request that acts, which needs `scope`; a refusal is recorded.
+    async def actor(self, request: HttpRequest, *scopes: str, act: str) -> ApiKey:
+        """The key of a request that acts, which needs one of `scopes`; a refusal is recorded.
 
         Raises:
             Unauthenticated, Forbidden, Unavailable: see above; or the refusal could not be recorded.
         """
         key = await self.authenticated(request)
-        if scope not in key.scopes:
-            await self._refuse(key, _scope_missing((scope,)), {"act": act})
+        if key.scopes.isdisjoint(scopes):
+            await self._refuse(key, _scope_missing(scopes), {"act": act})
         return key
 
     async def check_coverage(self, key: ApiKey, requests: Sequence[Request], *, listed: bool) -> None:
@@ -153,8 +153,11 @@ def _scope_missing(scopes: Sequence[str]) -> Forbidden:
     )
 
 
-async def json_of(request: HttpRequest) -> dict[str, Json] | list[Json]:
+async def json_of(request: HttpRequest, *, max_string: int = MAX_STRING) -> dict[str, Json] | list[Json]:
     """The request's body.
+
+    Args:
+        max_string: for routes that take whole files; characters.
 
     Raises:
         UnsupportedMedia: it is not said to be JSON.
@@ -166,7 +169,7 @@ async def json_of(request: HttpRequest) -> dict[str, Json] | list[Json]:
             "The body must be JSON",
             help="Send `Content-Type: application/json`.",
         )
-    return read_json(await _body(request))
+    return read_json(await _body(request), max_string=max_string)
 
 
 async def _body(request: HttpRequest) -> bytes:

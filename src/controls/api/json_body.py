@@ -68,8 +68,11 @@ class _SuspectError(Exception):
     """The fast reader met something; the slow one will say what and where."""
 
 
-def read_json(data: bytes) -> dict[str, Json] | list[Json]:
+def read_json(data: bytes, *, max_string: int = MAX_STRING) -> dict[str, Json] | list[Json]:
     """The object or list that `data` is.
+
+    Args:
+        max_string: for routes that take whole files; characters.
 
     Raises:
         MalformedJson: it is not JSON, not UTF-8, has a duplicate key, NaN or nothing in it.
@@ -90,13 +93,13 @@ def read_json(data: bytes) -> dict[str, Json] | list[Json]:
     try:
         value: object = _FAST.decode(text)
     except (_SuspectError, RecursionError):
-        raise _explained(text) from None
+        raise _explained(text, max_string) from None
     except json.JSONDecodeError as error:
         raise _not_json(error) from None
     if not isinstance(value, dict | list):
         raise _malformed("not_an_object", "The body is not an object or a list", "Send one JSON object.")
-    if (escaped or not _small(text)) and not _within_bounds(value, 0):
-        raise _out_of_bounds(list(islice(_walk_errors(value), MAX_ERRORS)))
+    if (escaped or not _small(text)) and not _within_bounds(value, 0, max_string):
+        raise _out_of_bounds(list(islice(_walk_errors(value, max_string), MAX_ERRORS)))
     if escaped:
         value = _composed(cast("Json", value), "")
     return cast("dict[str, Json] | list[Json]", value)
@@ -111,22 +114,22 @@ def _small(text: str) -> bool:
     )
 
 
-def _within_bounds(value: object, depth: int) -> bool:
+def _within_bounds(value: object, depth: int, max_string: int) -> bool:
     """The same limits as `_walk_errors`, as a yes or no."""
     if isinstance(value, str):
         return (
-            len(value) <= MAX_STRING and (value.isascii() or not _UNFIT.search(value)) and "\0" not in value
+            len(value) <= max_string and (value.isascii() or not _UNFIT.search(value)) and "\0" not in value
         )
     if isinstance(value, dict):
         if depth == MAX_DEPTH or len(value) > MAX_MEMBERS:
             return False
         for name, item in value.items():
-            if not _within_bounds(name, 0) or not _within_bounds(item, depth + 1):
+            if not _within_bounds(name, 0, MAX_STRING) or not _within_bounds(item, depth + 1, max_string):
                 return False
     elif isinstance(value, list):
         if depth == MAX_DEPTH or len(value) > MAX_ITEMS:
             return False
-        return all(_within_bounds(item, depth + 1) for item in value)
+        return all(_within_bounds(item, depth + 1, max_string) for item in value)
     return True
 
 
@@ -224,7 +227,7 @@ _SLOW: Final = json.JSONDecoder(
 )
 
 
-def _explained(text: str) -> ControlsError:
+def _explained(text: str, max_string: int) -> ControlsError:
     """Why the fast reader stopped."""
     try:
         value = _SLOW.decode(text)
@@ -232,19 +235,19 @@ def _explained(text: str) -> ControlsError:
         return _not_json(error)
     except RecursionError:
         return _out_of_bounds([_too_deep("")])
-    errors = list(islice(_walk_errors(value), MAX_ERRORS))
+    errors = list(islice(_walk_errors(value, max_string), MAX_ERRORS))
     if any(item.code in ("duplicate_key", "not_a_number") for item in errors):
         return _read_differently(errors)
     return _out_of_bounds(errors)
 
 
-def _walk_errors(top: object) -> Iterator[FieldError]:
+def _walk_errors(top: object, max_string: int) -> Iterator[FieldError]:
     """Everything in a value that passes a limit, each with its pointer; never recurses."""
     waiting: list[tuple[str, int, object]] = [("", 0, top)]
     while waiting:
         pointer, depth, value = waiting.pop()
         if isinstance(value, str):
-            yield from _string_errors(pointer, value)
+            yield from _string_errors(pointer, value, max_string)
         elif isinstance(value, _Refused):
             yield FieldError(pointer, value.code, value.message)
         elif isinstance(value, dict | list):
@@ -282,12 +285,12 @@ def _member_errors(pointer: str, members: _Pairs) -> Iterator[FieldError]:
         if name in seen:
             yield FieldError(f"{pointer}/{escape(name)}", "duplicate_key", "is named twice")
         seen.add(name)
-        yield from _string_errors(pointer, name)
+        yield from _string_errors(pointer, name, MAX_STRING)
 
 
-def _string_errors(pointer: str, text: str) -> Iterator[FieldError]:
-    if len(text) > MAX_STRING:
-        yield FieldError(pointer, "string_too_long", f"has {len(text)} characters; {MAX_STRING} are allowed")
+def _string_errors(pointer: str, text: str, longest: int) -> Iterator[FieldError]:
+    if len(text) > longest:
+        yield FieldError(pointer, "string_too_long", f"has {len(text)} characters; {longest} are allowed")
     elif _UNFIT.search(text):
         yield FieldError(pointer, "bad_character", "holds NUL or half a surrogate pair")
 

@@ -20,6 +20,7 @@ from controls.model.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
+    RuleFilesInvalid,
     Unauthenticated,
     Unavailable,
 )
@@ -56,6 +57,7 @@ _STATUSES: Final[tuple[tuple[type[ControlsError], int], ...]] = (
     (MalformedJson, 400),
     (BadHeader, 400),
     (InvalidInput, 422),
+    (RuleFilesInvalid, 422),
     (Unauthenticated, 401),
     (Forbidden, 403),
     (NotFound, 404),
@@ -191,5 +193,6 @@ def _field_error(item: ErrorDetails, prefix: str) -> FieldError:
         code, message = "bad_character", "is blank or holds control characters"
     elif item["type"] == "literal_error":
         code, message = "unknown_value", f"must be {context['expected']}"
-    pointer = "".join(f"/{escape(str(part))}" for part in item["loc"])
+    loc = item["loc"][:-1] if item["loc"][-1:] == ("[key]",) else item["loc"]  # the name of a member is wrong
+    pointer = "".join(f"/{escape(str(part))}" for part in loc)
     return FieldError(prefix + pointer, code, message)

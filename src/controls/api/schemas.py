@@ -429,7 +429,8 @@ class AuthzenConfiguration(Told):
 
 
 class ProblemError(Told):
-    """One thing wrong, and where (RFC 6901 pointer into the body, or the name of a parameter)."""
+    """One thing wrong, and where (RFC 6901 pointer into the body, the name of a parameter, or
+    `file:line:column` of a rule file)."""
 
     pointer: str
     code: str

@@ -21,13 +21,13 @@ from controls.cli.output import ERR, OUT, JsonOption, guarded, print_json
 from controls.cli.troubles import database_explained, read_rules, read_text
 from controls.model.errors import Forbidden, Unauthenticated
 from controls.model.values import Json, from_microseconds, utc_text
-from controls.services.administration import ChangeKind, Confirm, Propose
+from controls.services.administration import PROPOSE, ChangeKind, Confirm, Propose
 from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_file import read_directory
 from controls.services.key_changes import KeyCreation, KeyRevocation
 from controls.services.keys import SCOPES, authenticate, mint
+from controls.services.queries import PAGE_LIMIT
 from controls.services.release_changes import ReleaseActivation
-from controls.services.releases import activatable
 from controls.services.service import Service
 from controls.settings import Settings
 from controls.store.directory import load_keys
@@ -59,20 +59,32 @@ def _run(work: Callable[[Service], Awaitable[Json]]) -> Json:
         return asyncio.run(run())
 
 
-def _administrator(service: Service, text: str, scope: str) -> ApiKey:
+def _administrator(service: Service, text: str, *scopes: str) -> ApiKey:
     if not text:
         raise Unauthenticated(
             "key_missing", "Nobody acts", help="Set CONTROLS_KEY to an administrator's API key."
         )
     key = authenticate(text, service.state.key)
-    if scope not in key.scopes:
-        raise Forbidden("scope_missing", f"This key lacks the scope {scope}", help="Use another key.")
+    if key.scopes.isdisjoint(scopes):
+        raise Forbidden(
+            "scope_missing", f"This key lacks the scope {' or '.join(scopes)}", help="Use another key."
+        )
     return key
 
 
-def _propose(text: str, scope: str, change: ChangeKind) -> dict[str, Json]:
+def _propose(text: str, change: ChangeKind) -> dict[str, Json]:
+    async def found(_service: Service, _key: ApiKey) -> ChangeKind:
+        return change
+
+    return _propose_found(text, change.scope, found)
+
+
+def _propose_found(
+    text: str, scope: str, find: Callable[[Service, ApiKey], Awaitable[ChangeKind]]
+) -> dict[str, Json]:
     async def work(service: Service) -> Json:
         key = _administrator(service, text, scope)
+        change = await find(service, key)
         command = Propose(
             id=service.new_id("chg"), change_id=service.new_id("change"), key=key.id, change=change
         )
@@ -106,7 +118,7 @@ def import_directory(
 ) -> None:
     """Propose to bring the directory up to a file; persons that it does not name stay as they are."""
     change = DirectoryChange(read_directory(read_text(file)))
-    _show(_propose(key, "directory", change), as_json=as_json)
+    _show(_propose(key, change), as_json=as_json)
 
 
 @keys.command("create")
@@ -133,7 +145,7 @@ def create_key(
         at=time.time_ns() // 1000,
         entropy=os.urandom,
     )
-    answer = _propose(key, "directory", KeyCreation(minted))
+    answer = _propose(key, KeyCreation(minted))
     _show({**answer, "id": minted.id, "key": text}, as_json=as_json)
     if not as_json:
         OUT.print(f"The key, shown only now: {text}", markup=False)
@@ -148,7 +160,7 @@ def revoke_key(
     as_json: JsonOption = False,
 ) -> None:
     """Propose to end a key's life."""
-    _show(_propose(key, "directory", KeyRevocation(id)), as_json=as_json)
+    _show(_propose(key, KeyRevocation(id)), as_json=as_json)
 
 
 @keys.command("list")
@@ -201,7 +213,7 @@ def list_changes(*, key: KeyOption = "", as_json: JsonOption = False) -> None:
     """Show what waits for a second administrator."""
 
     async def work(service: Service) -> Json:
-        _administrator(service, key, "directory")
+        _administrator(service, key, "directory", "release")
         async with service.database.read() as connection:
             waiting = [Change.read(row) for row in await proposed_changes(connection, service.tenant)]
         return [
@@ -237,8 +249,11 @@ def confirm(
     """Confirm a change that another administrator proposed; it takes effect at once."""
 
     async def work(service: Service) -> Json:
-        acting = _administrator(service, key, "directory")
+        acting = _administrator(service, key, "directory", "release")
         command = Confirm(id=service.new_id("chg"), key=acting.id, change_id=change)
+        command.prepared = await service.on_record(
+            service.releases.prepared(change), key=acting.id, act=command.refused_act()
+        )
         answer: Json = json.loads(await service.writer.submit(command))
         return answer
 
@@ -254,5 +269,55 @@ def activate_release(
     as_json: JsonOption = False,
 ) -> None:
     """Propose to put a folder of rule files into force; they must load and pass their examples."""
-    compiled = activatable(read_rules(folder or shipped("rules")))
-    _show(_propose(key, "release", ReleaseActivation(compiled)), as_json=as_json)
+    files = read_rules(folder or shipped("rules"))
+
+    async def found(service: Service, acting: ApiKey) -> ChangeKind:
+        act = {"act": PROPOSE, "change_kind": ReleaseActivation.kind}
+        return await service.on_record(service.releases.of_files(files), key=acting.id, act=act)
+
+    _show(_propose_found(key, ReleaseActivation.scope, found), as_json=as_json)
+
+
+@release.command("rollback")
+@guarded
+def roll_back(
+    digest: Annotated[str, typer.Argument(help="A release that was in force before, as `list` shows it.")],
+    *,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Propose to put an earlier release into force again."""
+
+    async def found(service: Service, acting: ApiKey) -> ChangeKind:
+        act = {"act": PROPOSE, "change_kind": ReleaseActivation.kind}
+        return await service.on_record(service.releases.of_digest(digest), key=acting.id, act=act)
+
+    _show(_propose_found(key, ReleaseActivation.scope, found), as_json=as_json)
+
+
+@release.command("list")
+@guarded
+def list_releases(
+    limit: Annotated[int, typer.Option(min=1, max=PAGE_LIMIT, help="How many, from the newest on.")] = 50,
+    *,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show the releases that are proposed, in force and past; the newest first."""
+
+    async def work(service: Service) -> Json:
+        _administrator(service, key, "release", "read")
+        return (await service.changes.releases(limit=limit, cursor=None))["releases"]
+
+    rows = _run(work)
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict):
+            acts = (
+                f"{act} {row[f'{act}_at']} by {row.get(f'{act}_by', 'init')}"
+                for act in ("proposed", "confirmed")
+                if f"{act}_at" in row
+            )
+            OUT.print(f"{row['state']:8}  {row['release']}  {', '.join(acts)}", markup=False)

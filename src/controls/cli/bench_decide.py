@@ -18,7 +18,7 @@ from controls.model.values import Json
 from controls.rules.aggregates import nothing_counted, read_aggregates
 from controls.rules.release import compile_release
 from controls.rules.vocabulary import read_facts
-from controls.services.state import activate
+from controls.services.activate import activate
 
 ROUNDS: Final = 9
 NOW: Final = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

@@ -20,12 +20,12 @@ from controls.cli.output import ERR, OUT, JsonOption, guarded, print_json
 from controls.cli.troubles import database_explained, read_rules, read_text, unwritable
 from controls.model.errors import ControlsError, InvalidInput
 from controls.model.values import Json
+from controls.services.activate import activate
 from controls.services.directory_file import read_directory
 from controls.services.genesis import Genesis, start_ledger
 from controls.services.keys import mint
 from controls.services.metrics import Metrics
 from controls.services.releases import activatable
-from controls.services.state import activate
 from controls.settings import Settings
 from controls.store.database import CommitUnknown, Database
 from controls.store.migrate import migrate as migrate_database

@@ -18,6 +18,7 @@ from controls.cli.troubles import read_rules, read_text
 from controls.model.chain import ChainKind
 from controls.model.errors import InvalidInput
 from controls.rules.release import Release
+from controls.services.activate import activate
 from controls.services.directory_file import AccountLine, PersonPlan, read_directory
 from controls.services.event_log import Event, read_log
 from controls.services.genesis import Genesis, start_ledger
@@ -25,7 +26,6 @@ from controls.services.keys import mint
 from controls.services.metrics import Metrics
 from controls.services.releases import activatable
 from controls.services.replay import ReplayClock, Report, chain_named, everyone, replay_events
-from controls.services.state import activate
 from controls.settings import Mode, Settings
 from controls.store.database import Database
 from controls.store.migrate import migrate

@@ -15,7 +15,8 @@ When the answer is "verified", then
 - disclosed private values are those that were committed to (erased ones are counted, and stay unknown);
 - every release that an entry names is there, unchanged, and so is every directory;
 - release, directory, key and account of every entry are those that the entries before it put in force, so
-  that nobody slipped others into the database; each change of them was proposed before it was confirmed;
+  that nobody slipped others into the database; each change of them was proposed before it was confirmed,
+  and of a release this very one (on a ledger named demo/... a folder may publish releases: `watched`);
   each approval was given in a case opened for the same person, action and resource, and was used once,
   before it expired;
 - recomputed from the entries alone: nobody acted on all mandatory steps of a chain (approving a step,
@@ -78,6 +79,8 @@ CHANGES: Final = {
 }
 # The fields whose values name blobs, wherever in an entry they stand. (An index names no blob.)
 BLOB_FIELDS: Final = frozenset({"release", "directory", "blob"})
+# What the names of ledgers begin with that are for trying things out: a folder may publish releases there.
+DEMO: Final = "demo/"
 AMEND: Final = "amend"  # the one action that is claimed and is no step: it changes what steps rest on
 
 
@@ -137,6 +140,7 @@ class Report:
     disclosed: int = 0
     erased: int = 0
     chains: int = 0
+    watched: int = 0
     failures: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -563,7 +567,8 @@ class InForce:
         self._directory = 0  # index of the entry
         self._accounts: dict[bytes, Account] = {}
         self._keys: dict[bytes, bool] = {}  # key -> whether it is live
-        self._proposed: dict[bytes, str] = {}  # change -> the kind of entry that confirms it
+        self._proposed: dict[bytes, tuple[str, str]] = {}  # change -> entry that confirms it, its release
+        self.watched = 0  # releases that no administrator, but a watched folder published
         self._cases: dict[bytes, bytes] = {}  # review -> what it is about; nothing once it is resolved
         self._approvals: dict[bytes, Approved] = {}
         self._directories: dict[str, list[tuple[bytes, Account]]] = {}
@@ -595,7 +600,8 @@ class InForce:
             yield force(f"the directory of entry {entry.get('directory')} is not that of {self._directory}")
         if kind == "change":
             change, named = _text(entry, "change"), CHANGES.get(_text(entry, "change_kind"))
-            if self._proposed.setdefault(short(change), named or "") != named or not named:
+            proposed = named or "", _as_text(entry.get("proposes", ""))
+            if self._proposed.setdefault(short(change), proposed) != proposed or not named:
                 yield force(f"change {change} is of an unknown kind, or proposed as two kinds")
         elif kind == "decision":
             yield from collect(self._decision(entry))
@@ -618,9 +624,14 @@ class InForce:
                 yield force(f"the account {account} is not {entry.get('person')}'s at this time")
 
     def _change(self, entry: dict[str, Any], kind: str, index: int) -> Iterator[Bad]:
-        change = _text(entry, "change")
-        if self._proposed.pop(short(change), None) != kind:
-            yield force(f"change {change} was never proposed, or is done already, or is of another kind")
+        if kind == "release" and "published_by" in entry:
+            self.watched += 1
+            if not _text(entry, "ledger").startswith(DEMO):
+                yield force("a release was put into force by no administrator, on a ledger that is no demo")
+        else:
+            change, release = _text(entry, "change"), _text(entry, "release") if kind == "release" else ""
+            if self._proposed.pop(short(change), None) != (kind, release):
+                yield force(f"change {change} was never proposed, or is done already, or is another one")
         if kind == "directory":
             self._directory = index
         elif kind == "release":
@@ -843,6 +854,7 @@ class Verification:
             report.add(malformed(f"the file cannot be read on: {error}"), line=number + 1, entry=None)
         report.entries = self._tree.size
         report.chains = len(self._duties.chains)
+        report.watched = self._force.watched
         report.verified = not report.failures
         return report
 
@@ -1034,6 +1046,8 @@ def show(report: Report, out: TextIO) -> None:
     print(f"ledger       {report.origin} (tenant {report.tenant})", file=out)
     print(f"entries      {report.entries}, {report.chains} chains; {private}", file=out)
     print(f"checkpoints  {report.checkpoints}, {report.blobs} blobs", file=out)
+    if report.watched:
+        print(f"releases     {report.watched} published by a watched folder, by no administrator", file=out)
     print(f"root         {report.root}", file=out)
     if report.verified:
         print("VERIFIED: signatures, tree, columns, disclosures, blobs and duties agree.", file=out)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with an input: where (RFC 6901 pointer), a stable code, and what to do."""
+    """One thing wrong with an input: where (RFC 6901 pointer, or file:line:column of a rule file), a stable
+    code, and what to do."""
 
     pointer: str
     code: str
@@ -81,6 +82,10 @@ class RuleFilesInvalid(ControlsError):
             "The rule files are not valid",
             detail="\n".join(str(item) for item in diagnostics),
             help="Mend the listed places and load again; the last good release stays active.",
+            errors=tuple(
+                FieldError(f"{item.file}:{item.line}:{item.column}", item.code, item.message)
+                for item in diagnostics
+            ),
         )
         self.diagnostics = diagnostics
 

@@ -60,6 +60,14 @@ class Release:
     aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
     scenarios: tuple[Scenario, ...] = field(default=(), compare=False)
 
+    @property
+    def contents(self) -> str:
+        """What is in it, in a few words."""
+        return (
+            f"{len(self.rules)} rules, {len(self.constraints)} duty constraints, "
+            f"{len(self.chains)} chain kinds"
+        )
+
 
 def compile_release(files: Mapping[str, str]) -> Release:
     """The release that the files make.

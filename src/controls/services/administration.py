@@ -38,6 +38,7 @@ class ChangeKind(Protocol):
     """One kind of change: it can be checked when proposed, and applied when confirmed."""
 
     kind: ClassVar[str]
+    scope: ClassVar[str]  # of the keys that may propose and confirm it
 
     def check(self, context: Context) -> str:
         """One sentence that says what the change does; raises a ControlsError when it may not be made."""
@@ -85,11 +86,15 @@ class Propose:
     def execute(self, context: Context) -> Render:
         work = context.work
         decision, request = _decided(context, self.id, self.key, PROPOSE, self.change_id)
+        _check_scope(context, self.key, self.change)
         summary = self.change.check(context)
         payload = json.dumps(self.change.payload(), ensure_ascii=False, sort_keys=True)
         fields, disclosure = _fields(context, request, decision, key=self.key)
         hidden, opened = work.conceal({"payload": payload})
+        about = _about(self.change)
         fields |= {"change": self.change_id, "change_kind": self.change.kind, "act": PROPOSE, **hidden}
+        if about:
+            fields["proposes"] = about["release"]
         index = work.append(
             EntryKind.CHANGE,
             self.id,
@@ -117,6 +122,7 @@ class Propose:
                 "kind": self.change.kind,
                 "state": "proposed",
                 "summary": summary,
+                **about,
                 "receipt": receipt(index, leaf, sealed),
             }
         )
@@ -127,11 +133,15 @@ class Propose:
 
 @dataclass(slots=True)
 class Confirm:
-    """Confirm a proposed change as a second administrator; it takes effect at once."""
+    """Confirm a proposed change as a second administrator; it takes effect at once.
+
+    `prepared` is the digest of the release that this process has ready, if the change is one of release.
+    """
 
     id: str
     key: str
     change_id: str
+    prepared: str = ""
     alone: bool = True
     weight: int = field(default=1, init=False)
     claims: tuple[str, ...] = field(default=(), init=False)
@@ -151,6 +161,14 @@ class Confirm:
             raise Conflict("change_done", "This change was confirmed already", help="Nothing is left to do.")
         decision, request = _decided(context, self.id, self.key, CONFIRM, self.change_id)
         change = read_change(proposed.kind, proposed.payload)
+        _check_scope(context, self.key, change)
+        about = _about(change)
+        if about and about["release"] != self.prepared:
+            raise Conflict(
+                "release_not_prepared",
+                "Nobody has tried this release here",
+                help="Confirm it with `controls changes confirm` or over the API, which try it first.",
+            )
         summary = change.check(context)
         fields, disclosure = _fields(context, request, decision, key=self.key)
         index = work.next_index
@@ -174,12 +192,28 @@ class Confirm:
                 "kind": proposed.kind,
                 "state": "confirmed",
                 "summary": summary,
+                **about,
                 "receipt": receipt(index, leaf, sealed),
             }
         )
 
     def refused_act(self) -> dict[str, Json]:
         return {"act": CONFIRM, "change": self.change_id}
+
+
+def _about(change: ChangeKind) -> dict[str, Json]:
+    """What an answer says of the release that a change is about."""
+    return {"release": change.digest} if isinstance(change, ReleaseActivation) else {}
+
+
+def _check_scope(context: Context, key: str, change: ChangeKind) -> None:
+    if change.scope not in context.keys[key].scopes:
+        raise Forbidden(
+            "scope_missing",
+            "The API key does not cover this change",
+            detail=f"A change of kind {change.kind} needs the scope {change.scope}.",
+            help="Use another key.",
+        )
 
 
 def _decided(context: Context, id: str, key: str, action: str, change: str) -> tuple[Decision, Request]:

@@ -95,10 +95,15 @@ def begin_all(work: Workspace, release: Release) -> None:
     _begin(work, (item.version for item in release.aggregates.values()), since=0)
 
 
-def change_over(work: Workspace, *, before: Release, after: Release) -> None:
-    """Begin with what the new release brings and end what it drops; what both have goes on."""
+def change_over(work: Workspace, *, before: Release, after: Iterable[str]) -> None:
+    """Begin with what the new release brings and end what it drops; what both have goes on.
+
+    Args:
+        before: the release in force.
+        after: the versions of the aggregates of the release that takes its place.
+    """
     old = {item.version for item in before.aggregates.values()}
-    new = {item.version for item in after.aggregates.values()}
+    new = set(after)
     _begin(work, sorted(new - old), since=work.at)
     if old - new:
         work.later(partial(end_aggregates, tenant=work.head.tenant, versions=sorted(old - new)))

@@ -41,6 +41,7 @@ class DirectoryChange:
 
     people: tuple[PersonPlan, ...]
     kind: ClassVar[str] = "directory"
+    scope: ClassVar[str] = "directory"
 
     def check(self, context: Context) -> str:
         check_people(self.people, directory=context.directory, active=context.active, at=context.work.at)

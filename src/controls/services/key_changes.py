@@ -21,6 +21,7 @@ class KeyCreation:
 
     key: ApiKey
     kind: ClassVar[str] = "key_creation"
+    scope: ClassVar[str] = "directory"
 
     def check(self, context: Context) -> str:
         check_live(context.keys.values(), self.key.name)
@@ -59,6 +60,7 @@ class KeyRevocation:
 
     key: str
     kind: ClassVar[str] = "key_revocation"
+    scope: ClassVar[str] = "directory"
 
     def check(self, context: Context) -> str:
         known = context.keys.get(self.key)

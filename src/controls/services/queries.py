@@ -149,13 +149,13 @@ class Queries:
 
     async def reviews(self, *, state: str | None, limit: int, cursor: str | None) -> dict[str, Json]:
         """Review cases, oldest first, a page at a time."""
-        after = _read_cursor(cursor) if cursor else None
+        after = read_cursor(cursor) if cursor else None
         async with self.database.read() as connection:
             rows = await reviews_page(connection, self.tenant, state=state, limit=limit + 1, after=after)
         cases = [ReviewCase.read(row) for row in rows[:limit]]
         answer: dict[str, Json] = {"reviews": [review_json(case) for case in cases]}
         if len(rows) > limit:
-            answer["next"] = _cursor(cases[-1])
+            answer["next"] = cursor_of(cases[-1].opened_at, cases[-1].id)
         return answer
 
     async def review(self, id: str) -> dict[str, Json]:
@@ -234,11 +234,17 @@ def _act(stored: StoredAct) -> dict[str, Json]:
     }
 
 
-def _cursor(case: ReviewCase) -> str:
-    return urlsafe_b64encode(f"{case.opened_at}:{case.id}".encode()).decode().rstrip("=")
+def cursor_of(at: int, id: str) -> str:
+    """Where a page ended: the next one goes on from there."""
+    return urlsafe_b64encode(f"{at}:{id}".encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str) -> tuple[int, str]:
+def read_cursor(cursor: str) -> tuple[int, str]:
+    """What `cursor_of` was given.
+
+    Raises:
+        InvalidInput: nobody here made this cursor.
+    """
     try:
         found = _CURSOR.match(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except ValueError:

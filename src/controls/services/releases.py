@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from controls.model.errors import ControlsError
 from controls.rules.branch_coverage import Coverage
 from controls.rules.engine import build_engine
 from controls.rules.examples import ExampleResult, run_examples
-from controls.rules.release import Release, compile_release
+from controls.rules.release import Release, compile_release, release_from_document
 from controls.services.scenarios import ScenarioResult, play_scenarios
+from controls.services.trial import ExamplesFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,10 @@ def check_release(files: Mapping[str, str]) -> CheckedRelease:
     Raises:
         RuleFilesInvalid: with every diagnostic.
     """
-    release = compile_release(files)
+    return _checked(compile_release(files))
+
+
+def _checked(release: Release) -> CheckedRelease:
     coverage = Coverage(release)
     engines = [build_engine(name, release.rules) for name in ("durable", "reference")]
     try:
@@ -67,16 +70,19 @@ def activatable(files: Mapping[str, str]) -> Release:
 
     Raises:
         RuleFilesInvalid: it does not compile.
-        ControlsError: examples or scenarios failed.
+        ExamplesFailed: examples or scenarios failed.
     """
-    checked = check_release(files)
+    return _passed(check_release(files))
+
+
+def activatable_document(document: bytes) -> Release:
+    """The same for a release in its stored form, beside which no scenarios stand."""
+    return _passed(_checked(release_from_document(document)))
+
+
+def _passed(checked: CheckedRelease) -> Release:
     if checked.failures:
-        raise ControlsError(
-            "examples_failed",
-            "Examples or scenarios of the rules failed",
-            detail="\n".join(checked.failures),
-            help="Mend the rule or its test; a release whose tests fail is not activated.",
-        )
+        raise ExamplesFailed(checked.failures)
     return checked.release
 
 

@@ -34,7 +34,9 @@ from controls.rules.engine import Engine, EngineDisagreement, build_engine
 from controls.rules.expectations import unmet
 from controls.rules.release import Release
 from controls.rules.scenario import Report, Scenario, ScenarioStep
+from controls.services.activate import activate
 from controls.services.answers import Item, Told
+from controls.services.candidates import Candidates
 from controls.services.decisions import Decide
 from controls.services.directory_file import AccountLine, PersonPlan
 from controls.services.genesis import ADMINISTRATOR, Genesis, start_ledger
@@ -45,7 +47,7 @@ from controls.services.outcomes import Reported, ReportOutcome
 from controls.services.replay import ReplayClock
 from controls.services.reviews import Resolution, Resolve
 from controls.services.signing import CheckpointSigner
-from controls.services.state import StateCache, activate
+from controls.services.state import StateCache
 from controls.services.writer import Writer, WriterSettings
 from controls.store.database import Database
 from controls.store.migrate import migrate
@@ -208,7 +210,7 @@ class _Player:
             )
         except ControlsError as error:
             return self._result(played, problem=f"its ledger cannot be started: {error.detail}")
-        state = StateCache(engine=self.active.engine.name, metrics=self.metrics)
+        state = StateCache(candidates=Candidates(engine=self.active.engine.name), metrics=self.metrics)
         state.take(self.active)
         writer = Writer(database=self.database, state=state, settings=self.settings, metrics=self.metrics)
         writer.start()

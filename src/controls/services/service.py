@@ -7,20 +7,23 @@ leaves no answer unsent and no task behind.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
 from controls.model.errors import ControlsError
-from controls.model.values import microseconds
+from controls.model.values import Json, microseconds
+from controls.services.change_queries import ChangeQueries
 from controls.services.metrics import Metrics
 from controls.services.queries import Queries
+from controls.services.refusals import Refuse
+from controls.services.release_candidates import ReleaseCandidates
 from controls.services.reviews import SweepExpired
 from controls.services.signing import CheckpointSigner
-from controls.services.state import StateCache
+from controls.services.state import ReleaseAhead, StateCache
 from controls.services.writer import Writer
 from controls.store.database import Database
 from controls.store.guards import self_test
@@ -38,6 +41,8 @@ SETTLE_SECONDS: Final = 0.5
 PURGES_AT_MOST: Final = 10
 ANSWERS_KEPT_FOR: Final = timedelta(hours=24)
 
+_T = TypeVar("_T")
+
 _log = structlog.get_logger("controls.service")
 
 
@@ -48,11 +53,14 @@ class Service:
     database: Database
     writer: Writer
     queries: Queries
+    changes: ChangeQueries
+    releases: ReleaseCandidates
     state: StateCache
     signer: CheckpointSigner
     metrics: Metrics
     new_id: Callable[[str], str]
     sweep_seconds: float = SWEEP_SECONDS
+    builds_ahead: bool = False  # what is proposed, so that it is ready once confirmed
     _background: list[asyncio.Task[None]] = field(default_factory=list, init=False)
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
@@ -80,10 +88,16 @@ class Service:
 
     async def _load(self) -> int:
         """Load what is in force; the size of the ledger."""
-        async with self.database.write() as connection:
-            head, _ = await lock_head(connection, self.tenant)
-            await self.state.current(connection, head)
-        return head.frontier.size
+        while True:
+            try:
+                async with self.database.write() as connection:
+                    head, _ = await lock_head(connection, self.tenant)
+                    await self.state.current(connection, head)
+            except ReleaseAhead as ahead:
+                await self.state.catch_up(ahead)
+            else:
+                self.state.committed()
+                return head.frontier.size
 
     async def _forget(self) -> None:
         """Purge answers that are too old to be asked for again, and what has left every window."""
@@ -112,8 +126,7 @@ class Service:
         except OSError as error:
             _log.exception("checkpoint_not_kept", error=type(error).__name__)
         finally:
-            if self.state.active is not None:
-                self.state.active.engine.close()
+            self.state.close()
             await self.database.close()
 
     async def _forever(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
@@ -141,6 +154,34 @@ class Service:
             known = self.state.holds(*await in_force(connection, self.tenant))
         if not known:
             await self._load()
+        if self.builds_ahead:
+            await self.releases.build_proposed()
+
+    async def reload(self) -> dict[str, Json]:
+        """Load what is in force now; what that is, and whether the release is another one than before.
+
+        Raises:
+            Unavailable: it could not be loaded; what was loaded before stays.
+        """
+        before = self.state.active
+        await self._load()
+        active, directory = self.state.active, self.state.directory
+        assert active is not None
+        assert directory is not None
+        return {
+            "release": active.release.digest,
+            "contents": active.release.contents,
+            "changed": before is not active,
+            "directory": directory.index,
+        }
+
+    async def on_record(self, asked: Awaitable[_T], *, key: str, act: Mapping[str, Json]) -> _T:
+        """What `asked` gives; if that is refused, the refusal is in the ledger before it is told."""
+        try:
+            return await asked
+        except ControlsError as refused:
+            await self.writer.submit(Refuse(self.new_id("ref"), key, refused, act))
+            raise
 
     async def refresh_keys(self) -> None:
         """Take over API keys that another process gave out or revoked; one look at a time."""
@@ -152,8 +193,8 @@ class Service:
         problems: dict[str, str] = {}
         if not self.writer.running:
             problems["writer"] = "not running"
-        if self.state.active is None:
-            problems["release"] = "none loaded"
+        if self.state.active is None or self.state.trouble:
+            problems["release"] = self.state.trouble or "none loaded"
         try:
             async with self.database.read() as connection:
                 await latest_checkpoint(connection, self.tenant)

@@ -1,19 +1,20 @@
 """What is in force, kept compiled in memory and checked against the head row under every lock.
 
 Guarantees: a decision uses exactly the release, directory and keys that the locked head row names; a
-replica that missed a change reloads before it decides.
+replica that missed a change reloads before it decides. Nothing is built under the lock: a release that is
+not ready yet is `ReleaseAhead`, to be built by `catch_up` while nobody is kept waiting for the lock. The
+release that was in force stays whole until the next one is; then its C memory is freed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controls.decide import ActiveRelease
-from controls.duties.enforcement import Enforcement
-from controls.model.errors import VerificationFailed
-from controls.rules.engine import build_engine
-from controls.rules.release import Release, release_from_document
+from controls.model.errors import ControlsError, Unavailable, VerificationFailed
+from controls.services.candidates import Candidates
 from controls.services.metrics import Metrics
 from controls.store.connection import StoreConnection
 from controls.store.directory import Directory, keys_index, load_directory, load_keys
@@ -21,39 +22,43 @@ from controls.store.ledger_reads import blob
 from controls.store.rows import ApiKey, Head
 
 
-def activate(release: Release, *, engine: str) -> ActiveRelease:
-    """Build Casbin's enforcers and the rule engines of a release, aside from the one in use."""
-    return ActiveRelease(
-        release=release,
-        enforcement=Enforcement(
-            grants=release.grants,
-            role_closure=release.roles,
-            constraints=release.constraints,
-            chains=release.chains.values(),
-        ),
-        engine=build_engine(engine, release.rules),
-    )
+class ReleaseAhead(Unavailable):
+    """The head row names a release that this process has not built yet; see `StateCache.catch_up`."""
+
+    def __init__(self, digest: str, document: bytes) -> None:
+        super().__init__(
+            "release_ahead",
+            "Another release was put into force",
+            detail=f"This service is not ready yet to decide by {digest}.",
+            help="Nothing was permitted. Retry with the same Idempotency-Key in a second.",
+        )
+        self.digest = digest
+        self.document = document
 
 
 @dataclass(slots=True)
 class StateCache:
     """The compiled release, the directory and the keys of one tenant."""
 
-    engine: str
+    candidates: Candidates
     metrics: Metrics
-    build: Callable[..., ActiveRelease] = activate
     _active: ActiveRelease | None = field(default=None, init=False)
     _retired: list[ActiveRelease] = field(default_factory=list, init=False)
     _directory: Directory | None = field(default=None, init=False)
     _keys: tuple[int, Mapping[str, ApiKey]] | None = field(default=None, init=False)
+    trouble: str = field(default="", init=False)  # why the release in force cannot be used here
 
     async def current(
         self, connection: StoreConnection, head: Head
     ) -> tuple[ActiveRelease, Directory, Mapping[str, ApiKey]]:
-        """What the head row names, loaded when it changed."""
+        """What the head row names, loaded when it changed.
+
+        Raises:
+            ReleaseAhead: its release is not built yet.
+        """
         active = self._active
         if active is None or active.release.digest != head.release:
-            active = await self._load_release(connection, head)
+            active = await self._swap(connection, head)
         directory = self._directory
         if directory is None or directory.index != head.directory_index:
             directory = await load_directory(connection, head.tenant, index=head.directory_index)
@@ -64,7 +69,15 @@ class StateCache:
             self._keys = keys
         return active, directory, keys[1]
 
-    async def _load_release(self, connection: StoreConnection, head: Head) -> ActiveRelease:
+    async def _swap(self, connection: StoreConnection, head: Head) -> ActiveRelease:
+        active = self.candidates.take(head.release)
+        if active is not None:
+            if self._active is not None:
+                self._retired.append(self._active)
+            self._active = active
+            self.trouble = ""
+            self.metrics.release(head.release)
+            return active
         document = await blob(connection, head.tenant, head.release)
         if document is None:
             raise VerificationFailed(
@@ -73,12 +86,24 @@ class StateCache:
                 detail=f"The head row names {head.release}, and no such blob is stored.",
                 help="Restore the database from a backup and verify its export.",
             )
-        active = self.build(release_from_document(document), engine=self.engine)
-        if self._active is not None:
-            self._retired.append(self._active)
-        self._active = active
-        self.metrics.release(head.release)
-        return active
+        raise ReleaseAhead(head.release, document)
+
+    async def catch_up(self, ahead: ReleaseAhead) -> None:
+        """Build the release that is in force; to be called without the lock, and then tried again.
+
+        Raises:
+            Unavailable: it cannot be built here, so nothing can be decided.
+        """
+        try:
+            await asyncio.to_thread(self.candidates.build, ahead.document)
+        except ControlsError as error:
+            self.trouble = f"{ahead.digest} cannot be built: {error.detail}"
+            raise Unavailable(
+                "release_unusable",
+                "The release in force cannot be used by this service",
+                detail=self.trouble,
+                help="Nothing was permitted. See that this service is of the version that released it.",
+            ) from error
 
     def take(self, active: ActiveRelease) -> None:
         """Use a release that is built already, where the head row names it: nothing is loaded then."""
@@ -96,9 +121,17 @@ class StateCache:
         )
 
     def committed(self) -> None:
-        """Free releases that no unit of work can be using any more."""
+        """Free releases that no unit of work can be using any more: those that began with one have ended,
+        for the next one was loaded under the lock that they held."""
         while self._retired:
             self._retired.pop().engine.close()
+
+    def close(self) -> None:
+        """Free everything that was built."""
+        self.committed()
+        if self._active is not None:
+            self._active.engine.close()
+        self.candidates.close()
 
     async def refresh_keys(self, connection: StoreConnection, tenant: str) -> None:
         """Load the keys if another process changed them since; a unit of work does so by itself."""

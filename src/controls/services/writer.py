@@ -26,7 +26,7 @@ from controls.services.commands import Command, Context, Render
 from controls.services.identifiers import NewId
 from controls.services.metrics import Metrics
 from controls.services.refusals import Refuse
-from controls.services.state import StateCache
+from controls.services.state import ReleaseAhead, StateCache
 from controls.store.connection import StoreConnection
 from controls.store.database import CommitUnknown, Database, StoreUnavailable
 from controls.store.unit import flush, load, lock_head, recorded
@@ -211,6 +211,9 @@ class Writer:
             return await self._attempt(commands)
         except CommitUnknown:
             raise  # a retry could record twice what may be recorded already
+        except ReleaseAhead as ahead:
+            await self.state.catch_up(ahead)  # without the lock
+            return await self._attempt_twice(commands)
         except Unavailable:
             return await self._attempt(commands)
 

@@ -1,4 +1,4 @@
-"""Reads without the lock: the acts of one chain, review cases, proposed changes, what is in force."""
+"""Reads without the lock: the acts of one chain, review cases, changes, what is in force."""
 
 from __future__ import annotations
 
@@ -72,3 +72,32 @@ async def proposed_changes(connection: StoreConnection, tenant: str) -> Sequence
         .order_by(changes.c.proposed_at, changes.c.id)
     )
     return (await connection.execute(query)).all()
+
+
+_WITHOUT_PAYLOAD = [column for column in changes.c if column.name != "payload"]  # it may be megabytes
+
+
+async def changes_page(
+    connection: StoreConnection,
+    tenant: str,
+    *,
+    kind: str | None = None,
+    state: str | None = None,
+    limit: int,
+    before: tuple[int, str] | None = None,
+) -> Sequence[Any]:
+    """Changes without their payloads, newest first, starting before the given (proposed_at, id)."""
+    query = select(*_WITHOUT_PAYLOAD).where(changes.c.tenant == tenant)
+    if kind is not None:
+        query = query.where(changes.c.kind == kind)
+    if state is not None:
+        query = query.where(changes.c.state == state)
+    if before is not None:
+        query = query.where(tuple_(changes.c.proposed_at, changes.c.id) < before)
+    query = query.order_by(changes.c.proposed_at.desc(), changes.c.id.desc()).limit(limit)
+    return (await connection.execute(query)).all()
+
+
+async def change_named(connection: StoreConnection, tenant: str, id: str) -> Any:
+    query = select(changes).where(changes.c.tenant == tenant, changes.c.id == id)
+    return (await connection.execute(query)).one_or_none()
