@@ -25,7 +25,14 @@ app.command("coverage")(rule_tests.show_coverage)
 
 @app.command("check")
 @guarded
-def check(folder: FolderArgument = None, *, as_json: JsonOption = False) -> None:
+def check(
+    folder: FolderArgument = None,
+    *,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Take warnings for mistakes: exit code 5.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Load the files, run examples and scenarios; print everything that is wrong, with file and line."""
     where = folder or shipped("rules")
     try:
@@ -36,9 +43,15 @@ def check(folder: FolderArgument = None, *, as_json: JsonOption = False) -> None
     if as_json:
         print_json(summary(checked))
     else:
+        for item in checked.analysis.diagnostics:
+            typer.echo(f"{where}/{item}")
         tell_failures(where, checked)
+        if checked.analysis.uncompared:
+            ERR.print(f"{checked.analysis.uncompared} pairs of rules were too many to look for shadowed ones.")
     if checked.failures:
         raise typer.Exit(Exit.TESTS_FAILED)
+    if strict and checked.analysis.diagnostics:
+        raise typer.Exit(Exit.RULES_INVALID)
 
 
 @app.command()

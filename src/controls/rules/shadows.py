@@ -1,0 +1,248 @@
+"""Rules that another rule makes pointless: whenever they speak, it speaks as strictly or more so.
+
+Guarantees: a shadow is proved for every request: on the same actions and at the same times, whether the
+condition is true or cannot be known for want of facts. Of two rules that say the same, the later one in the
+files is reported. Time: a rule is evaluated on another one's example only where an index says that it could
+be true there, and at most MAX_COMPARED times in all.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, TypeAlias, cast
+
+from controls.model.condition import Facts, Truth
+from controls.model.duty import Period
+from controls.model.finding import Effect
+from controls.model.values import Value
+from controls.rules.condition import WholeCondition
+from controls.rules.diagnostics import quoted
+from controls.rules.domains import Domain
+from controls.rules.folding import Folder
+from controls.rules.rule import MissingPolicy, Rule
+from controls.rules.satisfiable import Impossible, NotDecided, Wanted, find
+from controls.rules.tree import (
+    Comparison,
+    Constant,
+    FactRead,
+    Logic,
+    Macro,
+    Membership,
+    Negation,
+    Operation,
+    Typed,
+    walk,
+)
+from controls.rules.types import BOOL, Kind
+
+MAX_COMPARED: Final = 1_000_000
+
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+_STRICTNESS: Final = {None: 0, Effect.REVIEW: 1, Effect.DENY: 2}
+_OF_MISSING: Final = {
+    MissingPolicy.SKIP: None,
+    MissingPolicy.REVIEW: Effect.REVIEW,
+    MissingPolicy.DENY: Effect.DENY,
+}
+_VERBS: Final = {
+    Effect.DENY: "denies", Effect.REVIEW: "asks for a review", Effect.FLAG: "flags", Effect.OBLIGE: "obliges",
+}  # fmt: skip
+
+_Key: TypeAlias = "tuple[str, Value]"
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    rule: Rule
+    by: Rule
+
+    @property
+    def message(self) -> str:
+        """What to say at the rule."""
+        same = "the same" if self.rule.then is self.by.then else "more strictly"
+        return (
+            f"whenever this rule speaks, {quoted(self.by.id)} ({self.by.file}:{self.by.line}) "
+            f"{_VERBS[self.by.then]} already, {same}: remove this rule, or make one of the two narrower"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Shadows:
+    found: tuple[Shadow, ...]
+    uncompared: int
+
+
+def shadows_of(
+    rules: Iterable[Rule],
+    *,
+    domains: Mapping[str, Domain],
+    witnesses: Mapping[int, Sequence[Facts]],
+    solving: Callable[[], bool],
+) -> Shadows:
+    """The shadowed rules.
+
+    Args:
+        rules: rules whose conditions can be true.
+        domains: what the facts may be.
+        witnesses: facts on which a condition is true, by the condition's identity.
+        solving: asked before each use of the solver.
+    """
+    search = _Search(domains, solving)
+    enforced = [rule for rule in rules if not rule.observe]
+    for place, rule in enumerate(enforced):
+        search.add(_Candidate(rule, place))
+    found: list[Shadow] = []
+    for place, rule in enumerate(enforced):
+        facts = witnesses.get(id(rule.condition))
+        by = search.shadow_of(_Candidate(rule, place), facts) if facts else None
+        if by is not None:
+            found.append(Shadow(rule, by))
+    return Shadows(tuple(found), search.uncompared)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    rule: Rule
+    place: int  # in the files
+
+    @property
+    def condition(self) -> WholeCondition:
+        return cast(WholeCondition, self.rule.condition)
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """The rules of one action: those that need a fact to have one of a few values, by it; and the others."""
+
+    keyed: dict[_Key, list[_Candidate]] = field(default_factory=lambda: defaultdict(list))
+    names: set[str] = field(default_factory=set)
+    others: list[_Candidate] = field(default_factory=list)
+
+    def near(self, facts: Facts) -> Iterator[_Candidate]:
+        """The rules that could be true on `facts`."""
+        for name in self.names & facts.values.keys():
+            value = facts.values[name]
+            if isinstance(value, bool | str):
+                yield from self.keyed.get((name, value), ())
+        yield from self.others
+
+
+@dataclass(slots=True)
+class _Search:
+    domains: Mapping[str, Domain]
+    solving: Callable[[], bool]
+    buckets: dict[str, _Bucket] = field(default_factory=lambda: defaultdict(_Bucket))
+    compared: int = 0
+    uncompared: int = 0
+
+    def add(self, candidate: _Candidate) -> None:
+        keys = _keys_of(Folder().fold(candidate.condition.tree))
+        for action in candidate.rule.on:
+            bucket = self.buckets[action]
+            if not keys:
+                bucket.others.append(candidate)
+            for key in keys:
+                bucket.keyed[key].append(candidate)
+                bucket.names.add(key[0])
+
+    def shadow_of(self, candidate: _Candidate, witnesses: Sequence[Facts]) -> Rule | None:
+        """A rule that shadows the candidate."""
+        for other in self.buckets[candidate.rule.on[0]].near(witnesses[0]):
+            if other.place == candidate.place:
+                continue
+            self.compared += 1
+            if self.compared > MAX_COMPARED:
+                self.uncompared += 1
+            elif _could_shadow(other, candidate, witnesses) and self._shadows(other, candidate):
+                return other.rule
+        return None
+
+    def _shadows(self, other: _Candidate, candidate: _Candidate) -> bool:
+        if not self._never(candidate, {Truth.TRUE}, other, {Truth.FALSE, Truth.UNKNOWN}):
+            return False
+        missing = _OF_MISSING[candidate.rule.missing]
+        if missing is None and _can_fail(candidate.condition.tree):
+            missing = Effect.REVIEW  # what could not be computed asks for one, whatever the policy
+        if missing is not None:
+            weaker = {Truth.FALSE}
+            if _STRICTNESS[_OF_MISSING[other.rule.missing]] < _STRICTNESS[missing]:
+                weaker.add(Truth.UNKNOWN)
+            if _STRICTNESS.get(other.rule.then, 0) < _STRICTNESS[missing]:
+                weaker.add(Truth.TRUE)
+            if not self._never(candidate, {Truth.UNKNOWN}, other, weaker):
+                return False
+        same = other.rule.then is candidate.rule.then and self._mutual(other, candidate)
+        return not same or other.place < candidate.place
+
+    def _mutual(self, other: _Candidate, candidate: _Candidate) -> bool:
+        """Whether the candidate could be named as the other one's shadow just as well."""
+        if not set(other.rule.on) <= set(candidate.rule.on) or not _covers(candidate.rule, other.rule):
+            return False
+        return self._never(other, {Truth.TRUE}, candidate, {Truth.FALSE, Truth.UNKNOWN})
+
+    def _never(self, one: _Candidate, truths: set[Truth], other: _Candidate, others: set[Truth]) -> bool:
+        wanted = (
+            Wanted(one.condition.tree, frozenset(truths)),
+            Wanted(other.condition.tree, frozenset(others)),
+        )
+        answer = find(wanted, domains=self.domains, solve=False)
+        if isinstance(answer, NotDecided) and self.solving():
+            answer = find(wanted, domains=self.domains)
+        return isinstance(answer, Impossible)
+
+
+def _could_shadow(other: _Candidate, candidate: _Candidate, witnesses: Sequence[Facts]) -> bool:
+    """What is quickly seen: everything but the proof about conditions."""
+    test = other.condition.test
+    return (
+        all(test(facts) == Truth.TRUE for facts in witnesses)
+        and _as_strict(other.rule, candidate.rule)
+        and set(candidate.rule.on) <= set(other.rule.on)
+        and _covers(other.rule, candidate.rule)
+    )
+
+
+def _as_strict(rule: Rule, than: Rule) -> bool:
+    """Whether what `rule` leads to makes pointless what `than` leads to."""
+    if rule.then is Effect.DENY:
+        return True
+    if than.then is Effect.OBLIGE:
+        return rule.then is Effect.OBLIGE and rule.obligation == than.obligation
+    # A review, once approved, still leaves a flag to be raised.
+    return rule.then is than.then
+
+
+def _covers(rule: Rule, other: Rule) -> bool:
+    """Whether `rule` is in force whenever `other` is."""
+    return all(any(_within(period, wider) for wider in rule.periods) for period in other.periods)
+
+
+def _within(period: Period, wider: Period) -> bool:
+    starts = (wider.start or _FIRST) <= (period.start or _FIRST)
+    return starts and (period.end or _LAST) <= (wider.end or _LAST)
+
+
+def _can_fail(tree: Typed) -> bool:
+    """Whether something else than an absent fact may keep the condition from being known."""
+    return any(isinstance(part, Operation | Macro) or part.type.kind is Kind.MONEY for part in walk(tree))
+
+
+def _keys_of(node: Typed) -> list[_Key]:
+    """Values of one fact of which a condition needs one to be true; none when it needs no such thing."""
+    match node:
+        case Logic(every=True, parts=parts):
+            return min((keys for keys in map(_keys_of, parts) if keys), key=len, default=[])
+        case FactRead(name=name) if node.type == BOOL:
+            return [(name, True)]
+        case Negation(part=FactRead(name=name)):
+            return [(name, False)]
+        case Comparison(operator="==", left=FactRead(name=name) as fact, right=Constant(value=value)):
+            return [(name, value)] if fact.type.kind is Kind.STRING else []
+        case Membership(item=FactRead(name=name) as fact, source=Constant(value=tuple() as values)):
+            return [(name, value) for value in values] if fact.type.kind is Kind.STRING else []
+        case _:
+            return []
