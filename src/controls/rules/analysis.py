@@ -30,7 +30,7 @@ from controls.rules.system import SYSTEM_PREFIX
 from controls.rules.tree import Constant, Logic, Typed
 from controls.rules.vocabulary import SERVICE_FACTS
 
-MAX_SOLVED: Final = 100  # questions for the solver in one analysis: each may take tenths of a second
+MAX_SOLVED: Final = 25  # questions for the solver in one analysis: each may take tenths of a second
 
 
 @dataclass(frozen=True, slots=True)

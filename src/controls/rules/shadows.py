@@ -3,7 +3,7 @@
 Guarantees: a shadow is proved for every request: on the same actions and at the same times, whether the
 condition is true or cannot be known for want of facts. Of two rules that say the same, the later one in the
 files is reported. Time: a rule is evaluated on another one's example only where an index says that it could
-be true there, and at most MAX_COMPARED times in all.
+be true there, and at most MAX_COMPARED times in all; what is left out is counted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from controls.rules.diagnostics import quoted
 from controls.rules.domains import Domain
 from controls.rules.folding import Folder
 from controls.rules.rule import MissingPolicy, Rule
-from controls.rules.satisfiable import Impossible, NotDecided, Wanted, find
+from controls.rules.satisfiable import Answer, Impossible, NotDecided, Wanted, Witness, find
 from controls.rules.tree import (
     Comparison,
     Constant,
@@ -38,10 +38,14 @@ from controls.rules.tree import (
 )
 from controls.rules.types import BOOL, Kind
 
-MAX_COMPARED: Final = 1_000_000
+MAX_COMPARED: Final = 500_000
+MAX_DOUBTS: Final = 3  # rules that may or may not shadow one rule: then no more are tried
+MAX_ALL_DOUBTS: Final = 500
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
+_TRUE: Final = frozenset({Truth.TRUE})
+_NOT_TRUE: Final = frozenset({Truth.FALSE, Truth.UNKNOWN})
 _STRICTNESS: Final = {None: 0, Effect.REVIEW: 1, Effect.DENY: 2}
 _OF_MISSING: Final = {
     MissingPolicy.SKIP: None,
@@ -137,6 +141,7 @@ class _Search:
     solving: Callable[[], bool]
     buckets: dict[str, _Bucket] = field(default_factory=lambda: defaultdict(_Bucket))
     compared: int = 0
+    doubts: int = 0
     uncompared: int = 0
 
     def add(self, candidate: _Candidate) -> None:
@@ -151,19 +156,32 @@ class _Search:
 
     def shadow_of(self, candidate: _Candidate, witnesses: Sequence[Facts]) -> Rule | None:
         """A rule that shadows the candidate."""
-        for other in self.buckets[candidate.rule.on[0]].near(witnesses[0]):
+        known, doubts = list(witnesses), 0
+        others = list(self.buckets[candidate.rule.on[0]].near(known[0]))
+        for place, other in enumerate(others):
+            if self.compared >= MAX_COMPARED or doubts >= MAX_DOUBTS or self.doubts >= MAX_ALL_DOUBTS:
+                self.uncompared += len(others) - place
+                return None
             if other.place == candidate.place:
                 continue
             self.compared += 1
-            if self.compared > MAX_COMPARED:
-                self.uncompared += 1
-            elif _could_shadow(other, candidate, witnesses) and self._shadows(other, candidate):
+            if not _could_shadow(other, candidate, known):
+                continue
+            answer = self._shadows(other, candidate)
+            if isinstance(answer, Impossible):
                 return other.rule
+            if isinstance(answer, Witness):
+                known.append(answer.facts)  # it rules out others like this one
+            else:
+                doubts += 1
+                self.doubts += 1
         return None
 
-    def _shadows(self, other: _Candidate, candidate: _Candidate) -> bool:
-        if not self._never(candidate, {Truth.TRUE}, other, {Truth.FALSE, Truth.UNKNOWN}):
-            return False
+    def _shadows(self, other: _Candidate, candidate: _Candidate) -> Answer:
+        """`Impossible` when `other` shadows the candidate; a witness: the candidate is true and it is not."""
+        answer = self._never(candidate, _TRUE, other, _NOT_TRUE)
+        if not isinstance(answer, Impossible):
+            return answer
         missing = _OF_MISSING[candidate.rule.missing]
         if missing is None and _can_fail(candidate.condition.tree):
             missing = Effect.REVIEW  # what could not be computed asks for one, whatever the policy
@@ -173,26 +191,30 @@ class _Search:
                 weaker.add(Truth.UNKNOWN)
             if _STRICTNESS.get(other.rule.then, 0) < _STRICTNESS[missing]:
                 weaker.add(Truth.TRUE)
-            if not self._never(candidate, {Truth.UNKNOWN}, other, weaker):
-                return False
-        same = other.rule.then is candidate.rule.then and self._mutual(other, candidate)
-        return not same or other.place < candidate.place
+            unknown = frozenset({Truth.UNKNOWN})
+            if not isinstance(self._never(candidate, unknown, other, frozenset(weaker)), Impossible):
+                return NotDecided()
+        if other.place > candidate.place and self._mutual(other, candidate):
+            return NotDecided()  # the other one is reported instead
+        return answer
 
     def _mutual(self, other: _Candidate, candidate: _Candidate) -> bool:
         """Whether the candidate could be named as the other one's shadow just as well."""
-        if not set(other.rule.on) <= set(candidate.rule.on) or not _covers(candidate.rule, other.rule):
-            return False
-        return self._never(other, {Truth.TRUE}, candidate, {Truth.FALSE, Truth.UNKNOWN})
-
-    def _never(self, one: _Candidate, truths: set[Truth], other: _Candidate, others: set[Truth]) -> bool:
-        wanted = (
-            Wanted(one.condition.tree, frozenset(truths)),
-            Wanted(other.condition.tree, frozenset(others)),
+        return (
+            other.rule.then is candidate.rule.then
+            and set(other.rule.on) <= set(candidate.rule.on)
+            and _covers(candidate.rule, other.rule)
+            and isinstance(self._never(other, _TRUE, candidate, _NOT_TRUE), Impossible)
         )
+
+    def _never(
+        self, one: _Candidate, truths: frozenset[Truth], other: _Candidate, others: frozenset[Truth]
+    ) -> Answer:
+        wanted = (Wanted(one.condition.tree, truths), Wanted(other.condition.tree, others))
         answer = find(wanted, domains=self.domains, solve=False)
         if isinstance(answer, NotDecided) and self.solving():
-            answer = find(wanted, domains=self.domains)
-        return isinstance(answer, Impossible)
+            return find(wanted, domains=self.domains)
+        return answer
 
 
 def _could_shadow(other: _Candidate, candidate: _Candidate, witnesses: Sequence[Facts]) -> bool:

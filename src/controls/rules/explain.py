@@ -1,0 +1,203 @@
+"""A rule in plain English or Spanish, generated from what the engines run and not from what somebody wrote.
+
+Guarantees: every part of a rule that can change an answer is said: actions, periods, condition, effect,
+mode, what absent facts lead to, parameters and their basis.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from controls.model.duty import Period
+from controls.model.finding import Effect, Source, Text
+from controls.model.values import Json
+from controls.rules.condition import WholeCondition
+from controls.rules.release import Release
+from controls.rules.rule import MissingPolicy, Rule
+from controls.rules.wording import Wording
+
+_SERVICE_LABELS: Final[Mapping[str, Text]] = {
+    "subject.type": Text("Type of the caller's subject", "Tipo de sujeto"),
+    "subject.id": Text("Account", "Cuenta de usuario"),
+    "action.name": Text("Action", "Acción"),
+    "resource.type": Text("Type of resource", "Tipo de recurso"),
+    "resource.id": Text("Resource", "Recurso"),
+    "person.id": Text("Person", "Persona"),
+    "person.roles": Text("Roles of the person", "Funciones de la persona"),
+}
+_EFFECTS: Final[Mapping[Effect, Text]] = {
+    Effect.DENY: Text("the request is denied.", "se deniega la solicitud."),
+    Effect.REVIEW: Text(
+        "the request is held until an authorised person has reviewed it.",
+        "la solicitud queda retenida hasta que la revise una persona autorizada.",
+    ),
+    Effect.FLAG: Text(
+        "the request is permitted, and a case is opened for later review.",
+        "se permite la solicitud y se abre un caso para su revisión posterior.",
+    ),
+    Effect.OBLIGE: Text(
+        "the request is permitted, with this obligation:", "se permite la solicitud, con esta obligación:"
+    ),
+}
+_MISSING: Final[Mapping[MissingPolicy, Text]] = {
+    MissingPolicy.REVIEW: Text(
+        "If a fact that the rule needs is missing, the request is held for review.",
+        "Si falta un dato que la regla necesita, la solicitud queda retenida para su revisión.",
+    ),
+    MissingPolicy.DENY: Text(
+        "If a fact that the rule needs is missing, the request is denied.",
+        "Si falta un dato que la regla necesita, se deniega la solicitud.",
+    ),
+    MissingPolicy.SKIP: Text(
+        "If a fact that the rule needs is missing, the rule says nothing, because: {0}",
+        "Si falta un dato que la regla necesita, la regla no dice nada, porque: {0}",
+    ),
+}
+_ERROR: Final[Mapping[bool, Text]] = {
+    False: Text(
+        "If the rule cannot be computed, the request is held for review.",
+        "Si la regla no se puede calcular, la solicitud queda retenida para su revisión.",
+    ),
+    True: Text(
+        "If the rule cannot be computed, the request is denied.",
+        "Si la regla no se puede calcular, se deniega la solicitud.",
+    ),
+}
+_BASES: Final = {
+    "law": Text("law", "norma"),
+    "guidance": Text("guidance", "orientación del supervisor"),
+    "policy": Text("the firm's policy", "política de la entidad"),
+}
+_SEVERITIES: Final = {
+    "low": Text("low", "baja"),
+    "medium": Text("medium", "media"),
+    "high": Text("high", "alta"),
+    "critical": Text("critical", "crítica"),
+}
+_PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+
+
+def explain_rule(release: Release, rule: Rule, *, language: str) -> str:
+    """The rule as text of several lines.
+
+    Args:
+        release: where the names of facts and steps come from.
+        rule: one of its rules.
+        language: `en` or `es`.
+    """
+    return "\n".join(_Explainer(release, rule, language).lines()) + "\n"
+
+
+class _Explainer:
+    def __init__(self, release: Release, rule: Rule, language: str) -> None:
+        self._release, self._rule, self._language = release, rule, language
+        self._words = Wording(language, self._label, self._step)
+
+    def lines(self) -> Iterator[str]:
+        rule, say = self._rule, self._say
+        yield f"{rule.id}: {self._of(rule.title)}"
+        yield ""
+        actions = tuple(self._action(name) for name in rule.on)
+        listed = self._words.listed(actions, "or")
+        yield say(
+            f"The rule applies when somebody asks for: {listed}.",
+            f"La regla se aplica al solicitar: {listed}.",
+        )
+        for period in rule.periods:
+            yield self._period(period)
+        if rule.observe:
+            yield say(
+                "It only observes: what it finds is recorded and changes no answer.",
+                "Sólo observa: lo que encuentra se registra y no cambia ninguna respuesta.",
+            )
+        yield ""
+        condition = rule.condition
+        assert isinstance(condition, WholeCondition)
+        first, *rest = map(self._words.contracted, self._words.lines(condition.tree))
+        yield say(f"If {first}{'' if rest else ','}", f"Si {first}{'' if rest else ','}")
+        yield from (f"  {line}" for line in rest)
+        effect = self._of(_EFFECTS[rule.then])
+        yield say(f"then {effect}", f"entonces {effect}")
+        yield from self._obligation()
+        yield self._of(_MISSING[rule.missing]).format(rule.because)
+        yield self._of(_ERROR[rule.missing is MissingPolicy.DENY])
+        message = self._quote(self._of(rule.message))
+        yield say(f"The person is told: {message}", f"A la persona se le dice: {message}")
+        yield ""
+        if rule.parameters:
+            yield say("Parameters:", "Parámetros:")
+            for name, parameter in rule.parameters.items():
+                value = self._words.constant(parameter.value)
+                yield f"- {self._words.quoted(name)}: {value} ({self._of(_BASES[parameter.basis])})"
+        yield say("Sources:", "Fuentes:")
+        yield from (self._source(source) for source in rule.sources)
+        severity = self._of(_SEVERITIES[rule.severity])
+        owner = say(f" Owner: {rule.owner}.", f" Responsable: {rule.owner}.") if rule.owner else ""
+        yield say(f"Severity: {severity}.{owner}", f"Gravedad: {severity}.{owner}")
+
+    def _say(self, english: str, spanish: str) -> str:
+        return spanish if self._language == "es" else english
+
+    def _of(self, text: Text) -> str:
+        return self._say(text.en, text.es)
+
+    def _label(self, fact: str) -> str:
+        declared = self._release.vocabulary.facts.get(fact)
+        if declared is not None:
+            return self._of(declared.label)
+        return self._of(_SERVICE_LABELS[fact]) if fact in _SERVICE_LABELS else fact
+
+    def _step(self, step: str) -> str:
+        for action in self._rule.on:
+            kind = self._release.chains.get(action.partition(".")[0])
+            found = None if kind is None else kind.step(step)
+            if found is not None:
+                return self._of(found.title)
+        return step
+
+    def _action(self, action: str) -> str:
+        name = action.partition(".")[2]
+        title = self._step(name)
+        quoted = self._words.quoted(action)
+        return quoted if title == name else f"{title} ({quoted})"
+
+    def _period(self, period: Period) -> str:
+        say, words = self._say, self._words
+        if period.start is None and period.end is None:
+            return say("It is always in force.", "Está siempre en vigor.")
+        parts: list[str] = []
+        if period.start is not None:
+            parts.append(say("from ", "desde el ") + words.constant(period.start))
+        if period.end is not None:
+            parts.append(say("until ", "hasta el ") + words.constant(period.end))
+        return say("It is in force ", "Está en vigor ") + ", ".join(parts) + "."
+
+    def _obligation(self) -> Iterator[str]:
+        for name, value in (self._rule.obligation or {}).items():
+            yield f"  - {self._plain(name)}: {self._plain(value)}"
+
+    def _plain(self, value: Json) -> str:
+        if isinstance(value, dict):
+            return "; ".join(f"{self._plain(name)}: {self._plain(item)}" for name, item in value.items())
+        if isinstance(value, list):
+            return ", ".join(map(self._plain, value))
+        if isinstance(value, bool):
+            return self._words.constant(value)
+        return str(value).replace("_", " ")
+
+    def _quote(self, template: str) -> str:
+        """A message with the names of facts in the place of their values."""
+
+        def named(part: re.Match[str]) -> str:
+            name = part.group(1)
+            return part.group()[0] if name is None else f"[{self._label(name)}]"
+
+        return self._words.quoted(_PLACEHOLDER.sub(named, template))
+
+    def _source(self, source: Source) -> str:
+        article = f", {source.article}" if source.article else ""
+        unread = self._say("; the source itself has not been read again", "; pendiente de releer la fuente")
+        basis = self._of(_BASES[source.basis])
+        return f"- {source.law}{article} ({basis}{'' if source.reviewed else unread})"
