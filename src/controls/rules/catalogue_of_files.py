@@ -89,7 +89,7 @@ OF_FILES: Final = (
         "too_large",
         "A condition has more parts than anybody can check.",
         "Split the rule into several.",
-        "a condition that adds 300 numbers",
+        "a condition of 150 comparisons",
     ),
     Explanation(
         "too_many",

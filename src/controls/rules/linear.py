@@ -29,6 +29,7 @@ from controls.rules.tree import (
     Operation,
     Presence,
     Typed,
+    key_of,
 )
 from controls.rules.truths import Chosen, Joined, LeafAt, Mask, Opposite, Same, Skeleton
 from controls.rules.types import BOOL, Kind
@@ -166,6 +167,9 @@ class _Problem:
         self.solver.add(z3.Implies(false, z3.And(there, z3.Not(test))))
         if sure:
             self.solver.add(z3.Implies(there, z3.Or(true, false)))
+        elif isinstance(leaf.node, Comparison):
+            known = z3.Bool(f"known {_computed(leaf.node)}")
+            self.solver.add(z3.Or(true, false) == known)
         return true, false
 
     def _meaning(self, leaf: Classified) -> tuple[Any, tuple[Any, ...], bool]:
@@ -358,6 +362,16 @@ class _Problem:
 
     def _text_of(self, number: int, fresh: str) -> str:
         return next((text for text, known in self.texts.items() if known == number), fresh)
+
+
+def _computed(node: Comparison) -> str:
+    """What a comparison computes, without its constants: it is known for all such comparisons or for none."""
+    return " ".join(
+        f"in {side.value.currency}" if isinstance(side, Constant) and isinstance(side.value, Money)
+        else "" if isinstance(side, Constant)
+        else key_of(side)
+        for side in sorted((node.left, node.right), key=key_of)
+    )  # fmt: skip
 
 
 def _fraction(value: Any) -> Fraction:

@@ -13,9 +13,9 @@ from decimal import Decimal
 from typing import Final
 
 from babel.dates import format_date
-from babel.numbers import format_decimal
+from babel.numbers import get_decimal_symbol, get_group_symbol
 
-from controls.model.values import Money, Value
+from controls.model.values import Money, Value, decimal_text
 from controls.rules.tree import (
     ChainRead,
     Choice,
@@ -118,6 +118,7 @@ _PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "seconds": ("{0} seconds", "{0} segundos"),
 }  # fmt: skip
 _LOCALES: Final = {"en": "en_GB", "es": "es_ES"}  # days before months
+_UNGROUPED: Final = {"en": 3, "es": 4}  # digits; the Academy writes 1095 and 10.950
 _OPPOSITES: Final = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _TIMES: Final = frozenset({Kind.DATE, Kind.TIMESTAMP})
 _CONTRACTIONS: Final = re.compile(r"\b(de|a) el\b(?![^«»]*»)")
@@ -271,7 +272,7 @@ class Wording:
         if isinstance(value, bool):
             return self.phrase("true" if value else "false")
         if isinstance(value, int | Decimal):
-            return str(format_decimal(value, locale=_LOCALES[self.language], decimal_quantization=False))
+            return self._number(decimal_text(Decimal(value)))
         if isinstance(value, Money):
             return f"{self.constant(value.amount)} {value.currency}"
         if isinstance(value, str):
@@ -287,6 +288,14 @@ class Wording:
         if isinstance(value, tuple):
             return self.listed(tuple(self.constant(item) for item in value), "or")
         raise TypeError("a record is no constant")
+
+    def _number(self, text: str) -> str:
+        """Every digit of a number (Babel's own formatting rounds), with the language's separators."""
+        locale = _LOCALES[self.language]
+        whole, _, fraction = text.partition(".")
+        if len(whole) > _UNGROUPED[self.language]:
+            whole = f"{int(whole):,}".replace(",", get_group_symbol(locale))
+        return whole + (get_decimal_symbol(locale) + fraction if fraction else "")
 
     def _span(self, value: timedelta) -> str:
         for unit, length in _UNITS:
