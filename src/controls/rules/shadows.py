@@ -39,8 +39,9 @@ from controls.rules.tree import (
 from controls.rules.types import BOOL, Kind
 
 MAX_COMPARED: Final = 500_000
-MAX_DOUBTS: Final = 3  # rules that may or may not shadow one rule: then no more are tried
-MAX_ALL_DOUBTS: Final = 500
+MAX_EFFORT: Final = 50  # on proofs that fail, for one rule; a counterexample costs 1
+MAX_WHOLE_EFFORT: Final = 4_000
+UNDECIDED_COST: Final = 15  # of a question that stays open, which takes that much longer
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
@@ -141,7 +142,7 @@ class _Search:
     solving: Callable[[], bool]
     buckets: dict[str, _Bucket] = field(default_factory=lambda: defaultdict(_Bucket))
     compared: int = 0
-    doubts: int = 0
+    effort: int = 0
     uncompared: int = 0
 
     def add(self, candidate: _Candidate) -> None:
@@ -156,10 +157,10 @@ class _Search:
 
     def shadow_of(self, candidate: _Candidate, witnesses: Sequence[Facts]) -> Rule | None:
         """A rule that shadows the candidate."""
-        known, doubts = list(witnesses), 0
+        known, effort = list(witnesses), 0
         others = list(self.buckets[candidate.rule.on[0]].near(known[0]))
         for place, other in enumerate(others):
-            if self.compared >= MAX_COMPARED or doubts >= MAX_DOUBTS or self.doubts >= MAX_ALL_DOUBTS:
+            if self.compared >= MAX_COMPARED or effort >= MAX_EFFORT or self.effort >= MAX_WHOLE_EFFORT:
                 self.uncompared += len(others) - place
                 return None
             if other.place == candidate.place:
@@ -172,9 +173,9 @@ class _Search:
                 return other.rule
             if isinstance(answer, Witness):
                 known.append(answer.facts)  # it rules out others like this one
-            else:
-                doubts += 1
-                self.doubts += 1
+            cost = 1 if isinstance(answer, Witness) else UNDECIDED_COST
+            effort += cost
+            self.effort += cost
         return None
 
     def _shadows(self, other: _Candidate, candidate: _Candidate) -> Answer:
