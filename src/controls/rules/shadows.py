@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, TypeAlias, cast
 
@@ -40,7 +40,7 @@ from controls.rules.types import BOOL, Kind
 
 MAX_COMPARED: Final = 500_000
 MAX_EFFORT: Final = 50  # on proofs that fail, for one rule; a counterexample costs 1
-MAX_WHOLE_EFFORT: Final = 4_000
+MAX_WHOLE_EFFORT: Final = 5_000
 UNDECIDED_COST: Final = 15  # of a question that stays open, which takes that much longer
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
@@ -99,7 +99,7 @@ def shadows_of(
     search = _Search(domains, solving)
     enforced = [rule for rule in rules if not rule.observe]
     for place, rule in enumerate(enforced):
-        search.add(_Candidate(rule, place))
+        search.add(rule, place)
     found: list[Shadow] = []
     for place, rule in enumerate(enforced):
         facts = witnesses.get(id(rule.condition))
@@ -113,6 +113,7 @@ def shadows_of(
 class _Candidate:
     rule: Rule
     place: int  # in the files
+    refused: tuple[_Key, ...] = ()  # texts of facts with which the condition is not true
 
     @property
     def condition(self) -> WholeCondition:
@@ -145,9 +146,11 @@ class _Search:
     effort: int = 0
     uncompared: int = 0
 
-    def add(self, candidate: _Candidate) -> None:
-        keys = _keys_of(Folder().fold(candidate.condition.tree))
-        for action in candidate.rule.on:
+    def add(self, rule: Rule, place: int) -> None:
+        tree = Folder().fold(cast(WholeCondition, rule.condition).tree)
+        keys = _keys_of(tree)
+        candidate = _Candidate(rule, place, tuple(_refused_by(tree)))
+        for action in rule.on:
             bucket = self.buckets[action]
             if not keys:
                 bucket.others.append(candidate)
@@ -166,7 +169,7 @@ class _Search:
             if other.place == candidate.place:
                 continue
             self.compared += 1
-            if not _could_shadow(other, candidate, known):
+            if not _could_shadow(other, candidate, known) or _is_refuted(other, candidate, known[0]):
                 continue
             answer = self._shadows(other, candidate)
             if isinstance(answer, Impossible):
@@ -229,6 +232,15 @@ def _could_shadow(other: _Candidate, candidate: _Candidate, witnesses: Sequence[
     )
 
 
+def _is_refuted(other: _Candidate, candidate: _Candidate, witness: Facts) -> bool:
+    """Whether a text that `other` refuses leaves the candidate true: then there is no shadow."""
+    for name, value in other.refused:
+        facts = replace(witness, values={**witness.values, name: value})
+        if candidate.condition.test(facts) == Truth.TRUE and other.condition.test(facts) != Truth.TRUE:
+            return True
+    return False
+
+
 def _as_strict(rule: Rule, than: Rule) -> bool:
     """Whether what `rule` leads to makes pointless what `than` leads to."""
     if rule.then is Effect.DENY:
@@ -269,3 +281,15 @@ def _keys_of(node: Typed) -> list[_Key]:
             return [(name, value) for value in values] if fact.type.kind is Kind.STRING else []
         case _:
             return []
+
+
+def _refused_by(node: Typed) -> Iterator[_Key]:
+    """Texts of facts with which a condition is never true: `fact != "text"` among its conjuncts."""
+    match node:
+        case Logic(every=True, parts=parts):
+            for part in parts:
+                yield from _refused_by(part)
+        case Comparison(operator="!=", left=FactRead(name=name), right=Constant(value=str() as value)):
+            yield name, value
+        case _:
+            return
