@@ -62,7 +62,10 @@ def solve(goals: Sequence[tuple[Skeleton, Mask]], leaves: Sequence[Classified]) 
     z3 = _z3()
     if z3 is None or not any(_is_linear(leaf) for leaf in leaves):
         return None
-    return _Problem(z3, leaves).solution(goals)
+    try:
+        return _Problem(z3, leaves).solution(goals)
+    except z3.Z3Exception:  # it gave up: nothing is known
+        return None
 
 
 @cache
@@ -113,6 +116,7 @@ class _Problem:
     def __post_init__(self) -> None:
         self.solver = self.z3.Solver()
         self.solver.set("rlimit", MAX_EFFORT)
+        self.solver.set("ctrl_c", False)
 
     def solution(self, goals: Sequence[tuple[Skeleton, Mask]]) -> Solution | None:
         truths = [self._leaf(index, leaf) for index, leaf in enumerate(self.leaves)]
