@@ -145,15 +145,16 @@ class _Analyst:
                 "gives every fact it needs"
             )
             self.add(place, "idle_example", message)
+        read = rule.condition.names | _of_due(rule)
         for item in node.items("examples"):
             given = item.mapping("given") if isinstance(item, MappingNode) else None
             for name, entry in given.entries.items() if given is not None else ():
-                if name not in rule.condition.names and name not in SERVICE_FACTS:
+                if name not in read and name not in SERVICE_FACTS:
                     self.add(
                         entry.key.place,
                         "unread_fact",
                         f"`when` does not read {quoted(name)}, so it changes nothing in this example"
-                        f"{closest(name, rule.condition.names)}",
+                        f"{closest(name, read)}",
                     )
 
     def _check_branches(
@@ -224,6 +225,7 @@ class _Analyst:
     def check_facts(self, conditions: Iterable[WholeCondition]) -> None:
         """Note the declared facts that nothing reads."""
         used = {name for condition in conditions for name in condition.names}
+        used.update(name for rule in self.release.rules for name in _of_due(rule))
         for kind in self.release.chains.values():
             used.update(kind.material)
             for step in kind.steps:
@@ -249,6 +251,11 @@ _CONSTANT: Final = (
     ),
     (Truth.FALSE, "always_true", "this is never false: it is true whenever the facts it needs are there"),
 )
+
+
+def _of_due(rule: Rule) -> frozenset[str]:
+    """The fact that a due time counts from."""
+    return frozenset((rule.due.start,)) if rule.due is not None and rule.due.start else frozenset()
 
 
 def _one_of(domain: Domain, values: Iterable[str]) -> Domain:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from controls.rules.explanations import CHAIN, DUTY, SMALL, VOCABULARY, WHEN, Change, Explanation
+from controls.rules.explanations import CHAIN, DUTY, LIST, SMALL, TABLE, VOCABULARY, WHEN, Change, Explanation
 
 OF_FILES: Final = (
     Explanation(
@@ -237,5 +237,42 @@ OF_FILES: Final = (
         "A value is of another type than what stands there needs.",
         "Write what the message names.",
         Change("order.quantity && order.side == desk", WHEN),
+    ),
+    # Lists and tables
+    Explanation(
+        "bad_column",
+        "The header of a list or table has a column that cannot be understood.",
+        "Write name:type, with ` key` or `?` behind it where that is meant.",
+        Change("trader string key,limit:money\n", file=TABLE),
+    ),
+    Explanation(
+        "bad_csv",
+        "A line is not CSV: another separator, or quotes that do not fit.",
+        "Save it as CSV with commas, and put quotes around all of a cell.",
+        Change("isin:string;remark:note\n", file=LIST),
+    ),
+    Explanation(
+        "bad_header",
+        "The columns do not make a list (one column, and notes) or a table (keys and what is looked up).",
+        "Move it from lists/ to tables/ or the other way round, or mark a key.",
+        Change("isin:string,price:decimal\n", file=LIST),
+    ),
+    Explanation(
+        "duplicate_column",
+        "Two columns have the same name.",
+        "Rename one.",
+        Change("trader:string key,limit:money,limit:int\n", file=TABLE),
+    ),
+    Explanation(
+        "empty_cell",
+        "A cell is empty where something must stand.",
+        "Fill it, or mark the column with `?` behind its type.",
+        Change("trader:string key,limit:money\nana,\n", file=TABLE),
+    ),
+    Explanation(
+        "formula_cell",
+        "A spreadsheet would take the cell for a formula and could run it.",
+        "Write the value itself.",
+        Change("isin:string\n=1+1\n", file=LIST),
     ),
 )

@@ -325,4 +325,19 @@ OF_RULES: Final = (
         ),
         Level.WARNING,
     ),
+    Explanation(
+        "private_fact",
+        "An obligation's due time rests on a private fact, and due times are shown in the ledger.",
+        "Take a public fact, or mark this one `public: true` if it identifies nobody.",
+        Change(
+            "then: oblige\n  obligation: {duty: report, due: {from: order.placed_at, within: PT1H}}",
+            "then: deny",
+        ),
+    ),
+    Explanation(
+        "unknown_calendar",
+        "There is no calendar of that name.",
+        "Correct the name, or add its file to calendars/.",
+        Change('is_business_day(date("2026-03-02"), "madrid") && order.quantity > limit', WHEN),
+    ),
 )

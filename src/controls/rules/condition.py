@@ -93,7 +93,7 @@ class CompiledTest:
 
 @dataclass(slots=True, unsafe_hash=True)
 class WholeCondition(CompiledTest):
-    """A whole condition with its formula, and the parameters and calendars that its text mentions, and its tree.
+    """A whole condition with its formula, its tree, and the parameters and calendars that its text mentions.
 
     `cells`: the cells of tables that a verdict may quote. `data`: the lists and columns of tables that the
     text mentions, with the digests of what they hold.

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Final
 
 from controls.model.duty import Period
 from controls.model.finding import Effect, Source, Text
 from controls.model.values import Json
 from controls.rules.condition import WholeCondition
+from controls.rules.due import Due
 from controls.rules.release import Release
 from controls.rules.rule import MissingPolicy, Rule
 from controls.rules.wording import Wording
 
-_SERVICE_LABELS: Final[Mapping[str, Text]] = {
+_LABELS: Final[Mapping[str, Text]] = {
     "subject.type": Text("Type of the caller's subject", "Tipo de sujeto"),
     "subject.id": Text("Account", "Cuenta de usuario"),
     "action.name": Text("Action", "Acción"),
     "resource.type": Text("Type of resource", "Tipo de recurso"),
     "resource.id": Text("Resource", "Recurso"),
     "person.id": Text("Person", "Persona"),
+    "due_at": Text("Due time", "Fin del plazo"),  # not a fact: messages of obligations may quote it
     "person.roles": Text("Roles of the person", "Funciones de la persona"),
 }
 _EFFECTS: Final[Mapping[Effect, Text]] = {
@@ -77,6 +80,12 @@ _SEVERITIES: Final = {
     "critical": Text("critical", "crítica"),
 }
 _PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+
+
+def _clock(time: timedelta) -> str:
+    """A time of day as a clock shows it; 24:00 is the end of the day."""
+    minutes = time // timedelta(minutes=1)
+    return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
 def explain_rule(release: Release, rule: Rule, *, language: str) -> str:
@@ -147,7 +156,7 @@ class _Explainer:
         declared = self._release.vocabulary.facts.get(fact)
         if declared is not None:
             return self._of(declared.label)
-        return self._of(_SERVICE_LABELS[fact]) if fact in _SERVICE_LABELS else fact
+        return self._of(_LABELS[fact]) if fact in _LABELS else fact
 
     def _step(self, step: str) -> str:
         for action in self._rule.on:
@@ -177,6 +186,35 @@ class _Explainer:
     def _obligation(self) -> Iterator[str]:
         for name, value in (self._rule.obligation or {}).items():
             yield f"  - {self._plain(name)}: {self._plain(value)}"
+        if self._rule.due is not None:
+            yield self._say("  - due ", "  - plazo: ") + self._due(self._rule.due)
+
+    def _due(self, due: Due) -> str:
+        say, words = self._say, self._words
+        start = words.quoted(self._label(due.start)) if due.start else words.phrase("now")
+        if due.within is not None:
+            span = words.constant(due.within)
+            return say(f"within {span} of {start}", f"en {span} desde {start}")
+        assert due.place is not None
+        hour = _clock(due.at)
+        days = words.constant(due.days)
+        if due.calendar is not None:
+            calendar = words.quoted(due.calendar.name)
+            later = say(f"business days later: {days}", f"días hábiles después: {days}")
+            same = say("on that day, or on the next business day", "ese día, o el siguiente día hábil")
+            day = f"{later if due.days else same}, {say('calendar', 'calendario')} {calendar}"
+        else:
+            later = say(f"days later: {days}", f"días después: {days}")
+            day = later if due.days else say("on that day", "ese mismo día")
+        text = say(
+            f"before {hour} ({due.place.key}), counted from {start}; {day}",
+            f"antes de las {hour} ({due.place.key}), a contar desde {start}; {day}",
+        )
+        if due.warn_at is None:
+            return text
+        return text + say(
+            f", with a warning at {_clock(due.warn_at)}", f", con aviso a las {_clock(due.warn_at)}"
+        )
 
     def _plain(self, value: Json) -> str:
         if isinstance(value, dict):

@@ -12,6 +12,8 @@ VOCABULARY: Final = "vocabulary.yaml"
 ROLES: Final = "roles.yaml"
 CHAIN: Final = "chains/order.yaml"
 DUTY: Final = "duties/order.yaml"
+LIST: Final = "lists/restricted.csv"
+TABLE: Final = "tables/limits.csv"
 RULE: Final = "regulatory/pre_trade/size.yaml"
 
 BASE: Final[Mapping[str, str]] = {
@@ -19,6 +21,7 @@ BASE: Final[Mapping[str, str]] = {
 facts:
   order.quantity: {type: decimal, label: {en: Quantity, es: Cantidad}}
   order.side: {type: string, values: [buy, sell], label: {en: Side, es: Sentido}}
+  order.placed_at: {type: timestamp, label: {en: Placed at, es: Recibida a las}}
   order.status: {type: string, label: {en: Status, es: Estado}}
   subject.desk: {type: string, from: caller, label: {en: Desk, es: Mesa}}
 """,
@@ -33,7 +36,7 @@ grants:
 chain: order_life
 title: {en: Order, es: Orden}
 resource: order
-material: [order.status]
+material: [order.status, order.placed_at]
 steps:
   - {id: capture}
   - {id: approve, after: [capture]}

@@ -11,7 +11,7 @@ from controls.model.values import EXACT, MISSING, Money, Value
 from controls.rules.domains import COMMON_CURRENCIES, Sample
 from controls.rules.leaves import Variable
 from controls.rules.readers import MAX_INTEGER
-from controls.rules.tree import Constant, Typed, walk
+from controls.rules.tree import Constant, ListRead, Typed, walk
 from controls.rules.types import Kind, ValueType
 
 MAX_GUESSES: Final = 16  # of one fact
@@ -34,6 +34,8 @@ def hints_of(nodes: Iterable[Typed]) -> tuple[Value, ...]:
             if isinstance(part, Constant):
                 values = part.value if isinstance(part.value, tuple) else (part.value,)
                 found.update(dict.fromkeys(values))
+            elif isinstance(part, ListRead):
+                found.update(dict.fromkeys(part.data.items[:2]))
     return tuple(found)
 
 

@@ -10,10 +10,12 @@ from controls.model.chain import ActState
 from controls.model.values import MISSING, Value
 from controls.rules.domains import MAX_MEMBERS, Domain, Sample, is_ordered, samples_of
 from controls.rules.tree import (
+    CellRead,
     ChainRead,
     Comparison,
     Constant,
     FactRead,
+    ListRead,
     Membership,
     Now,
     Operation,
@@ -97,6 +99,8 @@ def _classified(node: Typed, domains: Mapping[str, Domain]) -> Classified:
             known = known and bool(step) and part.function not in ("person", "at")
             if step:
                 variables[Variable(step=step)] = None
+        elif isinstance(part, ListRead | CellRead):
+            known = False  # what lists and tables hold today proves nothing about a rule
     found = tuple(variables)
     if known and all(variable.finite for variable in found):
         return Classified(node, found, exact=True)

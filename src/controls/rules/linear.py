@@ -280,7 +280,7 @@ class _Problem:
 
     def _term(self, node: Typed, of: Mapping[str, Variable]) -> _Term:
         match node:
-            case Constant(value=value):
+            case Constant(value=value) if is_ordered(node.type.kind):
                 unit = self._text_number(value.currency) if isinstance(value, Money) else None
                 return _Term(self._number(value, node.type.kind), unit=unit)
             case FactRead(name=name):

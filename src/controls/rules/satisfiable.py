@@ -11,8 +11,8 @@ fact and are `fact <operator> constant` (numbers, money, dates, moments, duratio
 `chain.performed`, `chain.claimed`, `constant in chain.steps` and comparisons of `now` with constants. Each
 fact has finitely many samples that stand for all its values, so that trying them all is a proof.
 
-Other leaves may have any truth in a proof, and get likely values when a witness is looked for. What remains
-goes to the solver of `linear`, when it is installed.
+Other leaves, those over lists and tables of the release among them, may have any truth in a proof, and get
+likely values when a witness is looked for. What remains goes to the solver of `linear`, when it is installed.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from controls.model.condition import Facts, Truth
 from controls.model.values import Missing, Value
 from controls.rules import linear
 from controls.rules.domains import Domain, Sample
-from controls.rules.evaluate import Run, compiled
+from controls.rules.evaluate import compiled
 from controls.rules.folding import Folder
 from controls.rules.guesses import guesses_of, hints_of
 from controls.rules.leaves import NOW, Variable, classified
+from controls.rules.reading import Run
 from controls.rules.tree import Typed
 from controls.rules.truths import ANY, Leaves, Mask, Skeleton, mask_of, possible
 

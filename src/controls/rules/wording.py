@@ -17,6 +17,7 @@ from babel.numbers import get_decimal_symbol, get_group_symbol
 
 from controls.model.values import Money, Value, decimal_text
 from controls.rules.tree import (
+    CellRead,
     ChainRead,
     Choice,
     Comparison,
@@ -24,6 +25,7 @@ from controls.rules.tree import (
     FactRead,
     FieldRead,
     ListOf,
+    ListRead,
     Logic,
     Macro,
     Membership,
@@ -103,6 +105,22 @@ _PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "field 1": ("its {0}", "su {0}"),
     "field 2": ("the second element's {0}", "{0} del segundo elemento"),
     "field": ("{0} of {1}", "{0} de {1}"),
+    "list": ("the list {0}", "la lista {0}"),
+    "cell": ("{0} in the table {1} for {2}", "{0} en la tabla {1} para {2}"),
+    "business_days": (
+        "the business days from {0} to {1} in the calendar {2}",
+        "los días hábiles desde {0} hasta {1} en el calendario {2}",
+    ),
+    "add_business_days": (
+        "the day {1} business days after {0} in the calendar {2}",
+        "el día {1} días hábiles después de {0} en el calendario {2}",
+    ),
+    "is_business_day": (
+        "{0} is a business day in the calendar {1}",
+        "{0} es día hábil en el calendario {1}",
+    ),
+    "date_of": ("the day of {0} in {1}", "el día de {0} en {1}"),
+    "time_of_day": ("the time of day of {0} in {1}", "la hora del día de {0} en {1}"),
     "and": ("{0} and {1}", "{0} y {1}"),
     "or": ("{0} or {1}", "{0} o {1}"),
     "true": ("yes", "sí"),
@@ -228,6 +246,11 @@ class Wording:
                 return self.phrase(f"field {min(level, 1) + 1}", self.quoted(field.replace("_", " ")))
             case FieldRead(base=base, field=field):
                 return self.phrase("field", self.quoted(field.replace("_", " ")), self.value(base))
+            case ListRead(data=data):
+                return self.phrase("list", self.quoted(data.name))
+            case CellRead(table=table, keys=keys, column=column):
+                key = self.listed(tuple(self.value(part) for part in keys), "and")
+                return self.phrase("cell", self.quoted(column.replace("_", " ")), self.quoted(table), key)
             case VariableRead(level=level):
                 return self.phrase(f"element {min(level, 1) + 1}")
             case ChainRead(function=function, step=step) if node.type != BOOL:
