@@ -10,6 +10,7 @@ import pytest
 
 import controls.rules
 from controls.model.errors import Diagnostic, RuleFilesInvalid
+from controls.rules import coverage
 from controls.rules.analysis import analyse
 from controls.rules.catalogue import CATALOGUE
 from controls.rules.explanations import BASE, RULE, Change, Explanation, changed
@@ -17,7 +18,15 @@ from controls.rules.files import decode_files
 from controls.rules.release import compile_files, release_from_document
 
 # Where each of these functions and classes takes a code.
-EMITTERS = {"add": 1, "_wrong": 1, "_Refused": 1, "refuse": 2, "ConditionError": 2, "Diagnostic": 3}
+EMITTERS = {
+    "add": 1,
+    "_wrong": 1,
+    "CellError": 1,
+    "_Refused": 1,
+    "refuse": 2,
+    "ConditionError": 2,
+    "Diagnostic": 3,
+}
 PLACES = {"code", "empty_code"}
 ENGINE_CODES = {"engine_failure", "engine_closed", "engine_disagreement"}  # of requests, not of files
 
@@ -125,10 +134,19 @@ TOO_MUCH: dict[str, Callable[[], object]] = {
 
 def test_the_codes_told_in_words_are_those_made_here() -> None:
     """Every code has an example that is run, here or in the catalogue."""
-    assert {item.code for item in CATALOGUE.values() if isinstance(item.example, str)} == TOO_MUCH.keys()
+    assert {item.code for item in CATALOGUE.values() if isinstance(item.example, str)} == {
+        *TOO_MUCH,
+        "not_decided",
+    }
 
 
 @pytest.mark.parametrize("code", sorted(TOO_MUCH))
 def test_what_is_too_much_gives_its_code(code: str) -> None:
     """Sizes and bytes that nobody would write into a catalogue."""
     assert code in _refused(TOO_MUCH[code])
+
+
+def test_a_table_that_takes_too_long_gives_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a budget of a few steps, so that a small table is an intricate one."""
+    monkeypatch.setattr(coverage, "TABLE_STEPS", 1)
+    assert "not_decided" in _refused(lambda: compile_files(BASE))

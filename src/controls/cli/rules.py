@@ -55,7 +55,9 @@ def check(
             typer.echo(f"{where}/{item}")
         tell_failures(where, checked)
         if checked.analysis.uncompared:
-            ERR.print(f"{checked.analysis.uncompared} pairs of rules were too many to look for shadowed ones.")
+            ERR.print(
+                f"{checked.analysis.uncompared} pairs of rules were too many to look for shadowed ones."
+            )
     if checked.failures:
         raise typer.Exit(Exit.TESTS_FAILED)
     if strict and checked.analysis.diagnostics:

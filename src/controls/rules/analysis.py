@@ -62,6 +62,8 @@ def analyse(files: Compiled) -> Analysis:
     for rule in files.release.rules:
         condition = rule.condition
         assert isinstance(condition, WholeCondition)
+        if rule.table is not None:
+            continue  # gaps and overlaps of rows are found where tables are read
         seen.add(id(condition))
         if analyst.check_rule(rule, condition, places[id(condition)], nodes[rule.file, rule.line, rule.id]):
             usable.append(rule)
@@ -225,7 +227,10 @@ class _Analyst:
     def check_facts(self, conditions: Iterable[WholeCondition]) -> None:
         """Note the declared facts that nothing reads."""
         used = {name for condition in conditions for name in condition.names}
-        used.update(name for rule in self.release.rules for name in _of_due(rule))
+        for rule in self.release.rules:
+            used |= rule.condition.names | _of_due(rule)
+        for aggregate in self.release.aggregates.values():
+            used.update((*aggregate.by, aggregate.amount))
         for kind in self.release.chains.values():
             used.update(kind.material)
             for step in kind.steps:

@@ -11,6 +11,7 @@ from typing import Final
 
 from controls.rules.catalogue_of_files import OF_FILES
 from controls.rules.catalogue_of_rules import OF_RULES
+from controls.rules.catalogue_of_tables import OF_TABLES
 from controls.rules.explanations import Explanation
 
-CATALOGUE: Final[Mapping[str, Explanation]] = {item.code: item for item in (*OF_FILES, *OF_RULES)}
+CATALOGUE: Final[Mapping[str, Explanation]] = {item.code: item for item in (*OF_FILES, *OF_RULES, *OF_TABLES)}

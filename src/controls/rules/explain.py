@@ -17,7 +17,8 @@ from controls.model.values import Json
 from controls.rules.condition import WholeCondition
 from controls.rules.due import Due
 from controls.rules.release import Release
-from controls.rules.rule import MissingPolicy, Rule
+from controls.rules.rule import DecisionTable, HitPolicy, MissingPolicy, Rule
+from controls.rules.tree import Constant
 from controls.rules.wording import Wording
 
 _LABELS: Final[Mapping[str, Text]] = {
@@ -42,6 +43,29 @@ _EFFECTS: Final[Mapping[Effect, Text]] = {
     ),
     Effect.OBLIGE: Text(
         "the request is permitted, with this obligation:", "se permite la solicitud, con esta obligación:"
+    ),
+}
+_PERMITTED: Final = Text("the request is permitted.", "se permite la solicitud.")
+_HITS: Final[Mapping[HitPolicy, Text]] = {
+    HitPolicy.UNIQUE: Text(
+        "It decides by a table; one row at most applies.",
+        "Decide por una tabla; se aplica una fila como máximo.",
+    ),
+    HitPolicy.ANY: Text(
+        "It decides by a table; rows that apply together agree.",
+        "Decide por una tabla; las filas que se aplican a la vez coinciden.",
+    ),
+    HitPolicy.FIRST: Text(
+        "It decides by a table; the first row that applies counts.",
+        "Decide por una tabla; cuenta la primera fila que se aplica.",
+    ),
+    HitPolicy.PRIORITY: Text(
+        "It decides by a table; the strictest row that applies counts.",
+        "Decide por una tabla; cuenta la fila más estricta que se aplica.",
+    ),
+    HitPolicy.COLLECT: Text(
+        "It decides by a table; all rows that apply count.",
+        "Decide por una tabla; cuentan todas las filas que se aplican.",
     ),
 }
 _MISSING: Final[Mapping[MissingPolicy, Text]] = {
@@ -122,14 +146,10 @@ class _Explainer:
                 "Sólo observa: lo que encuentra se registra y no cambia ninguna respuesta.",
             )
         yield ""
-        condition = rule.condition
-        assert isinstance(condition, WholeCondition)
-        first, *rest = map(self._words.contracted, self._words.lines(condition.tree))
-        yield say(f"If {first}{'' if rest else ','}", f"Si {first}{'' if rest else ','}")
-        yield from (f"  {line}" for line in rest)
-        effect = self._of(_EFFECTS[rule.then])
-        yield say(f"then {effect}", f"entonces {effect}")
-        yield from self._obligation()
+        if rule.table is None:
+            yield from self._fires(rule.condition, rule)
+        else:
+            yield from self._rows(rule.table)
         yield self._of(_MISSING[rule.missing]).format(rule.because)
         yield self._of(_ERROR[rule.missing is MissingPolicy.DENY])
         message = self._quote(self._of(rule.message))
@@ -146,6 +166,31 @@ class _Explainer:
         owner = say(f" Owner: {rule.owner}.", f" Responsable: {rule.owner}.") if rule.owner else ""
         yield say(f"Severity: {severity}.{owner}", f"Gravedad: {severity}.{owner}")
 
+    def _fires(self, condition: object, rule: Rule | None) -> Iterator[str]:
+        """When a condition holds, and what it leads to; None: it permits."""
+        assert isinstance(condition, WholeCondition)
+        say = self._say
+        first, *rest = map(self._words.contracted, self._words.lines(condition.tree))
+        if isinstance(condition.tree, Constant):
+            yield say("In any case", "En todo caso")
+        else:
+            yield say(f"If {first}{'' if rest else ','}", f"Si {first}{'' if rest else ','}")
+        yield from (f"  {line}" for line in rest)
+        yield self._then(rule)
+        yield from self._obligation(rule)
+
+    def _then(self, rule: Rule | None) -> str:
+        effect = self._of(_PERMITTED if rule is None else _EFFECTS[rule.then])
+        return self._say(f"then {effect}", f"entonces {effect}")
+
+    def _rows(self, table: DecisionTable) -> Iterator[str]:
+        yield self._of(_HITS[table.hit])
+        for number, row in enumerate(table.rows, 1):
+            yield self._say(f"Row {number}:", f"Fila {number}:")
+            yield from (f"  {line}" for line in self._fires(row.condition, row.speaks))
+        yield self._say("If no row applies,", "Si no se aplica ninguna fila,")
+        yield self._then(table.unmatched)
+
     def _say(self, english: str, spanish: str) -> str:
         return spanish if self._language == "es" else english
 
@@ -153,6 +198,9 @@ class _Explainer:
         return self._say(text.en, text.es)
 
     def _label(self, fact: str) -> str:
+        aggregate = self._release.aggregates.get(fact)
+        if aggregate is not None and aggregate.title is not None:
+            return self._of(aggregate.title)
         declared = self._release.vocabulary.facts.get(fact)
         if declared is not None:
             return self._of(declared.label)
@@ -183,11 +231,13 @@ class _Explainer:
             parts.append(say("until ", "hasta el ") + words.constant(period.end))
         return say("It is in force ", "Está en vigor ") + ", ".join(parts) + "."
 
-    def _obligation(self) -> Iterator[str]:
-        for name, value in (self._rule.obligation or {}).items():
+    def _obligation(self, rule: Rule | None) -> Iterator[str]:
+        if rule is None or rule.then is not Effect.OBLIGE:
+            return
+        for name, value in (rule.obligation or {}).items():
             yield f"  - {self._plain(name)}: {self._plain(value)}"
-        if self._rule.due is not None:
-            yield self._say("  - due ", "  - plazo: ") + self._due(self._rule.due)
+        if rule.due is not None:
+            yield self._say("  - due ", "  - plazo: ") + self._due(rule.due)
 
     def _due(self, due: Due) -> str:
         say, words = self._say, self._words

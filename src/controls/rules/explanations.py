@@ -14,6 +14,7 @@ CHAIN: Final = "chains/order.yaml"
 DUTY: Final = "duties/order.yaml"
 LIST: Final = "lists/restricted.csv"
 TABLE: Final = "tables/limits.csv"
+SIDES: Final = "regulatory/pre_trade/sides.yaml"
 RULE: Final = "regulatory/pre_trade/size.yaml"
 
 BASE: Final[Mapping[str, str]] = {
@@ -23,6 +24,7 @@ facts:
   order.side: {type: string, values: [buy, sell], label: {en: Side, es: Sentido}}
   order.placed_at: {type: timestamp, label: {en: Placed at, es: Recibida a las}}
   order.status: {type: string, label: {en: Status, es: Estado}}
+  order.value: {type: money, label: {en: Value, es: Importe}}
   subject.desk: {type: string, from: caller, label: {en: Desk, es: Mesa}}
 """,
     ROLES: """\
@@ -36,13 +38,29 @@ grants:
 chain: order_life
 title: {en: Order, es: Orden}
 resource: order
-material: [order.status, order.placed_at]
+material: [order.status, order.placed_at, order.value]
 steps:
   - {id: capture}
   - {id: approve, after: [capture]}
 """,
     DUTY: """\
 - {id: sod.four_eyes, kind: separate, steps: [capture, approve], then: deny}
+""",
+    SIDES: """\
+- id: pre.sides
+  title: {en: Sides, es: Sentidos}
+  source: {law: Firm policy, basis: policy}
+  on: order.approve
+  table:
+    hit: unique
+    inputs: [order.side]
+    rows:
+      - {order.side: buy, then: permit}
+      - {order.side: sell, then: deny}
+  message: {en: Not this side, es: Este sentido no}
+  examples:
+    - {name: buys, given: {order.side: buy}, expect: permit}
+    - {name: sells, given: {order.side: sell}, expect: deny}
 """,
     RULE: """\
 - id: pre.size
@@ -82,6 +100,13 @@ class Explanation:
 
 WHEN: Final = 'order.quantity > limit && order.side == "buy"'
 SMALL: Final = '{order.quantity: "5", order.side: buy}'
+ROWS: Final = """\
+    hit: unique
+    inputs: [order.side]
+    rows:
+      - {order.side: buy, then: permit}
+      - {order.side: sell, then: deny}
+"""
 LARGE: Final = '{order.quantity: "500", order.side: buy}'
 
 
