@@ -35,11 +35,15 @@ def replaced(rules: Path, name: str, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def test_good_rules_are_summed_up(rules: Path) -> None:
+def test_good_rules_are_summed_up() -> None:
     """Exit code 0, no data on stdout, the counts and the release's digest on stderr."""
+    rules = shipped("rules")
     said = well("rules", "check", rules)
     assert said.out == ""
-    counts = r"\d+ rules, \d+ duty constraints, \d chain kinds; (\d+) of (\d+) examples passed. sha256:\w{64}"
+    counts = (
+        r"\d+ rules, \d+ duty constraints, \d chain kinds; (?:\d+ of \d+ scenarios and )?"
+        r"(\d+) of (\d+) examples passed. sha256:\w{64}"
+    )
     found = re.search(counts, said.err)
     assert found
     assert found[1] == found[2] != "0"
@@ -111,6 +115,7 @@ def test_an_example_that_fails_is_told_with_its_place(rules: Path, command: str)
     said = controls("rules", command, rules)
     assert said.code == Exit.TESTS_FAILED
     failures = [line for line in said.out.splitlines() if line.startswith(f"{rules}/{LIMITS}:")]
+    failures = [line for line in failures if ": warning: idle_example: " not in line]
     assert failures
     for line in failures:
         assert re.search(
@@ -191,3 +196,64 @@ def test_schemas_that_cannot_be_written_are_told(tmp_path: Path) -> None:
     said = controls("rules", "schema", "--output", tmp_path / "file" / "schemas")
     assert said.code == Exit.USAGE
     assert "cannot be written" in said.err
+
+
+def test_a_warning_is_shown_and_refuses_only_when_asked(rules: Path) -> None:
+    """Exit code 0 with the warning on stdout and in the JSON; 5 with --strict."""
+    replaced(rules, "vocabulary.yaml", "facts:\n", FACT_FOR_NOBODY)
+    said = well("rules", "check", rules)
+    lines = said.out.splitlines()
+    assert any(
+        re.fullmatch(r".+vocabulary\.yaml:4:3: warning: unused_fact: .+'order\.nobody': .+", line)
+        for line in lines
+    )
+    told = well("rules", "check", rules, "--json").json()
+    assert len(told["diagnostics"]) == len(lines)
+    assert {(item["code"], item["level"]) for item in told["diagnostics"]} == {("unused_fact", "warning")}
+    assert controls("rules", "check", rules, "--strict").code == Exit.RULES_INVALID
+
+
+FACT_FOR_NOBODY = "facts:\n  order.nobody: {type: int, label: {en: Nobody, es: Nadie}}\n"
+
+
+def test_a_contradiction_refuses_the_files(rules: Path) -> None:
+    """What can never be true is a mistake like any other: exit code 5, at its place."""
+    old = "when: order.notional + account.open_exposure > threshold"
+    replaced(
+        rules, LIMITS, old, f"{old} && order.notional != order.notional + threshold - threshold - threshold"
+    )
+    replaced(
+        rules, LIMITS, f"{old} && ", f'{old} && order.notional < "1 EUR" && order.notional > "2 EUR" && '
+    )
+    said = controls("rules", "check", rules)
+    assert said.code == Exit.RULES_INVALID
+    assert ": never_true: " in said.out
+
+
+def test_a_code_is_explained() -> None:
+    """What it means, how it comes about and what to do; the same as JSON."""
+    said = well("rules", "explain", "unknown_name")
+    assert said.out.startswith("unknown_name (error)\n")
+    assert "order.quantiti > limit" in said.out
+    assert "What to do: " in said.out
+    told = well("rules", "explain", "unused_fact", "--json").json()
+    assert (told["code"], told["level"]) == ("unused_fact", "warning")
+    assert told["example"]["file"] == "vocabulary.yaml"
+
+
+def test_a_rule_is_explained(rules: Path) -> None:
+    """In the language asked for, from the folder named."""
+    said = well("rules", "explain", "pre.credit_capital_threshold", "--rules", rules, "--language", "es")
+    assert "entonces se deniega la solicitud." in said.out
+    told = well("rules", "explain", "pre.credit_capital_threshold", "--rules", rules, "--json").json()
+    assert (told["rule"], told["language"]) == ("pre.credit_capital_threshold", "en")
+    assert "then the request is denied." in told["explanations"][0]["text"]
+
+
+def test_what_is_no_code_and_no_rule_gets_a_suggestion() -> None:
+    """Exit code 2 with the nearest code or rule; another language is refused as well."""
+    said = controls("rules", "explain", "unknwon_name")
+    assert (said.code, said.out) == (Exit.USAGE, "")
+    assert "did you mean 'unknown_name'?" in said.err
+    assert "pre.trading_ahead" in controls("rules", "explain", "pre.trading_ahed").err
+    assert controls("rules", "explain", "unknown_name", "--language", "fr").code == Exit.USAGE

@@ -142,8 +142,9 @@ def tell_invalid(where: Path, invalid: RuleFilesInvalid, *, as_json: bool) -> No
         print_json({"valid": False, "diagnostics": [asdict(item) for item in invalid.diagnostics]})
         return
     for item in invalid.diagnostics:
-        typer.echo(f"{where / item.file}:{item.line}:{item.column}: {item.code}: {item.message}")
+        typer.echo(f"{where}/{item}")
     ERR.print(f"{len(invalid.diagnostics)} mistakes; nothing was loaded.", style="bold red")
+    ERR.print("`controls rules explain CODE` says more about each code.", style="dim")
 
 
 def tell_failures(where: Path, checked: CheckedRelease) -> None:
@@ -176,6 +177,8 @@ def summary(checked: CheckedRelease) -> dict[str, object]:
         "failed": [asdict(result) for result in checked.failed],
         "scenarios": len(checked.scenarios),
         "failed_scenarios": [item.as_json() for item in checked.failed_scenarios],
+        "diagnostics": [asdict(item) for item in checked.analysis.diagnostics],
+        "uncompared": checked.analysis.uncompared,
     }
 
 

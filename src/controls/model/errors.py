@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,13 @@ class FieldError:
     message: str
 
 
+class Level(StrEnum):
+    """How grave a diagnostic is: an error refuses the rule files, a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Diagnostic:
     """One thing wrong with a rule file; printed as `file:line:column: code: message` (1-based)."""
@@ -24,9 +32,11 @@ class Diagnostic:
     column: int
     code: str
     message: str
+    level: Level = Level.ERROR
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.code}: {self.message}"
+        mark = "" if self.level is Level.ERROR else f"{self.level.value}: "
+        return f"{self.file}:{self.line}:{self.column}: {mark}{self.code}: {self.message}"
 
 
 class ControlsError(Exception):

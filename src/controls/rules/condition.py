@@ -93,7 +93,7 @@ class CompiledTest:
 
 @dataclass(slots=True, unsafe_hash=True)
 class WholeCondition(CompiledTest):
-    """A whole condition with its formula, and the parameters and calendars that its text mentions.
+    """A whole condition with its formula, its tree, and the parameters and calendars that its text mentions.
 
     `cells`: the cells of tables that a verdict may quote. `data`: the lists and columns of tables that the
     text mentions, with the digests of what they hold.
@@ -104,6 +104,7 @@ class WholeCondition(CompiledTest):
     calendars: frozenset[str] = field(compare=False)
     cells: frozenset[str] = field(compare=False)
     data: Mapping[str, str] = field(compare=False)
+    tree: Typed = field(compare=False, repr=False)
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -169,6 +170,7 @@ def compile_condition(source: str, *, names: Names) -> WholeCondition:
         cells=cells_of(typed),
         data=data_of(typed),
         calendars=calendars_of(typed),
+        tree=typed,
     )
 
 
@@ -176,6 +178,7 @@ def condition_of(
     formula: Formula,
     *,
     source: str,
+    tree: Typed,
     parameters: frozenset[str] = frozenset(),
     cells: frozenset[str] = frozenset(),
     data: Mapping[str, str],
@@ -194,6 +197,7 @@ def condition_of(
         cells=cells,
         data=data,
         calendars=calendars,
+        tree=tree,
     )
 
 

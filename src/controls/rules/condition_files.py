@@ -30,7 +30,10 @@ from controls.rules.vocabulary import VocabularySource
 
 @dataclass(frozen=True, slots=True)
 class ConditionScope:
-    """What conditions of a release may name. `chains_complete`: every chain kind could be loaded."""
+    """What conditions of a release may name. `chains_complete`: every chain kind could be loaded.
+
+    `compiled` gathers every condition with its place in the files.
+    """
 
     vocabulary: VocabularySource
     types: Mapping[str, ValueType]
@@ -39,6 +42,7 @@ class ConditionScope:
     diagnostics: Diagnostics
     data: Data = field(default_factory=Data)
     aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
+    compiled: list[tuple[Scalar, WholeCondition]] = field(default_factory=list)
 
     def with_aggregates(self, found: Aggregates) -> ConditionScope:
         """The same for conditions that may name aggregates too."""
@@ -74,10 +78,12 @@ class ConditionScope:
             return None  # every name would be unknown: the vocabulary first
         names = self.names(steps=steps, parameters=parameters)
         try:
-            return compile_condition(str(scalar.value), names=names)
+            condition = compile_condition(str(scalar.value), names=names)
         except ConditionInvalid as invalid:
             self._note(invalid, scalar, broken)
-        return None
+            return None
+        self.compiled.append((scalar, condition))
+        return condition
 
     def expression(
         self, scalar: Scalar, *, names: Names, broken: frozenset[str]

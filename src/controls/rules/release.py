@@ -16,10 +16,11 @@ from controls.model.finding import Text
 from controls.rules.aggregates import Aggregate, aggregates_of
 from controls.rules.calendar_files import calendars_of
 from controls.rules.chains import chains_of
+from controls.rules.condition import WholeCondition
 from controls.rules.condition_files import ConditionScope
 from controls.rules.constraints import built_in_constraints, constraints_of
 from controls.rules.diagnostics import Diagnostics
-from controls.rules.nodes import MappingNode
+from controls.rules.nodes import MappingNode, Scalar
 from controls.rules.regulatory import rules_of
 from controls.rules.roles import roles_of
 from controls.rules.rule import Rule
@@ -69,11 +70,29 @@ class Release:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A release with the files it was made from and each condition's place in them."""
+
+    release: Release
+    sources: Sources
+    conditions: tuple[tuple[Scalar, WholeCondition], ...]
+
+
 def compile_release(files: Mapping[str, str]) -> Release:
     """The release that the files make.
 
     Args:
         files: path under the rules folder -> text, such as `chains/order.yaml`.
+
+    Raises:
+        RuleFilesInvalid: with everything that is wrong, at its file, line and column.
+    """
+    return compile_files(files).release
+
+
+def compile_files(files: Mapping[str, str]) -> Compiled:
+    """`compile_release` with what an analysis needs to say where something stands.
 
     Raises:
         RuleFilesInvalid: with everything that is wrong, at its file, line and column.
@@ -89,10 +108,10 @@ def release_from_document(document: bytes) -> Release:
         RuleFilesInvalid: the bytes are not a canonical document, or this program does not take its rules.
     """
     diagnostics = Diagnostics()
-    return _compiled(sources_of_document(document, diagnostics), diagnostics)
+    return _compiled(sources_of_document(document, diagnostics), diagnostics).release
 
 
-def _compiled(sources: Sources, diagnostics: Diagnostics) -> Release:
+def _compiled(sources: Sources, diagnostics: Diagnostics) -> Compiled:
     vocabulary = _vocabulary(sources, diagnostics)
     chains = chains_of(
         sources.of(FileKind.CHAIN),
@@ -144,7 +163,7 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Release:
     )
     diagnostics.raise_if_any()
     document = document_of(sources)
-    return Release(
+    release = Release(
         digest=digest_of(document),
         document=document,
         vocabulary=vocabulary.vocabulary,
@@ -158,6 +177,7 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Release:
         aggregates=aggregates.known,
         scenarios=scenarios,
     )
+    return Compiled(release, sources, tuple(scope.compiled))
 
 
 def _vocabulary(sources: Sources, diagnostics: Diagnostics) -> VocabularySource:

@@ -13,6 +13,7 @@ from typing import Final
 
 from controls.model.condition import Truth
 from controls.model.values import Json, Money, Value
+from controls.rules import tree
 from controls.rules.cells import ANY, Cell, CellError, parse_cell
 from controls.rules.condition import (
     ConditionInvalid,
@@ -29,11 +30,13 @@ from controls.rules.nodes import MappingNode, Node, Scalar, Sequence
 from controls.rules.readers import MalformedValue, reader_of
 from controls.rules.rule import HitPolicy
 from controls.rules.structure import DEFAULT_LIST, MAX_STRING
-from controls.rules.types import ValueType, is_scalar, type_from_text
+from controls.rules.types import BOOL, ValueType, is_scalar, type_from_text
 from controls.rules.versions import condition_text
 
 THEN: Final = "then"
 MESSAGES: Final = ("message.en", "message.es")
+
+_ALWAYS: Final = tree.Constant(type=BOOL, start=0, end=0, value=True)
 
 
 def read_table(
@@ -251,7 +254,7 @@ class _Reader:
             test.condition(input_.operand) for input_, test in zip(inputs, tests, strict=True) if not test.any
         ]
         if not parts:
-            return condition_of(Constant(Truth.TRUE), source="true", data={})
+            return condition_of(Constant(Truth.TRUE), source="true", tree=_ALWAYS, data={})
         try:
             return compile_condition(" && ".join(parts), names=self.names)
         except ConditionInvalid as invalid:
@@ -294,6 +297,9 @@ def _reads(rows: tuple[RowSource, ...], inputs: tuple[Input, ...]) -> WholeCondi
     return condition_of(
         Or(tuple(condition.formula for condition in conditions)),
         source=" || ".join(f"({condition.source})" for condition in conditions),
+        tree=tree.Logic(
+            type=BOOL, start=0, end=0, every=False, parts=tuple(condition.tree for condition in conditions)
+        ),
         parameters=frozenset().union(*(input_.expression.parameters for input_ in inputs)),
         cells=frozenset().union(*(condition.cells for condition in conditions)),
         data={name: digest for condition in conditions for name, digest in condition.data.items()},

@@ -1,8 +1,9 @@
 """From rule files to a release that may be activated.
 
-Guarantees: a release that is handed on compiled without a diagnostic, every example beside its rules gave
-what it promises on both engines, and so did every step of its scenarios. The functions block, and where
-there are scenarios they run an event loop of their own: from async code call them in a thread.
+Guarantees: a release that is handed on compiled without a diagnostic, no static check found an error in it,
+every example beside its rules gave what it promises on both engines, and so did every step of its scenarios.
+The functions block, and where there are scenarios they run an event loop of their own: from async code call
+them in a thread.
 """
 
 from __future__ import annotations
@@ -10,19 +11,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from controls.model.errors import RuleFilesInvalid
+from controls.rules.analysis import Analysis, analyse
 from controls.rules.branch_coverage import Coverage
 from controls.rules.engine import build_engine
 from controls.rules.examples import ExampleResult, run_examples
-from controls.rules.release import Release, compile_release, release_from_document
+from controls.rules.release import Release, compile_files, release_from_document
 from controls.services.scenarios import ScenarioResult, play_scenarios
 from controls.services.trial import ExamplesFailed
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedRelease:
-    """A release with the results of its examples and scenarios, and what these covered."""
+    """A release with what static checks warn of, its examples and scenarios, and what these covered."""
 
     release: Release
+    analysis: Analysis
     examples: tuple[ExampleResult, ...]
     scenarios: tuple[ScenarioResult, ...]
     coverage: Coverage
@@ -45,15 +49,20 @@ class CheckedRelease:
 
 
 def check_release(files: Mapping[str, str]) -> CheckedRelease:
-    """Compile the files, run every example on durable-rules and on the reference engine, play the scenarios.
+    """Compile and check the files, run every example on durable-rules and on the reference engine, play the
+    scenarios.
 
     Raises:
-        RuleFilesInvalid: with every diagnostic.
+        RuleFilesInvalid: with every diagnostic; what the static checks only warn of is in the result.
     """
-    return _checked(compile_release(files))
+    compiled = compile_files(files)
+    analysis = analyse(compiled)
+    if analysis.errors:
+        raise RuleFilesInvalid(analysis.diagnostics)
+    return _checked(compiled.release, analysis)
 
 
-def _checked(release: Release) -> CheckedRelease:
+def _checked(release: Release, analysis: Analysis) -> CheckedRelease:
     coverage = Coverage(release)
     engines = [build_engine(name, release.rules) for name in ("durable", "reference")]
     try:
@@ -62,7 +71,7 @@ def _checked(release: Release) -> CheckedRelease:
         for engine in engines:
             engine.close()
     coverage.examples()
-    return CheckedRelease(release, examples, play_scenarios(release, coverage=coverage), coverage)
+    return CheckedRelease(release, analysis, examples, play_scenarios(release, coverage=coverage), coverage)
 
 
 def activatable(files: Mapping[str, str]) -> Release:
@@ -76,8 +85,9 @@ def activatable(files: Mapping[str, str]) -> Release:
 
 
 def activatable_document(document: bytes) -> Release:
-    """The same for a release in its stored form, beside which no scenarios stand."""
-    return _passed(_checked(release_from_document(document)))
+    """The same for a release in its stored form. It was checked before it was stored, and no scenarios stand
+    beside it."""
+    return _passed(_checked(release_from_document(document), Analysis(())))
 
 
 def _passed(checked: CheckedRelease) -> Release:
