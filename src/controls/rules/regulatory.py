@@ -133,6 +133,7 @@ class _Reader:
             observe=node.text("mode") == "observe",
             severity=node.text("severity", "medium"),
             owner=node.text("owner"),
+            jurisdiction=node.texts("jurisdiction"),
             parameters={
                 name: Parameter(value, str(type_), parameters.basis[name])
                 for name, (type_, value) in sorted(parameters.known.items())

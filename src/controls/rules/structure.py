@@ -475,6 +475,16 @@ RULE: Final = MappingShape(
         ),
         Key("owner", _SHORT, "who answers for it"),
         Key(
+            "jurisdiction",
+            ListShape(
+                TextShape(what="a code such as EU, US or ES", pattern="[A-Z]{2}", max_length=2),
+                maximum=50,
+                unique=True,
+                one_too=True,
+            ),
+            "whose law it comes from: EU, or countries by ISO 3166 code; it says nothing about when it fires",
+        ),
+        Key(
             "on",
             ListShape(
                 _ACTION_ON,
