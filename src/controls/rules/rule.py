@@ -80,7 +80,9 @@ class Rule:
     observe: bool = False
     severity: str = "medium"
     owner: str = ""
-    jurisdiction: tuple[str, ...] = ()  # whose law: EU, or ISO 3166 codes; what it applies to is in `condition`
+    jurisdiction: tuple[
+        str, ...
+    ] = ()  # whose law: EU, or ISO 3166 codes; what it applies to is in `condition`
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     obligation: Mapping[str, Json] | None = None
     due: Due | None = None  # when the obligation is due
