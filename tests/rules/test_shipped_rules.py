@@ -370,7 +370,7 @@ def test_the_permit_of_a_special_order_carries_its_duty(case: str) -> None:
 def test_a_special_order_that_says_no_more_is_not_permitted(
     step: str, gate: dict[str, Any], rules: set[str]
 ) -> None:
-    """Once the order says that it is special, all rules about it ask for their facts: unknown never passes."""
+    """Once the order says that it is special, its rules ask for their facts: unknown never passes."""
     desk = Desk()
     normal(desk, until=step)
     decision = desk.ask(step, changes=gate)

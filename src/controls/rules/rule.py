@@ -78,6 +78,7 @@ class Rule:
     sources: tuple[Source, ...] = ()
     periods: tuple[Period, ...] = (Period(),)
     observe: bool = False
+    silent: bool = False  # what it finds is for compliance: not in the answer to whoever asks
     severity: str = "medium"
     owner: str = ""
     jurisdiction: tuple[

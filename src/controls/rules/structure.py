@@ -525,6 +525,11 @@ RULE: Final = MappingShape(
             "what an absent fact leads to: review (default), deny, or skip with a `because`",
         ),
         Key("because", _SENTENCE, "why an absent fact may be skipped"),
+        Key(
+            "silent",
+            BooleanShape(),
+            "true: its flags are recorded and raise a case, and the answer says nothing of them",
+        ),
         Key("mode", ChoiceShape(("enforce", "observe")), "observe: recorded, and changes no outcome"),
         Key(
             "examples",
