@@ -270,7 +270,7 @@ SPECIAL_DUTIES: dict[str, tuple[str, str, dict[str, Any], dict[str, tuple[str, s
     "not appropriate": (
         "capture",
         "",
-        {"order.service": "appropriateness", "order.appropriateness_outcome": "not_appropriate"},
+        {"order.service": "appropriateness", "client.appropriateness": "not_passed"},
         {"cap.appropriateness_warning": ("warn_client", "2026-03-02T10:30:00.000000Z")},
     ),
     "an override by three persons": (
