@@ -92,12 +92,15 @@ class Desk:
         account: str = "",
         changes: Mapping[str, Any] | None = None,
         counted: Mapping[str, Any] | None = None,
+        at: str = "",
     ) -> Decision:
-        """The decision on the request in the file `name`, asked at the time that it states.
+        """The decision on the request in the file `name`, asked at the time that it states, or at `at`.
 
         `counted` are aggregates that say something else than that nothing has been asked before.
         """
         body = changed(a_request(name), changes or {})
+        if at:
+            body["context"]["at"] = at
         if account:
             body["subject"]["id"] = account
         request = read_decision(body, id=f"dec-{len(self.history.acts)}")

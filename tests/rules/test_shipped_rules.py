@@ -157,11 +157,29 @@ def test_every_rule_and_duty_names_its_sources() -> None:
     assert all(item.sources for item in own if item.kind not in built_in)
 
 
+def test_rules_of_capture_and_pre_trade_name_their_jurisdictions() -> None:
+    """A firm can tell whose law each of them comes from."""
+    rules = [item for item in shipped_release().rules if item.file.split("/")[1] in ("capture", "pre_trade")]
+    assert {code for item in rules for code in item.jurisdiction} == {"EU", "ES", "US"}
+    assert [item.id for item in rules if not item.jurisdiction] == []
+
+
 def test_what_identifies_somebody_is_private() -> None:
     """Clients, accounts, persons, references and reasons stand in the ledger as commitments only."""
     facts = shipped_release().vocabulary.facts
     private = {name for name, fact in facts.items() if not fact.public}
-    words = ("client.", "account.", "reconciliation.", "instruction.ssi_created", "instruction.ssi_approved")
+    words = (
+        "client.",
+        "account.",
+        "personal.",
+        "reconciliation.",
+        "instruction.ssi_created",
+        "instruction.ssi_approved",
+        "override.risk_verifier",
+        "override.authoriser",
+        "fund.exposures",
+        "margin.equity",
+    )
     assert {name for name in facts if name.startswith(words)} <= private
     assert {"order.account", "order.allocations", "order.statement_lines", "instruction.approvers"} <= private
     assert {"order.instrument", "order.side", "order.quantity", "market.region"}.isdisjoint(private)
@@ -185,7 +203,7 @@ def unknown(rule: Rule) -> str:
 
 
 # What these rules read is always known: presence alone, or what the chain itself knows.
-ALWAYS_KNOWN = {"exe.sequence_priority", "cnf.client_notice_deadline"}
+ALWAYS_KNOWN = {"exe.sequence_priority", "cnf.client_notice_deadline", "pre.override_review"}
 
 
 def test_every_rule_is_shown_firing_and_silent_and_in_the_dark() -> None:
@@ -239,6 +257,127 @@ def test_the_permit_to_execute_carries_the_duties_that_follow() -> None:
     }
 
 
+# What makes an order special -> the duty that comes with the permit, and when it is due.
+MARGIN_CALL = {
+    "account.margin": True,
+    "margin.initial_available": "10000.00 EUR",
+    "margin.equity": "22000.00 USD",
+    "margin.long_value": "100000.00 USD",
+    "margin.short_value": "0.00 USD",
+    "margin.pattern_day_trader": False,
+}
+SPECIAL_DUTIES: dict[str, tuple[str, str, dict[str, Any], dict[str, tuple[str, str]]]] = {
+    "not appropriate": (
+        "capture",
+        "",
+        {"order.service": "appropriateness", "client.appropriateness": "not_passed"},
+        {"cap.appropriateness_warning": ("warn_client", "2026-03-02T10:30:00.000000Z")},
+    ),
+    "an override by three persons": (
+        "execute",
+        "",
+        {
+            "override.blocked_by": "venue price collar",
+            "override.order": "O-1001",
+            "override.risk_verifier": "p-example-risk",
+            "override.authoriser": "p-example-head",
+            "override.authorised_at": "2026-03-02T09:38:00Z",
+            "override.expires_at": "2026-03-02T10:00:00Z",
+        },
+        {"pre.override_review": ("review_override", "2026-03-03T23:00:00.000000Z")},
+    ),
+    "a passive breach of the fund": (
+        "approve",
+        "",
+        {
+            "fund.regime": "ucits",
+            "fund.net_assets": "1000000.00 EUR",
+            "fund.exposures": [
+                {
+                    "body": name,
+                    "securities": f"{part}.00 EUR",
+                    "deposits": "0.00 EUR",
+                    "otc": "0.00 EUR",
+                    "credit_institution": False,
+                    "increased": name == "I-1",
+                }
+                for name, part in (("I-1", 20_000), ("I-2", 110_000))
+            ],
+        },
+        {"pre.ucits_passive_breach": ("remedy_passive_breach", "2026-03-09T17:00:00.000000Z")},
+    ),
+    "margin before the firm had a choice": (
+        "approve",
+        "",
+        MARGIN_CALL,
+        {
+            "pre.margin.initial": ("call_initial_margin", "2026-03-06T05:00:00.000000Z"),
+            "pre.margin.maintenance_call": ("call_maintenance_margin", "2026-03-24T04:00:00.000000Z"),
+        },
+    ),
+    "margin under the new standards, not in real time": (
+        "approve",
+        "2026-07-01T15:00:00Z",
+        MARGIN_CALL | {"margin.regime": "intraday", "margin.real_time": False},
+        {
+            "pre.margin.initial": ("call_initial_margin", "2026-07-08T04:00:00.000000Z"),
+            "pre.margin.intraday_call": ("call_intraday_margin", "2026-07-10T04:00:00.000000Z"),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPECIAL_DUTIES)
+def test_the_permit_of_a_special_order_carries_its_duty(case: str) -> None:
+    """Services and orders with rules of their own are permitted with the duty that the law ties to them."""
+    step, at, facts, expected = SPECIAL_DUTIES[case]
+    desk = Desk()
+    normal(desk, until=step)
+    decision = desk.ask(step, changes=facts, at=at)
+    assert (decision.outcome, findings_of(decision)) == ("permit", [])
+    told = [item.as_json() for item in decision.obligations]
+    found = {item["rule"]: (item["properties"]["duty"], item["due_at"]) for item in told}
+    assert {rule: found.get(rule) for rule in expected} == expected
+    assert {rule for rule in found if rule.startswith(("cap.", "pre."))} == set(expected)
+
+
+@pytest.mark.parametrize(
+    ("step", "gate", "rules"),
+    [
+        ("capture", {"order.service": "advice"}, {"cap.suitability", "cap.suitability_profile_age"}),
+        (
+            "capture",
+            {"personal.access_person": True},
+            {"cap.personal_dealing", "cap.personal_dealing_blackout"},
+        ),
+        ("capture", {"client.pdmr": True}, {"cap.pdmr_closed_period"}),
+        ("capture", {"instrument.new_issue": True}, {"pre.new_issue_restricted", "pre.new_issue_spinning"}),
+        ("capture", {"order.capacity": "principal"}, {"pre.principal_consent"}),
+        ("approve", {"order.cross_trade": True}, {"pre.cross_trade_17a7"}),
+        (
+            "approve",
+            {"fund.regime": "ucits"},
+            {"pre.ucits_5_10_40", "pre.ucits_counterparty", "pre.ucits_passive_breach"},
+        ),
+        (
+            "approve",
+            {"account.margin": True},
+            {"pre.margin.initial", "pre.margin.maintenance_call", "pre.margin.pattern_day_trader"},
+        ),
+        ("execute", {"override.blocked_by": "a control"}, {"pre.override_four_eyes"}),
+    ],
+)
+def test_a_special_order_that_says_no_more_is_not_permitted(
+    step: str, gate: dict[str, Any], rules: set[str]
+) -> None:
+    """Once the order says that it is special, its rules ask for their facts: unknown never passes."""
+    desk = Desk()
+    normal(desk, until=step)
+    decision = desk.ask(step, changes=gate)
+    assert decision.outcome in ("deny", "review")
+    assert set(findings_of(decision)) == rules
+
+
 def test_allocation_lines_become_entries() -> None:
     """A permitted allocation hands its lines on to the ledger."""
     desk = Desk()
@@ -261,7 +400,6 @@ NOT_NEEDED = {
     "capture": {"client.kind", "client.lei_status", "instrument.mifir_reportable"},
     "approve": {"order.order_type"},
     "execute": {"order.capacity"},
-    "settle": {"order.capacity"},
 }
 
 
@@ -325,6 +463,7 @@ def test_attempts_get_the_answer_that_is_written_down(attempt: dict[str, Any]) -
         account=attempt["account"],
         changes=order | attempt.get("change", {}),
         counted=attempt.get("counted"),
+        at=attempt.get("at", ""),
     )
     assert (decision.outcome, findings_of(decision)) == (attempt["outcome"], sorted(attempt["findings"]))
 

@@ -93,7 +93,7 @@ class Finding:
 
     `rule` and `version` name what fired (a version changes with the rule's meaning); `values` maps fact
     names to values; `missing` names absent facts; `observed` findings are recorded and change nothing;
-    `deadline` is that of an obligation.
+    `silent` ones are recorded and left out of the answer; `deadline` is that of an obligation.
     """
 
     rule: str
@@ -107,4 +107,5 @@ class Finding:
     missing: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     observed: bool = False
+    silent: bool = False
     deadline: Deadline | None = None

@@ -107,6 +107,7 @@ def _finding(
         missing=verdict.missing,
         sources=rule.sources,
         observed=rule.observe,
+        silent=rule.silent and cause is Cause.FIRED,
         deadline=deadline,
     )
 

@@ -131,8 +131,10 @@ class _Reader:
             sources=sources_of(node),
             periods=periods or (Period(),),
             observe=node.text("mode") == "observe",
+            silent=node.flag("silent", default=False),
             severity=node.text("severity", "medium"),
             owner=node.text("owner"),
+            jurisdiction=node.texts("jurisdiction"),
             parameters={
                 name: Parameter(value, str(type_), parameters.basis[name])
                 for name, (type_, value) in sorted(parameters.known.items())
@@ -308,6 +310,14 @@ class _Reader:
             self.diagnostics.add(
                 node.entries["because"].key.place, "misplaced_key", "`because` belongs to `missing: skip`"
             )
+        if node.flag("silent", default=False) and (
+            not skips or not {PERMIT, Effect.FLAG}.issuperset(outcomes)
+        ):
+            self.diagnostics.add(
+                node.entries["silent"].key.place,
+                "misplaced_key",
+                "`silent` goes with `then: flag` and `missing: skip`: whoever is held up is told why",
+            )
         obliges = Effect.OBLIGE in outcomes
         if obliges and "obligation" not in node:
             place = node.place_of("then" if "then" in node else "table")
@@ -380,6 +390,7 @@ def _versioned(rule: Rule, meaning: Mapping[str, Json]) -> Rule:
         "then": rule.then.value,
         "missing": rule.missing.value,
         "observe": rule.observe,
+        **({"silent": True} if rule.silent else {}),
         "effective": [period_json(period) for period in rule.periods],
         "parameters": {
             name: [parameter.type, canonical(parameter.value)] for name, parameter in rule.parameters.items()

@@ -78,8 +78,12 @@ class Rule:
     sources: tuple[Source, ...] = ()
     periods: tuple[Period, ...] = (Period(),)
     observe: bool = False
+    silent: bool = False  # what it finds is for compliance: not in the answer to whoever asks
     severity: str = "medium"
     owner: str = ""
+    jurisdiction: tuple[
+        str, ...
+    ] = ()  # whose law: EU, or ISO 3166 codes; what it applies to is in `condition`
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     obligation: Mapping[str, Json] | None = None
     due: Due | None = None  # when the obligation is due

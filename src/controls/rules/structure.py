@@ -475,6 +475,16 @@ RULE: Final = MappingShape(
         ),
         Key("owner", _SHORT, "who answers for it"),
         Key(
+            "jurisdiction",
+            ListShape(
+                TextShape(what="a code such as EU, US or ES", pattern="[A-Z]{2}", max_length=2),
+                maximum=50,
+                unique=True,
+                one_too=True,
+            ),
+            "whose law it comes from: EU, or countries by ISO 3166 code; it says nothing about when it fires",
+        ),
+        Key(
             "on",
             ListShape(
                 _ACTION_ON,
@@ -515,6 +525,11 @@ RULE: Final = MappingShape(
             "what an absent fact leads to: review (default), deny, or skip with a `because`",
         ),
         Key("because", _SENTENCE, "why an absent fact may be skipped"),
+        Key(
+            "silent",
+            BooleanShape(),
+            "true: its flags are recorded and raise a case, and the answer says nothing of them",
+        ),
         Key("mode", ChoiceShape(("enforce", "observe")), "observe: recorded, and changes no outcome"),
         Key(
             "examples",

@@ -1,7 +1,8 @@
 """How decisions are told: the native answer and AuthZEN's, with the receipt that proves the record.
 
 Guarantees: built only after the batch's place in the tree is known, so that an answer and its receipt are
-one; both forms say the same outcome.
+one; both forms say the same outcome. A silent finding, and a case about nothing else, is never in an answer:
+with it or without, the answer says the same.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import orjson
 
 from controls.model.chain import ActState, ChainHistory
 from controls.model.decision import Decision
-from controls.model.finding import Finding, Origin, Outcome, Source
+from controls.model.finding import Effect, Finding, Origin, Outcome, Source
 from controls.model.values import Json, canonical, utc_text
 from controls.store.workspace import Sealed
 
@@ -79,7 +80,7 @@ def native(item: Item, sealed: Sealed) -> dict[str, Json]:
         "id": decision.request,
         "outcome": decision.outcome.value,
         "decision": decision.outcome is Outcome.PERMIT,
-        "findings": [finding_json(finding) for finding in decision.findings],
+        "findings": [finding_json(finding) for finding in decision.findings if not finding.silent],
         "obligations": [duty.as_json() for duty in decision.obligations],
     }
     if decision.approval:
@@ -93,13 +94,19 @@ def native(item: Item, sealed: Sealed) -> dict[str, Json]:
             "step": decision.claim.step,
             "valid_until": utc_text(decision.claim.valid_until),
         }
-    if item.review:
+    if item.review and not _only_silent(decision):
         answer["review"] = {"id": item.review, "href": f"/v1/reviews/{item.review}"}
     if item.chain is not None:
         answer["chain"] = chain_json(item.chain)
     answer["release"] = item.release
     answer["receipt"] = receipt(item.index, item.leaf, sealed)
     return answer
+
+
+def _only_silent(decision: Decision) -> bool:
+    """The case of the decision is about flags of which whoever asked is not told."""
+    flags = [item for item in decision.findings if item.effect is Effect.FLAG and not item.observed]
+    return decision.outcome is Outcome.PERMIT and all(item.silent for item in flags)
 
 
 def authzen(item: Item, sealed: Sealed) -> dict[str, Json]:
