@@ -40,7 +40,7 @@ from tests.rules.shipped_desk import (
 
 STAGES = {
     "capture", "pre_trade", "execution", "allocation", "confirmation", "instruction", "settlement",
-    "reconciliation", "reporting",
+    "reconciliation", "reporting", "valuation",
 }  # fmt: skip
 ATTEMPTS: list[dict[str, Any]] = json.loads((FIXTURES / "attempts.json").read_text(encoding="utf-8"))
 
@@ -323,6 +323,7 @@ def test_attempts_get_the_answer_that_is_written_down(attempt: dict[str, Any]) -
     decision = desk.ask(
         name,
         account=attempt["account"],
+        at=attempt.get("at", ""),
         changes=order | attempt.get("change", {}),
         counted=attempt.get("counted"),
     )
