@@ -161,7 +161,19 @@ def test_what_identifies_somebody_is_private() -> None:
     """Clients, accounts, persons, references and reasons stand in the ledger as commitments only."""
     facts = shipped_release().vocabulary.facts
     private = {name for name, fact in facts.items() if not fact.public}
-    words = ("client.", "account.", "reconciliation.", "instruction.ssi_created", "instruction.ssi_approved")
+    words = (
+        "client.",
+        "account.",
+        "reconciliation.",
+        "suspicion.",
+        "instruction.ssi_created",
+        "instruction.ssi_approved",
+        "instruction.ssi_called_back",
+        "order.deviation_approver",
+        "order.reallocation_approvers",
+        "portfolio.loss",
+        "valuation.portfolio_managers",
+    )
     assert {name for name in facts if name.startswith(words)} <= private
     assert {"order.account", "order.allocations", "order.statement_lines", "instruction.approvers"} <= private
     assert {"order.instrument", "order.side", "order.quantity", "market.region"}.isdisjoint(private)
@@ -185,7 +197,12 @@ def unknown(rule: Rule) -> str:
 
 
 # What these rules read is always known: presence alone, or what the chain itself knows.
-ALWAYS_KNOWN = {"exe.sequence_priority", "cnf.client_notice_deadline"}
+ALWAYS_KNOWN = {
+    "all.reallocation",
+    "cnf.client_notice_deadline",
+    "exe.sequence_priority",
+    "org.retention_hold",
+}
 
 
 def test_every_rule_is_shown_firing_and_silent_and_in_the_dark() -> None:
