@@ -70,8 +70,8 @@ def changed(body: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """The request with some facts stated otherwise; null takes a fact out."""
     for fact, value in changes.items():
         word, _, name = fact.partition(".")
-        order = body["resource"]["properties"]
-        part = order if word == "order" else body["context"].setdefault(word, {})
+        resource = body["resource"]
+        part = resource["properties"] if word == resource["type"] else body["context"].setdefault(word, {})
         if value is None:
             del part[name]
         else:
@@ -90,19 +90,19 @@ class Desk:
         name: str,
         *,
         account: str = "",
+        at: str = "",
         changes: Mapping[str, Any] | None = None,
         counted: Mapping[str, Any] | None = None,
-        at: str = "",
     ) -> Decision:
-        """The decision on the request in the file `name`, asked at the time that it states, or at `at`.
+        """The decision on the request in the file `name`, asked at `at` or at the time that it states.
 
         `counted` are aggregates that say something else than that nothing has been asked before.
         """
         body = changed(a_request(name), changes or {})
-        if at:
-            body["context"]["at"] = at
         if account:
             body["subject"]["id"] = account
+        if at:
+            body["context"]["at"] = at
         request = read_decision(body, id=f"dec-{len(self.history.acts)}")
         assert request.asserted_at is not None
         active = active_release()

@@ -40,7 +40,7 @@ from tests.rules.shipped_desk import (
 
 STAGES = {
     "capture", "pre_trade", "execution", "allocation", "confirmation", "instruction", "settlement",
-    "reconciliation", "reporting",
+    "reconciliation", "reporting", "valuation",
 }  # fmt: skip
 ATTEMPTS: list[dict[str, Any]] = json.loads((FIXTURES / "attempts.json").read_text(encoding="utf-8"))
 
@@ -173,12 +173,18 @@ def test_what_identifies_somebody_is_private() -> None:
         "account.",
         "personal.",
         "reconciliation.",
+        "suspicion.",
         "instruction.ssi_created",
         "instruction.ssi_approved",
+        "instruction.ssi_called_back",
         "override.risk_verifier",
         "override.authoriser",
         "fund.exposures",
         "margin.equity",
+        "order.deviation_approver",
+        "order.reallocation_approvers",
+        "portfolio.loss",
+        "valuation.portfolio_managers",
     )
     assert {name for name in facts if name.startswith(words)} <= private
     assert {"order.account", "order.allocations", "order.statement_lines", "instruction.approvers"} <= private
@@ -203,7 +209,13 @@ def unknown(rule: Rule) -> str:
 
 
 # What these rules read is always known: presence alone, or what the chain itself knows.
-ALWAYS_KNOWN = {"exe.sequence_priority", "cnf.client_notice_deadline", "pre.override_review"}
+ALWAYS_KNOWN = {
+    "all.reallocation",
+    "cnf.client_notice_deadline",
+    "exe.sequence_priority",
+    "org.retention_hold",
+    "pre.override_review",
+}
 
 
 def test_every_rule_is_shown_firing_and_silent_and_in_the_dark() -> None:
@@ -212,6 +224,43 @@ def test_every_rule_is_shown_firing_and_silent_and_in_the_dark() -> None:
         expected = {example.expect for example in rule.examples}
         assert {rule.then.value, "permit"} <= expected, rule.id
         assert rule.id in ALWAYS_KNOWN or unknown(rule) in expected, rule.id
+
+
+WITH_TWO_EACH = STAGES - {"capture", "pre_trade"}
+
+
+def test_every_rule_is_shown_twice_each_way() -> None:
+    """Two examples that fire and two that do not, at least: a limit has two sides."""
+    for rule in shipped_release().rules:
+        if rule.file.split("/")[1] in WITH_TWO_EACH:
+            expected = [example.expect for example in rule.examples]
+            assert expected.count(rule.then.value) >= 2, rule.id
+            assert expected.count("permit") >= 2, rule.id
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("S01 org.front_back", {"front_back", "execute_instruct", "execute_settle"}),
+        ("S02 org.risk_independent", {"risk_independent"}),
+        ("S03 org.no_self_supervision", {"no_self_supervision", "capture_approve"}),
+        ("S04 org.multi_function", {"multi_function", "control_functions", "few_hands"}),
+        ("S05 org.spain", {"front_back", "risk_independent", "control_functions"}),
+        ("S06 org.sox", {"finance_apart", "execute_reconcile", "instruct_reconcile", "settle_reconcile"}),
+        ("S07 org.rulepack_change", {"rulepack_change", "administrators_apart"}),
+        ("S08 org.whole_chain", {"few_hands", "half_a_chain", "three_people"}),
+        ("S09 org.retention_hold", {"org.retention_hold", "org.legal_hold"}),
+    ],
+)
+def test_the_organisational_duties_are_found_by_their_names(name: str, ids: set[str]) -> None:
+    """Each of S01 to S09 stands in the sources of what enforces it."""
+    release = shipped_release()
+    named = {
+        item.id
+        for item in (*release.constraints, *release.rules)
+        if any(name in source.article for source in item.sources)
+    }
+    assert ids <= named
 
 
 # --- A normal order -------------------------------------------------------------------------------------
@@ -461,9 +510,9 @@ def test_attempts_get_the_answer_that_is_written_down(attempt: dict[str, Any]) -
     decision = desk.ask(
         name,
         account=attempt["account"],
+        at=attempt.get("at", ""),
         changes=order | attempt.get("change", {}),
         counted=attempt.get("counted"),
-        at=attempt.get("at", ""),
     )
     assert (decision.outcome, findings_of(decision)) == (attempt["outcome"], sorted(attempt["findings"]))
 
@@ -591,6 +640,14 @@ def test_nobody_takes_the_whole_chain() -> None:
         ({"trader", "risk_officer"}, {"risk_independent"}),
         ({"administrator", "middle_officer"}, {"administrators_apart"}),
         ({"administrator", "trader", "reconciler"}, {"administrators_apart", "front_back"}),
+        ({"valuer", "middle_officer"}, set()),
+        ({"finance_officer", "valuer"}, set()),
+        ({"supervisor", "risk_officer"}, {"no_self_supervision"}),
+        ({"middle_officer", "risk_officer", "settlement_clerk"}, {"multi_function"}),
+        ({"trader", "compliance_officer"}, {"control_functions"}),
+        ({"compliance_officer", "auditor"}, {"control_functions"}),
+        ({"trader", "valuer"}, {"valuation_independent"}),
+        ({"finance_officer", "settlement_clerk"}, {"finance_apart"}),
     ],
 )
 def test_which_roles_exclude_each_other(roles: set[str], refused: set[str]) -> None:

@@ -240,6 +240,8 @@ def _context(step: str, number: int, *, now: datetime, day: date) -> dict[str, J
             "price": str(price),
             "executed_at": utc_text(now),
             "costs": "5.00 EUR",
+            "consideration": f"{quantity * price:.2f} EUR",
+            "settlement_date": (day + SETTLES_AFTER).isoformat(),
         }
     if step == "instruct":
         stated["instruction"] = {
@@ -257,7 +259,11 @@ def _context(step: str, number: int, *, now: datetime, day: date) -> dict[str, J
             "delivered_from": "firm",
         }
     if step == "reconcile":
-        stated["reconciliation"] = {"quantity_difference": "0", "cash_difference": "0.00 EUR"}
+        stated["reconciliation"] = {
+            "quantity_difference": "0",
+            "cash_difference": "0.00 EUR",
+            "break_opened_on": day.isoformat(),
+        }
     return stated
 
 
