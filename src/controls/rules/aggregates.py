@@ -29,9 +29,9 @@ from controls.rules.diagnostics import Diagnostics, closest, quoted
 from controls.rules.literals import parse_duration
 from controls.rules.nodes import MappingNode, Scalar, canonical_json, mappings_of
 from controls.rules.readers import MAX_INTEGER, Reader, reader_of
+from controls.rules.rule_structure import AGGREGATE
 from controls.rules.shapes import is_sound
 from controls.rules.sources import SourceFile
-from controls.rules.structure import AGGREGATE
 from controls.rules.types import INT, Kind, ValueType, is_scalar
 from controls.rules.versions import version_of
 from controls.rules.vocabulary import SERVICE_FACTS, VocabularySource

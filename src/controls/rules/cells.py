@@ -20,9 +20,9 @@ from decimal import Decimal
 from typing import Final, TypeAlias
 
 from controls.model.values import Money, Value
+from controls.rules.common_shapes import DEFAULT_LIST, MAX_STRING
 from controls.rules.diagnostics import closest, listed, quoted
 from controls.rules.readers import MalformedValue, reader_of
-from controls.rules.structure import DEFAULT_LIST, MAX_STRING
 from controls.rules.tree import constant_text
 from controls.rules.types import Kind, ValueType
 

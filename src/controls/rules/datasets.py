@@ -23,10 +23,10 @@ from functools import cache
 from typing import Final, NamedTuple, TypeAlias, cast
 
 from controls.model.values import Json, Value, canonical
+from controls.rules.common_shapes import MAX_STRING, SCALAR_TYPES
 from controls.rules.csv_files import MAX_COLUMNS, MAX_ROWS, Grid, Row
 from controls.rules.diagnostics import Diagnostics, closest, listed, quoted
 from controls.rules.readers import MalformedValue, Reader, reader_of
-from controls.rules.structure import MAX_STRING, SCALAR_TYPES
 from controls.rules.types import MONEY, Kind, ValueType, type_from_text
 from controls.rules.versions import version_of
 

@@ -18,8 +18,8 @@ from string import ascii_lowercase, ascii_uppercase
 from typing import Final, TypeAlias, cast
 
 from controls.model.values import MAX_DIGITS, MAX_EXPONENT, Missing, Money, Value, decimal_text
+from controls.rules.common_shapes import MAX_LIST, MAX_STRING
 from controls.rules.readers import FIRST_MOMENT, LAST_MOMENT, MAX_INTEGER
-from controls.rules.structure import MAX_LIST, MAX_STRING
 from controls.rules.types import STRING, Kind, ValueType
 from controls.rules.vocabulary import SERVICE_FACTS, Vocabulary
 

@@ -9,12 +9,12 @@ from typing import cast
 from controls.model.duty import Period
 from controls.model.finding import Effect
 from controls.model.values import Json
+from controls.rules.common_shapes import DEFAULT_LIST, MAX_STRING
 from controls.rules.condition_files import ConditionScope
 from controls.rules.diagnostics import Diagnostics, closest, listed, quoted
 from controls.rules.nodes import MappingNode, Scalar, as_json
 from controls.rules.readers import MalformedValue, reader_of
 from controls.rules.rule import Example, ExampleAct
-from controls.rules.structure import DEFAULT_LIST, MAX_STRING
 from controls.rules.types import TIMESTAMP
 from controls.rules.vocabulary import SERVICE_READERS
 

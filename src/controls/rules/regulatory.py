@@ -13,6 +13,7 @@ from controls.model.duty import Period
 from controls.model.finding import Effect, Text
 from controls.model.values import Json, Value, canonical
 from controls.rules.chains import RESERVED_RESOURCES, Chains
+from controls.rules.common_shapes import MAX_LIST, MAX_STRING
 from controls.rules.condition import RESERVED_NAMES, WholeCondition
 from controls.rules.condition_files import ConditionScope
 from controls.rules.constraints import sources_of
@@ -28,9 +29,9 @@ from controls.rules.nodes import MappingNode, Node, Scalar, as_json, mappings_of
 from controls.rules.periods import check_overlaps, period_of
 from controls.rules.readers import MalformedValue, reader_of
 from controls.rules.rule import Example, MissingPolicy, Parameter, Rule
+from controls.rules.rule_structure import RULE
 from controls.rules.shapes import is_sound
 from controls.rules.sources import SourceFile
-from controls.rules.structure import MAX_LIST, MAX_STRING, RULE
 from controls.rules.table_checks import check_rows
 from controls.rules.table_files import read_table
 from controls.rules.types import ValueType

@@ -19,6 +19,7 @@ from typing import Final
 from controls.model.chain import ChainKind
 from controls.model.finding import Text
 from controls.model.values import Json
+from controls.rules.common_shapes import DEFAULT_LIST, MAX_STRING
 from controls.rules.diagnostics import Diagnostics, Place, closest, listed, quoted
 from controls.rules.literals import parse_duration
 from controls.rules.nodes import Entry, MappingNode, Scalar, as_json, mappings_of
@@ -35,7 +36,6 @@ from controls.rules.scenario import (
 from controls.rules.scenario_structure import SCENARIO
 from controls.rules.shapes import is_sound
 from controls.rules.sources import SourceFile
-from controls.rules.structure import DEFAULT_LIST, MAX_STRING
 from controls.rules.system import ADMINISTRATION_RESOURCE, ANYONE, REVIEW_RESOURCE
 from controls.rules.types import TIMESTAMP
 from controls.rules.vocabulary import VocabularySource

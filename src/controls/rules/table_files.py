@@ -15,6 +15,7 @@ from controls.model.condition import Truth
 from controls.model.values import Json, Money, Value
 from controls.rules import tree
 from controls.rules.cells import ANY, Cell, CellError, parse_cell
+from controls.rules.common_shapes import DEFAULT_LIST, MAX_STRING
 from controls.rules.condition import (
     ConditionInvalid,
     Names,
@@ -29,7 +30,6 @@ from controls.rules.formula import Constant, Or
 from controls.rules.nodes import MappingNode, Node, Scalar, Sequence
 from controls.rules.readers import MalformedValue, reader_of
 from controls.rules.rule import HitPolicy
-from controls.rules.structure import DEFAULT_LIST, MAX_STRING
 from controls.rules.types import BOOL, ValueType, is_scalar, type_from_text
 from controls.rules.versions import condition_text
 

@@ -12,11 +12,12 @@ from typing import Final
 
 from controls.model.finding import Text
 from controls.model.values import Json, Value
+from controls.rules.common_shapes import DEFAULT_LIST, FACT, MAX_LIST, MAX_STRING
 from controls.rules.diagnostics import Diagnostics, quoted
 from controls.rules.nodes import MappingNode, Scalar
 from controls.rules.readers import MalformedValue, Reader, reader_of
 from controls.rules.shapes import is_sound
-from controls.rules.structure import DEFAULT_LIST, FACT, FACT_DECLARATION, MAX_LIST, MAX_STRING
+from controls.rules.structure import FACT_DECLARATION
 from controls.rules.types import STRING, Kind, ValueType, list_of, type_from_text
 
 DEFAULT_SUBJECT_TYPES: Final = frozenset({"account", "user"})
