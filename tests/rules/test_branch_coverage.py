@@ -124,7 +124,8 @@ def test_what_was_seen_stays_seen(before: list[dict[str, object]], more: dict[st
     coverage.asked("more", "order.capture", facts(**more))
     assert rule.counted()[0] >= seen
     assert set(rule.unseen()) <= unseen
-    truth = rule.condition.evaluate(facts(**more)).truth if rule.condition else None
+    (condition,) = rule.conditions
+    truth = condition.evaluate(facts(**more)).truth
     assert ("more" in rule.fired_scenarios) is (truth is Truth.TRUE)
     assert ("more" in rule.silent_scenarios) is (truth is Truth.FALSE)
     assert 0 <= coverage.percent <= 100
