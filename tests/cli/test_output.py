@@ -34,8 +34,8 @@ from .commands import controls, program
 COMMANDS = {
     "bench", "changes", "changes confirm", "changes list", "demo", "directory", "directory import", "init",
     "keys", "keys create", "keys list", "keys revoke", "ledger", "ledger checkpoint", "ledger export",
-    "migrate", "release", "release activate", "replay", "rules", "rules check", "rules coverage",
-    "rules explain", "rules schema", "rules test", "serve",
+    "migrate", "release", "release activate", "release list", "release rollback", "replay", "rules",
+    "rules check", "rules coverage", "rules explain", "rules schema", "rules test", "serve",
 }  # fmt: skip
 
 

@@ -17,7 +17,9 @@ from tests.rules.strategies import NAMES, conditions
 from tests.rules.test_analysis import HIGH, a_rule
 
 # What belongs to the language of conditions and to no sentence.
-SYNTAX = re.compile(r"&&|\|\||[=!<>]=|[<>!]|\b(has|size|sum|exists|all|map|filter)\(|\bchain\.|[{}$]|\.\w+\(")
+SYNTAX = re.compile(
+    r"&&|\|\||[=!<>]=|[<>!]|\b(has|size|sum|exists|all|map|filter)\(|\bchain\.|[{}$]|\.[a-z]\w*\("
+)
 QUOTED = re.compile(r"“[^”]*”|«[^»]*»")
 
 
