@@ -6,7 +6,7 @@ import pytest
 
 from controls.rules import durable
 from controls.rules.durable import DurableEvaluator, name_hash, refuse_collisions
-from controls.rules.evaluator import EngineClosed, EngineFailure
+from controls.rules.engine_errors import EngineClosed, EngineFailure
 from controls.rules.formula import And, Not, Or
 from controls.rules.lowering import leaves_of
 from tests.rules.synthetic import leaves

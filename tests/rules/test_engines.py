@@ -36,6 +36,7 @@ from tests.rules.synthetic import (
     ERROR,
     NOW,
     SyntheticCondition,
+    SyntheticLeaf,
     a_rule,
     facts_of,
     formula_from,
@@ -431,3 +432,23 @@ def test_closed_engines_free_their_memory() -> None:
         build_and_close()
     gc.collect()
     assert resident_pages() < before * 1.1
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("both", ["gate"]), ("reference", ["gate"]), ("durable", ["gate", "behind"])]
+)
+def test_a_leaf_that_no_truth_depends_on_is_not_computed(name: str, wanted: list[str]) -> None:
+    """Behind a false gate nobody asks; durable-rules alone is told everything, and finds the same."""
+    asked: list[str] = []
+
+    class Watched(SyntheticLeaf):
+        def test(self, facts: Facts) -> int:
+            asked.append(self.source)
+            return super().test(facts)
+
+    gate, behind = (Leaf(key, Watched(key)) for key in ("gate", "behind"))
+    with engine_over(a_rule(And((gate, behind))), name=name) as engine:
+        assert engine.evaluate(ACTION, facts_of({"gate": 0, "behind": 2})) == ()
+        assert asked == wanted
+        (finding,) = engine.evaluate(ACTION, facts_of({"gate": 2, "behind": 2}))
+        assert finding.effect is Effect.DENY

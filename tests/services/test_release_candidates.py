@@ -23,7 +23,7 @@ from controls.model.condition import Facts
 from controls.model.errors import Conflict, Unavailable
 from controls.model.finding import Finding
 from controls.rules.engine import Engine
-from controls.rules.evaluator import EngineFailure
+from controls.rules.engine_errors import EngineFailure
 from controls.rules.release import Release, compile_release
 from controls.services import service as service_module
 from controls.services import trial

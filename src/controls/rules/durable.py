@@ -20,7 +20,7 @@ from typing import Final, Protocol, cast
 
 import durable_rules_engine
 
-from controls.rules.evaluator import EngineClosed, EngineFailure
+from controls.rules.engine_errors import EngineClosed, EngineFailure
 from controls.rules.formula import Formula, Leaf
 from controls.rules.lowering import SHARD_ATTRIBUTES, SHARD_CONJUNCTS, Clause, Literal, Shard, lower
 

@@ -1,7 +1,9 @@
 """Engines: the rules of a release, asked by action.
 
 Guarantees:
-- the cost of a request depends on the rules of its action only; every leaf is computed once;
+- the cost of a request depends on the rules of its action only; every leaf is computed once at most, and in
+  `both` and `reference` not at all where no rule's truth depends on it (Kleene's "and" stops at a false part,
+  "or" at a true one). To durable-rules such a leaf is told as false: whatever it were, no truth would change;
 - `durable` and `reference` give the same findings, and `both` compares the truth of every rule first: a
   difference raises `EngineDisagreement`, which names the rules;
 - the findings come from the condition's own verdict, which must agree with the engine's, or else that is a
@@ -16,10 +18,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from controls.model.condition import Facts
+from controls.model.condition import Facts, Truth
 from controls.model.finding import Finding
 from controls.rules.durable import DurableEvaluator
-from controls.rules.evaluator import EngineClosed, EngineDisagreement, EngineFailure, Evaluator
+from controls.rules.engine_errors import EngineClosed, EngineDisagreement, EngineFailure
 from controls.rules.findings import finding_of
 from controls.rules.hits import findings_of_table
 from controls.rules.lowering import leaves_of
@@ -37,7 +39,8 @@ __all__ = [
 
 ENGINES: Final = ("both", "durable", "reference")
 
-_TRUTHS: Final = b"\0\1\2"
+_NOT_ASKED: Final = 3  # beside the three truths
+_NOBODY_ASKED: Final = bytes([_NOT_ASKED])
 
 
 class Engine(Protocol):
@@ -76,6 +79,33 @@ def build_engine(name: str, rules: Sequence[Rule]) -> Engine:
     return _ReleaseEngine(name, rules)
 
 
+class _Leaves:
+    """The truths of an action's leaves for one request, each computed when somebody asks for it."""
+
+    __slots__ = ("_facts", "_tests", "_truths")
+
+    def __init__(self, tests: tuple[Callable[[Facts], int], ...], facts: Facts) -> None:
+        self._tests = tests
+        self._facts = facts
+        self._truths = bytearray(_NOBODY_ASKED * len(tests))
+
+    def __getitem__(self, number: int) -> int:
+        truth = self._truths[number]
+        if truth == _NOT_ASKED:
+            truth = self._truths[number] = self._tests[number](self._facts)
+            if truth > Truth.TRUE:
+                raise EngineFailure("a condition is neither false, unknown nor true")
+        return truth
+
+    def all(self) -> bytes:
+        """All of them, computed."""
+        return bytes([self[number] for number in range(len(self._tests))])
+
+    def known(self) -> bytes:
+        """Those computed so far, the others as false."""
+        return bytes(self._truths.replace(_NOBODY_ASKED, b"\0"))
+
+
 class _Both:
     """Both evaluators over the same truths of leaves; they must agree."""
 
@@ -86,9 +116,9 @@ class _Both:
         self._reference = reference
         self._ids = tuple(rule.id for rule in rules for _ in rule.conditions)
 
-    def truths(self, leaves: bytes) -> bytes:
-        durable = self._durable.truths(leaves)
+    def truths(self, leaves: _Leaves) -> bytes:
         reference = self._reference.truths(leaves)
+        durable = self._durable.truths(leaves.known())
         if durable != reference:
             with suppress(EngineFailure):  # a shard that cannot be rebuilt fails the next request by itself
                 self._durable.rebuild()
@@ -113,7 +143,8 @@ class _Program:
     rules: tuple[Rule, ...]
     tables: tuple[Rule, ...]
     tests: tuple[Callable[[Facts], int], ...]
-    evaluator: Evaluator
+    truths: Callable[[_Leaves], bytes]
+    close: Callable[[], None]
     silent: bytes | None  # the truths when no rule has anything to say; a table may always have
 
 
@@ -135,7 +166,7 @@ class _ReleaseEngine:
                 self._programs[action] = shared[identity]
         except BaseException:
             for program in shared.values():
-                program.evaluator.close()
+                program.close()
             raise
 
     def evaluate(self, action: str, facts: Facts) -> tuple[Finding, ...]:
@@ -151,7 +182,7 @@ class _ReleaseEngine:
 
     def close(self) -> None:
         for program in self._programs.values():
-            program.evaluator.close()
+            program.close()
 
 
 def _program(name: str, watching: tuple[Rule, ...]) -> _Program:
@@ -160,24 +191,28 @@ def _program(name: str, watching: tuple[Rule, ...]) -> _Program:
     formulas = tuple(condition.formula for rule in rules for condition in rule.conditions)
     leaves = leaves_of(formulas)
     index = {leaf.key: number for number, leaf in enumerate(leaves)}
-    evaluator: Evaluator
+    truths: Callable[[_Leaves], bytes]
+    evaluator: DurableEvaluator | ReferenceEvaluator | _Both
     if name == "durable":
-        evaluator = DurableEvaluator(formulas, leaves=leaves)
+        durable = evaluator = DurableEvaluator(formulas, leaves=leaves)
+
+        def truths(leaves: _Leaves) -> bytes:
+            return durable.truths(leaves.all())
+
     elif name == "reference":
         evaluator = ReferenceEvaluator(formulas, index=index)
+        truths = evaluator.truths
     else:
         reference = ReferenceEvaluator(formulas, index=index)
         evaluator = _Both(DurableEvaluator(formulas, leaves=leaves), reference, rules=rules)
+        truths = evaluator.truths
     tests = tuple(leaf.condition.test for leaf in leaves)
     silent = None if tables else bytes(len(formulas))
-    return _Program(rules[: len(rules) - len(tables)], tables, tests, evaluator, silent)
+    return _Program(rules[: len(rules) - len(tables)], tables, tests, truths, evaluator.close, silent)
 
 
 def _evaluate(program: _Program, facts: Facts) -> tuple[Finding, ...]:
-    leaves = bytes([test(facts) for test in program.tests])
-    if leaves.strip(_TRUTHS):
-        raise EngineFailure("a condition is neither false, unknown nor true")
-    truths = program.evaluator.truths(leaves)
+    truths = program.truths(_Leaves(program.tests, facts))
     if truths == program.silent:
         return ()
     findings: list[Finding] = []

@@ -16,7 +16,7 @@ from typing import Final
 from controls.model.condition import Facts, Truth, Verdict
 from controls.model.finding import Effect, Finding
 from controls.model.values import Value
-from controls.rules.evaluator import EngineDisagreement
+from controls.rules.engine_errors import EngineDisagreement
 from controls.rules.findings import finding_of
 from controls.rules.rule import DecisionTable, HitPolicy, MissingPolicy, Row, Rule
 

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from controls.model.condition import Truth
-from controls.rules.evaluator import EngineClosed
+from controls.rules.engine_errors import EngineClosed
 from controls.rules.formula import And, Constant, Formula, Leaf, Not, Or
 
-Kleene: TypeAlias = Callable[[bytes], int]
+
+class Truths(Protocol):
+    """The truths of leaves by number, each 0 (false), 1 (unknown) or 2 (true)."""
+
+    def __getitem__(self, number: int, /) -> int: ...
+
+
+Kleene: TypeAlias = Callable[[Truths], int]
 
 
 def kleene(formula: Formula, *, index: Mapping[str, int]) -> Kleene:
@@ -46,7 +53,7 @@ def _negation(part: Kleene) -> Kleene:
 
 
 def _conjunction(parts: tuple[Kleene, ...]) -> Kleene:
-    def lowest(leaves: bytes) -> int:
+    def lowest(leaves: Truths) -> int:
         result = 2
         for part in parts:
             truth = part(leaves)
@@ -60,7 +67,7 @@ def _conjunction(parts: tuple[Kleene, ...]) -> Kleene:
 
 
 def _disjunction(parts: tuple[Kleene, ...]) -> Kleene:
-    def highest(leaves: bytes) -> int:
+    def highest(leaves: Truths) -> int:
         result = 0
         for part in parts:
             truth = part(leaves)
@@ -79,7 +86,7 @@ class ReferenceEvaluator:
     def __init__(self, formulas: Sequence[Formula], *, index: Mapping[str, int]) -> None:
         self._rules: tuple[Kleene, ...] | None = tuple(kleene(formula, index=index) for formula in formulas)
 
-    def truths(self, leaves: bytes) -> bytes:
+    def truths(self, leaves: Truths) -> bytes:
         rules = self._rules
         if rules is None:
             raise EngineClosed

@@ -1,34 +1,13 @@
-"""What an engine's evaluators promise: the truth of every rule of one action from the truths of its leaves.
+"""How engines fail. An evaluator answers for all rules of an action or raises one of these, never for some.
 
-Guarantees: an evaluator answers for all its rules or raises an `EngineFailure`; it never answers for some.
 A caller that catches one of these errors must deny: nothing is known about the request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from controls.model.errors import ControlsError
-
-
-class Evaluator(Protocol):
-    """Decides the rules of one action.
-
-    Truths travel as bytes, one per leaf or rule, each 0 (false), 1 (unknown) or 2 (true).
-    """
-
-    def truths(self, leaves: bytes) -> bytes:
-        """The truth of each rule, in the order of the rules it was built from.
-
-        Raises:
-            EngineFailure: no answer can be given.
-        """
-        ...
-
-    def close(self) -> None:
-        """Free what the evaluator holds; afterwards `truths` raises `EngineClosed`."""
-        ...
 
 
 class EngineFailure(ControlsError):
