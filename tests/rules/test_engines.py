@@ -208,19 +208,29 @@ class Lying(SyntheticCondition):
 def test_engines_that_disagree_fail_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
     """With `both`, the rules on which the engines differ are named, and the next request is answered."""
     with engine_over(a_rule(A, id="x"), a_rule(B, id="y"), a_rule(C, id="z")) as engine:
-        reference = engine._programs[ACTION].evaluator._reference  # type: ignore[attr-defined]
+        reference = engine._programs[ACTION].truths.__self__._reference  # type: ignore[attr-defined]
         with monkeypatch.context() as patch:
-            patch.setattr(reference, "truths", lambda leaves: b"\2\0\0")
+            patch.setattr(reference, "truths", lambda leaves: b"\2\0\0" if leaves.all() else b"")
             with pytest.raises(EngineDisagreement) as caught:
                 engine.evaluate(ACTION, facts_of({"a": 0, "b": 0, "c": 2}))
         assert caught.value.rules == ("x", "z")
         assert [item.rule for item in engine.evaluate(ACTION, facts_of({"a": 0, "b": 0, "c": 2}))] == ["z"]
 
 
+def test_an_engine_that_does_not_look_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the reference did not ask for is unknown to durable-rules, not false: silence must be proved."""
+    with engine_over(a_rule(A, id="x")) as engine:
+        reference = engine._programs[ACTION].truths.__self__._reference  # type: ignore[attr-defined]
+        with monkeypatch.context() as patch:
+            patch.setattr(reference, "truths", lambda leaves: b"\0")
+            with pytest.raises(EngineDisagreement):
+                engine.evaluate(ACTION, facts_of({"a": 2}))
+
+
 def test_a_lost_rule_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """If durable-rules stops firing, `both` says so and loads it afresh."""
     with engine_over(a_rule(A, id="x")) as engine:
-        durable = engine._programs[ACTION].evaluator._durable  # type: ignore[attr-defined]
+        durable = engine._programs[ACTION].truths.__self__._durable  # type: ignore[attr-defined]
         with monkeypatch.context() as patch:
             patch.setattr(durable._true[0], "_run", lambda *_: None)
             with pytest.raises(EngineDisagreement):

@@ -3,7 +3,8 @@
 Guarantees:
 - the cost of a request depends on the rules of its action only; every leaf is computed once at most, and in
   `both` and `reference` not at all where no rule's truth depends on it (Kleene's "and" stops at a false part,
-  "or" at a true one). To durable-rules such a leaf is told as false: whatever it were, no truth would change;
+  "or" at a true one). To durable-rules such a leaf is told as unknown, so that it proves for itself that what
+  was computed suffices: were a truth to depend on the leaf after all, the two would disagree;
 - `durable` and `reference` give the same findings, and `both` compares the truth of every rule first: a
   difference raises `EngineDisagreement`, which names the rules;
 - the findings come from the condition's own verdict, which must agree with the engine's, or else that is a
@@ -102,8 +103,8 @@ class _Leaves:
         return bytes([self[number] for number in range(len(self._tests))])
 
     def known(self) -> bytes:
-        """Those computed so far, the others as false."""
-        return bytes(self._truths.replace(_NOBODY_ASKED, b"\0"))
+        """Those computed so far, the others as unknown."""
+        return bytes(self._truths.replace(_NOBODY_ASKED, b"\1"))
 
 
 class _Both:
