@@ -151,8 +151,8 @@ def test_a_case_tells_its_reasons_in_both_languages(api: Api) -> None:
     case = held(api, a_large_order())["review"]
     told = api.client.get(case["href"], headers={"Authorization": f"Bearer {api.desk.keys['supervisor1']}"})
     reason = told.json()["reasons"][0]
-    assert reason["message"]["en"] == "6000000 EUR is more than 5000000 EUR: a supervisor decides"
-    assert reason["message"]["es"] == "6000000 EUR es más de 5000000 EUR: decide un supervisor"
+    assert reason["message"]["en"] == "6,000,000.00 EUR is more than 5,000,000.00 EUR: a supervisor decides"
+    assert reason["message"]["es"] == "6.000.000,00 EUR es más de 5.000.000,00 EUR: decide un supervisor"
 
 
 def test_a_supervisor_needs_a_key_of_his_own(api: Api) -> None:

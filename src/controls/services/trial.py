@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from controls.model.errors import Diagnostic, InvalidInput, RuleFilesInvalid
+from controls.model.errors import Diagnostic, InvalidInput, Level, RuleFilesInvalid
 
 # The largest release that is taken (8 MiB of files) stays well below this on one slow core.
 TRIAL_SECONDS: Final = 120.0
@@ -95,7 +95,9 @@ async def _try(asked: Mapping[str, object], seconds: float) -> Tried:
 
 def _read(told: Mapping[str, Any]) -> Tried:
     if "diagnostics" in told:
-        raise RuleFilesInvalid(tuple(Diagnostic(**item) for item in told["diagnostics"]))
+        raise RuleFilesInvalid(
+            tuple(Diagnostic(**{**item, "level": Level(item["level"])}) for item in told["diagnostics"])
+        )
     if "failures" in told:
         raise ExamplesFailed(told["failures"])
     if "error" in told:
