@@ -1,0 +1,394 @@
+"""Regulatory rules of two rule sets, compared: what each would say by itself.
+
+Guarantees: every shown request has been put to both versions of the rule through the reference engine, so
+that effect, `missing` policy, mode and period are what decisions use. Each aspect (a parameter, the
+condition, `then`, `missing`, the mode) is compared with the rest of the first version kept, and when several
+changed, they are compared together as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Final, cast
+
+from controls.model.condition import Facts, Truth
+from controls.model.duty import Period
+from controls.model.finding import Effect, strictest
+from controls.model.values import Value
+from controls.rules.changes import Change, ChangeClass, Shown, by_sets
+from controls.rules.compare_conditions import (
+    Comparison,
+    Speaker,
+    asked,
+    compare,
+    holds,
+    reads_time,
+    shared_domains,
+    within,
+)
+from controls.rules.condition import ConditionInvalid, WholeCondition, condition_of
+from controls.rules.effective import compared_periods, moment_in, overlap, periods_text
+from controls.rules.engine import build_engine
+from controls.rules.examples import facts_of_example
+from controls.rules.rule import MissingPolicy, Rule
+from controls.rules.rule_sets import RuleSet
+from controls.rules.tree import constant_text, facts_of
+from controls.rules.versions import condition_text
+from controls.rules.with_parameters import NotReplaceable, with_parameters
+
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_UNKNOWN: Final = {
+    MissingPolicy.REVIEW: Effect.REVIEW,
+    MissingPolicy.DENY: Effect.DENY,
+    MissingPolicy.SKIP: None,
+}
+_SAYS: Final = {
+    ChangeClass.TIGHTENING: "no request gets a milder answer, and some a stricter one",
+    ChangeClass.LOOSENING: "no request gets a stricter answer, and some a milder one",
+    ChangeClass.BOTH: "some requests get a stricter answer and others a milder one",
+    ChangeClass.NEUTRAL: "no request gets another answer",
+    ChangeClass.NOT_PROVED: "not proved either way",
+}
+
+
+def changed_rules(one: RuleSet, other: RuleSet) -> Iterator[Change]:
+    """The changes of all rules, by id."""
+    ours, theirs = one.rules(), other.rules()
+    for id_ in sorted(ours.keys() | theirs.keys()):
+        pairs, gone, new = _paired(ours.get(id_, []), theirs.get(id_, []))
+        for (number, before), (place, after) in pairs:
+            yield from _Pair(one, other, before, after, number, place).changes()
+        for number, rule in gone:
+            where = one.where("rule", id_, number=number)
+            yield _whole_rule(one, rule, act="removed", where=(where, None))
+        for number, rule in new:
+            where = other.where("rule", id_, number=number)
+            yield _whole_rule(other, rule, act="added", where=(None, where))
+
+
+Numbered = tuple[int, Rule]
+
+
+def _paired(
+    ours: Sequence[Numbered], theirs: Sequence[Numbered]
+) -> tuple[list[tuple[Numbered, Numbered]], list[Numbered], list[Numbered]]:
+    """Versions of one id that belong together: those of the same periods first, then in the order of time."""
+    pairs: list[tuple[Numbered, Numbered]] = []
+    left, right = list(ours), list(theirs)
+    for item in ours:
+        same = next((found for found in right if found[1].periods == item[1].periods), None)
+        if same is not None:
+            pairs.append((item, same))
+            left.remove(item)
+            right.remove(same)
+    left.sort(key=_begins)
+    right.sort(key=_begins)
+    together = min(len(left), len(right))
+    pairs += zip(left, right, strict=False)
+    return sorted(pairs, key=lambda pair: pair[0][0]), left[together:], right[together:]
+
+
+def _begins(item: Numbered) -> datetime:
+    return min(period.start or _FIRST for period in item[1].periods)
+
+
+def _whole_rule(rules: RuleSet, rule: Rule, *, act: str, where: tuple[object, object]) -> Change:
+    """A rule that only one side has, with an example of its own that makes it speak."""
+    added = act == "added"
+    shown: tuple[Shown, ...] = ()
+    for example in rule.examples:
+        action = example.action or rule.on[0]
+        facts = facts_of_example(rules.release, rule, example)
+        effect = said_by(rule, action=action, facts=facts)
+        if effect is not None:
+            names = rule.condition.names
+            shown = (Shown(action, facts, names, *((None, effect) if added else (effect, None))),)
+            break
+    if rule.observe:
+        kind, reason = ChangeClass.NEUTRAL, "it is only observed, so that it changes no answer"
+    elif added:
+        kind, reason = (
+            ChangeClass.TIGHTENING,
+            f"a rule more speaks: {rule.then.value} on {', '.join(rule.on)}",
+        )
+    else:
+        kind, reason = (
+            ChangeClass.LOOSENING,
+            f"it no longer speaks: {rule.then.value} on {', '.join(rule.on)}",
+        )
+    return Change(
+        what="rule",
+        id=rule.id,
+        act=act,
+        kind=kind,
+        reason=reason,
+        before="" if added else rule.title.en,
+        after=rule.title.en if added else "",
+        where=where,  # type: ignore[arg-type]
+        shown=() if rule.observe else shown,
+    )
+
+
+def said_by(rule: Rule, *, action: str, facts: Facts) -> Effect | None:
+    """What the rule by itself asks for, by the reference engine; None when it is silent or observed."""
+    with closing(build_engine("reference", (rule,))) as engine:
+        effects = [finding.effect for finding in engine.evaluate(action, facts) if not finding.observed]
+    return max(effects, key=lambda effect: strictest((effect,)), default=None) if effects else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """One rule before and after."""
+
+    one: RuleSet
+    other: RuleSet
+    before: Rule
+    after: Rule
+    number: int
+    place: int
+
+    def changes(self) -> Iterator[Change]:
+        before, after = self.before, self.after
+        aspects = list(self._aspects())
+        for what, name, variant, old, new in aspects:
+            comparison = self._compared(variant)
+            yield self._change(what, comparison, name=name, before=old, after=new)
+        if len(aspects) > 1:
+            names = ", ".join(name or what for what, name, *_ in aspects)
+            yield self._change("rule", self._compared(after), before="", after="", together=names)
+        yield from self._applies()
+        if before.obligation != after.obligation and before.then is after.then:
+            yield self._plain(
+                "obligation",
+                ChangeClass.NOT_PROVED,
+                "which of the two obligations asks for more cannot be told from their fields",
+                str(before.obligation and dict(before.obligation)),
+                str(after.obligation and dict(after.obligation)),
+            )
+        yield from self._wording()
+
+    def _aspects(self) -> Iterator[tuple[str, str, Rule | str, str, str]]:
+        """Each changed aspect: what, its name, the first version with it changed (or why not), both values."""
+        before, after = self.before, self.after
+        values = {name: parameter.value for name, parameter in after.parameters.items()}
+        common = [name for name in before.parameters if name in after.parameters]
+        changed = [name for name in common if before.parameters[name].value != after.parameters[name].value]
+        for name in changed:
+            old, new = before.parameters[name], after.parameters[name]
+            variant = _with(before, {name: values[name]}) if old.type == new.type else "its type changed, too"
+            yield "parameter", name, variant, _text(old.value), _text(new.value)
+        old_text, new_text = condition_text(before.condition.source), condition_text(after.condition.source)
+        rewritten = _with(after, {name: before.parameters[name].value for name in changed})
+        if old_text != new_text or (
+            isinstance(rewritten, Rule) and rewritten.condition.key != before.condition.key
+        ):
+            variant = (
+                rewritten if isinstance(rewritten, str) else replace(before, condition=rewritten.condition)
+            )
+            yield "condition", "", variant, old_text, new_text
+        if before.then is not after.then:
+            variant = replace(before, then=after.then)
+            yield "then", "", variant, before.then.value, after.then.value
+        if before.missing is not after.missing:
+            variant = replace(before, missing=after.missing)
+            yield "missing", "", variant, before.missing.value, after.missing.value
+        if before.observe is not after.observe:
+            yield "mode", "", replace(before, observe=after.observe), _mode(before), _mode(after)
+
+    def _compared(self, variant: Rule | str) -> Comparison:
+        """The first version against a variant of it, on what both versions watch while both apply."""
+        if isinstance(variant, str):
+            return Comparison(ChangeClass.NOT_PROVED, (), variant)
+        before, after = self.before, self.after
+        if before.observe and variant.observe:
+            return Comparison(ChangeClass.NEUTRAL, (), "the rule is only observed")
+        actions = [action for action in before.on if action in after.on]
+        periods = overlap(before.periods, after.periods)
+        if not actions or not periods:
+            return Comparison(ChangeClass.NEUTRAL, (), "no request is watched by both")
+        trees = [cast(WholeCondition, rule.condition).tree for rule in (before, variant)]
+        names = frozenset().union(*map(facts_of, trees))
+        domains = shared_domains(self.one.release.vocabulary, self.other.release.vocabulary, names)
+        if isinstance(domains, str):
+            return Comparison(ChangeClass.NOT_PROVED, (), domains)
+        variant = replace(variant, periods=periods)
+        given = [holds(within(periods))] if any(map(reads_time, trees)) and periods != (Period(),) else []
+        moment = None if any(map(reads_time, trees)) else moment_in(periods)
+        # The same condition means the same under each action, unless it asks which one it is.
+        tellers = [action for action in actions if asked(action, trees=trees)]
+        found = [
+            compare(
+                _speaker(before),
+                _speaker(variant),
+                domains=domains,
+                confirm=_confirm(replace(before, periods=periods), variant, action, names, moment),
+                given=(*given, *asked(action, trees=trees)),
+            )
+            for action in (tellers or actions[:1])
+        ]
+        return _over_actions(found)
+
+    def _applies(self) -> Iterator[Change]:
+        """When and where it speaks at all."""
+        before, after = self.before, self.after
+        silent = before.observe and after.observe
+        if set(before.on) != set(after.on):
+            kind = by_sets(before.on, after.on, more=ChangeClass.TIGHTENING)
+            more = [action for action in after.on if action not in before.on]
+            less = [action for action in before.on if action not in after.on]
+            said = [f"it also watches {', '.join(more)}"] if more else []
+            said += [f"it no longer watches {', '.join(less)}"] if less else []
+            yield self._plain(
+                "on", ChangeClass.NEUTRAL if silent else kind, "; ".join(said), ", ".join(before.on),
+                ", ".join(after.on),
+            )  # fmt: skip
+        if before.periods != after.periods:
+            kind, reason = compared_periods(before.periods, after.periods)
+            yield self._plain(
+                "effective", ChangeClass.NEUTRAL if silent else kind, reason, periods_text(before.periods),
+                periods_text(after.periods),
+            )  # fmt: skip
+
+    def _wording(self) -> Iterator[Change]:
+        """What changes no answer."""
+        before, after = self.before, self.after
+        for name in before.parameters:
+            if name in after.parameters and before.parameters[name].basis != after.parameters[name].basis:
+                yield self._plain(
+                    "basis",
+                    ChangeClass.NEUTRAL,
+                    "no answer changes, but later releases may loosen what is not marked as law"
+                    if before.parameters[name].basis == "law"
+                    else "no answer changes",
+                    before.parameters[name].basis,
+                    after.parameters[name].basis,
+                    name=name,
+                )
+        parts = ("title", "message", "sources", "severity", "owner", "because", "examples")
+        changed = [part for part in parts if getattr(before, part) != getattr(after, part)]
+        if changed:
+            yield self._plain(
+                "wording", ChangeClass.NEUTRAL, f"{', '.join(changed)} changed, and no answer does", "", ""
+            )
+
+    def _change(
+        self,
+        what: str,
+        comparison: Comparison,
+        *,
+        before: str,
+        after: str,
+        name: str = "",
+        together: str = "",
+    ) -> Change:
+        says = _SAYS[comparison.kind]
+        if comparison.why:
+            says += f" ({comparison.why})"
+        parameter = self.before.parameters.get(name)
+        return replace(
+            self._plain(what, comparison.kind, says, before, after, name=name),
+            reason=f"{together} taken together: {says}" if together else says,
+            shown=comparison.shown,
+            basis="" if parameter is None else parameter.basis,
+        )
+
+    def _plain(
+        self, what: str, kind: ChangeClass, reason: str, before: str, after: str, *, name: str = ""
+    ) -> Change:
+        part = _PARTS.get(what, (what,))
+        part = (*part, name) if name else part
+        return Change(
+            what=what,
+            id=f"{self.before.id}.{name}" if name else self.before.id,
+            act="changed",
+            kind=kind,
+            reason=reason,
+            before=before,
+            after=after,
+            where=(
+                self.one.where("rule", self.before.id, part=part, number=self.number),
+                self.other.where("rule", self.after.id, part=part, number=self.place),
+            ),
+        )
+
+
+_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "parameter": ("parameters",),
+    "basis": ("parameters",),
+    "condition": ("when",),
+    "rule": (),
+    "wording": (),
+}
+
+
+def _speaker(rule: Rule) -> Speaker:
+    effects: dict[Truth, Effect | None] = {
+        Truth.TRUE: rule.then,
+        Truth.UNKNOWN: _UNKNOWN[rule.missing],
+        Truth.FALSE: None,
+    }
+    if rule.observe:
+        effects = dict.fromkeys(effects)
+    return Speaker(
+        cast(WholeCondition, rule.condition).tree,
+        effects,
+        skips=rule.missing is MissingPolicy.SKIP and not rule.observe,
+    )
+
+
+def _confirm(before: Rule, after: Rule, action: str, names: frozenset[str], moment: datetime | None):  # type: ignore[no-untyped-def]
+    resource, _, name = action.partition(".")
+
+    def confirm(found: Facts) -> Shown:
+        values: dict[str, Value] = {
+            "subject.type": "account",
+            "subject.id": "example",
+            "resource.id": "example",
+            "person.id": "p-example",
+            "person.roles": (),
+            **found.values,
+            "action.name": name,
+            "resource.type": resource,
+        }
+        facts = Facts(values, found.chain, found.now if moment is None else moment)
+        one, other = (said_by(rule, action=action, facts=facts) for rule in (before, after))
+        return Shown(action, facts, names, one, other)
+
+    return confirm
+
+
+def _over_actions(found: Sequence[Comparison]) -> Comparison:
+    """The comparison over several actions together."""
+    kinds = {item.kind for item in found}
+    shown = tuple(chain.from_iterable(item.shown for item in found))
+    why = next((item.why for item in found if item.why), "")
+    if ChangeClass.BOTH in kinds or {ChangeClass.TIGHTENING, ChangeClass.LOOSENING} <= kinds:
+        return Comparison(ChangeClass.BOTH, shown[:2], why)
+    if ChangeClass.NOT_PROVED in kinds:
+        return Comparison(ChangeClass.NOT_PROVED, shown[:2], why)
+    kinds.discard(ChangeClass.NEUTRAL)
+    return Comparison(kinds.pop() if kinds else ChangeClass.NEUTRAL, shown[:2], why)
+
+
+def _with(rule: Rule, values: Mapping[str, Value]) -> Rule | str:
+    """The rule with other values of its parameters, or why there is none."""
+    condition = cast(WholeCondition, rule.condition)
+    try:
+        tree = with_parameters(condition.tree, values)
+        return replace(rule, condition=condition_of(tree, source=condition.source))
+    except NotReplaceable as problem:
+        return str(problem)
+    except ConditionInvalid as problem:
+        return f"by itself it would not load: {problem.errors[0].message}"
+
+
+def _text(value: Value) -> str:
+    return value if isinstance(value, str) else constant_text(value)
+
+
+def _mode(rule: Rule) -> str:
+    return "observe" if rule.observe else "enforce"
