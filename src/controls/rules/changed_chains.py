@@ -57,14 +57,33 @@ class _Chain:
             yield self._change(
                 "chain", ChangeClass.NOT_PROVED, "constraints name the kind by its id", before.id, after.id
             )
-        yield from self._flag("order", before.free_order, after.free_order, ("ordered", "free"),
-                              "steps may be taken in any order", "steps keep their order")  # fmt: skip
-        yield from self._flag("progress", before.progress_claimed, after.progress_claimed,
-                              ("performed", "claimed"), "a step may follow one that is only claimed",
-                              "a step follows one that was performed")  # fmt: skip
-        yield from self._flag("sole_actor", before.sole_actor_allowed, after.sole_actor_allowed,
-                              ("refused", "allowed"), "the chain's only actor may take its last step",
-                              "the chain's only actor may not take its last step")  # fmt: skip
+        for what, states, words, says in (
+            (
+                "order",
+                (before.free_order, after.free_order),
+                ("ordered", "free"),
+                ("steps keep their order", "steps may be taken in any order"),
+            ),
+            (
+                "progress",
+                (before.progress_claimed, after.progress_claimed),
+                ("performed", "claimed"),
+                ("a step follows one that was performed", "a step may follow one that is only claimed"),
+            ),
+            (
+                "sole_actor",
+                (before.sole_actor_allowed, after.sole_actor_allowed),
+                ("refused", "allowed"),
+                (
+                    "the chain's only actor may not take its last step",
+                    "the chain's only actor may take its last step",
+                ),
+            ),
+        ):
+            old, new = states
+            if old != new:
+                kind = ChangeClass.LOOSENING if new else ChangeClass.TIGHTENING
+                yield self._change(what, kind, says[new], words[old], words[new])
         if before.claim_valid_for != after.claim_valid_for:
             yield self._change(
                 "claim_valid_for", ChangeClass.NOT_PROVED,
@@ -160,19 +179,6 @@ class _Chain:
                 what, by_sets(old, new, more=ChangeClass.TIGHTENING), "; ".join(said), ", ".join(old),
                 ", ".join(new), step=step,
             )  # fmt: skip
-
-    def _flag(
-        self,
-        what: str,
-        old: bool,
-        new: bool,
-        words: tuple[str, str],
-        on: str,
-        off: str,
-    ) -> Iterator[Change]:
-        if old != new:
-            kind = ChangeClass.LOOSENING if new else ChangeClass.TIGHTENING
-            yield self._change(what, kind, on if new else off, words[old], words[new])
 
     def _change(
         self, what: str, kind: ChangeClass, reason: str, old: str, new: str, *, step: str = "",

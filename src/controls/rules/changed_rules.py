@@ -18,10 +18,11 @@ from typing import Final, cast
 from controls.model.condition import Facts, Truth
 from controls.model.duty import Period
 from controls.model.finding import Effect, strictest
-from controls.model.values import Value
+from controls.model.values import Value, canonical
 from controls.rules.changes import Change, ChangeClass, Shown, by_sets
 from controls.rules.compare_conditions import (
     Comparison,
+    Confirm,
     Speaker,
     asked,
     compare,
@@ -34,9 +35,10 @@ from controls.rules.condition import ConditionInvalid, WholeCondition, condition
 from controls.rules.effective import compared_periods, moment_in, overlap, periods_text
 from controls.rules.engine import build_engine
 from controls.rules.examples import facts_of_example
+from controls.rules.nodes import canonical_json
 from controls.rules.rule import MissingPolicy, Rule
 from controls.rules.rule_sets import RuleSet
-from controls.rules.tree import constant_text, facts_of
+from controls.rules.tree import facts_of
 from controls.rules.versions import condition_text
 from controls.rules.with_parameters import NotReplaceable, with_parameters
 
@@ -172,7 +174,10 @@ class _Pair:
         yield from self._wording()
 
     def _aspects(self) -> Iterator[tuple[str, str, Rule | str, str, str]]:
-        """Each changed aspect: what, its name, the first version with it changed (or why not), both values."""
+        """Each changed aspect: what, its name, the first version with it alone changed, both values.
+
+        Where there is no such version, the reason stands in its place.
+        """
         before, after = self.before, self.after
         values = {name: parameter.value for name, parameter in after.parameters.items()}
         common = [name for name in before.parameters if name in after.parameters]
@@ -184,7 +189,7 @@ class _Pair:
         old_text, new_text = condition_text(before.condition.source), condition_text(after.condition.source)
         rewritten = _with(after, {name: before.parameters[name].value for name in changed})
         if old_text != new_text or (
-            isinstance(rewritten, Rule) and rewritten.condition.key != before.condition.key
+            isinstance(rewritten, Rule) and _whole(rewritten).key != _whole(before).key
         ):
             variant = (
                 rewritten if isinstance(rewritten, str) else replace(before, condition=rewritten.condition)
@@ -210,7 +215,7 @@ class _Pair:
         periods = overlap(before.periods, after.periods)
         if not actions or not periods:
             return Comparison(ChangeClass.NEUTRAL, (), "no request is watched by both")
-        trees = [cast(WholeCondition, rule.condition).tree for rule in (before, variant)]
+        trees = [_whole(rule).tree for rule in (before, variant)]
         names = frozenset().union(*map(facts_of, trees))
         domains = shared_domains(self.one.release.vocabulary, self.other.release.vocabulary, names)
         if isinstance(domains, str):
@@ -334,13 +339,16 @@ def _speaker(rule: Rule) -> Speaker:
     if rule.observe:
         effects = dict.fromkeys(effects)
     return Speaker(
-        cast(WholeCondition, rule.condition).tree,
+        _whole(rule).tree,
         effects,
         skips=rule.missing is MissingPolicy.SKIP and not rule.observe,
     )
 
 
-def _confirm(before: Rule, after: Rule, action: str, names: frozenset[str], moment: datetime | None):  # type: ignore[no-untyped-def]
+def _confirm(
+    before: Rule, after: Rule, action: str, names: frozenset[str], moment: datetime | None
+) -> Confirm:
+    """Puts facts to both rules, with what the service itself states of a request."""
     resource, _, name = action.partition(".")
 
     def confirm(found: Facts) -> Shown:
@@ -374,9 +382,13 @@ def _over_actions(found: Sequence[Comparison]) -> Comparison:
     return Comparison(kinds.pop() if kinds else ChangeClass.NEUTRAL, shown[:2], why)
 
 
+def _whole(rule: Rule) -> WholeCondition:
+    return cast(WholeCondition, rule.condition)
+
+
 def _with(rule: Rule, values: Mapping[str, Value]) -> Rule | str:
     """The rule with other values of its parameters, or why there is none."""
-    condition = cast(WholeCondition, rule.condition)
+    condition = _whole(rule)
     try:
         tree = with_parameters(condition.tree, values)
         return replace(rule, condition=condition_of(tree, source=condition.source))
@@ -387,7 +399,9 @@ def _with(rule: Rule, values: Mapping[str, Value]) -> Rule | str:
 
 
 def _text(value: Value) -> str:
-    return value if isinstance(value, str) else constant_text(value)
+    """A parameter's value as a rule file writes it."""
+    written = canonical(value)
+    return written if isinstance(written, str) else canonical_json(written).decode()
 
 
 def _mode(rule: Rule) -> str:

@@ -89,7 +89,7 @@ def compare(
 
 
 def shared_domains(one: Vocabulary, other: Vocabulary, names: Iterable[str]) -> dict[str, Domain] | str:
-    """What the facts `names` may be in requests that both vocabularies accept; a sentence if nobody can say."""
+    """What the facts may be in requests that both vocabularies accept; a sentence if nobody can say."""
     ours, theirs = domains_of(one), domains_of(other)
     found: dict[str, Domain] = {}
     for name in names:

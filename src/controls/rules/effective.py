@@ -42,7 +42,7 @@ def moment_in(periods: Sequence[Period]) -> datetime:
 
 
 def compared_periods(before: Sequence[Period], after: Sequence[Period]) -> tuple[ChangeClass, str]:
-    """Whether something that speaks in `before` and then in `after` speaks longer or shorter, and since when."""
+    """Whether something that applied in `before` and now does in `after` applies longer or shorter."""
     lost, won = _without(before, after), _without(after, before)
     said = [f"it no longer applies {periods_text(lost)}"] if lost else []
     said += [f"it now applies {periods_text(won)}"] if won else []
