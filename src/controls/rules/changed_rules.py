@@ -72,6 +72,15 @@ def changed_rules(one: RuleSet, other: RuleSet) -> Iterator[Change]:
             yield _whole_rule(other, rule, act="added", where=(None, where))
 
 
+def changed_law_parameters(one: RuleSet, other: RuleSet) -> Iterator[Change]:
+    """The changed parameters whose basis is `law` in the first set, each compared by itself."""
+    ours, theirs = one.rules(), other.rules()
+    for id_ in sorted(ours.keys() & theirs.keys()):
+        pairs, _, _ = _paired(ours[id_], theirs[id_])
+        for (number, before), (place, after) in pairs:
+            yield from _Pair(one, other, before, after, number, place).parameters(basis="law")
+
+
 Numbered = tuple[int, Rule]
 
 
@@ -172,6 +181,12 @@ class _Pair:
                 str(after.obligation and dict(after.obligation)),
             )
         yield from self._wording()
+
+    def parameters(self, *, basis: str) -> Iterator[Change]:
+        """The changed parameters with that basis before."""
+        for what, name, variant, old, new in self._aspects():
+            if what == "parameter" and self.before.parameters[name].basis == basis:
+                yield self._change(what, self._compared(variant), name=name, before=old, after=new)
 
     def _aspects(self) -> Iterator[tuple[str, str, Rule | str, str, str]]:
         """Each changed aspect: what, its name, the first version with it alone changed, both values.

@@ -18,7 +18,8 @@ from controls.model.values import Value
 from controls.rules.changes import ChangeClass, Shown, looser, tighter
 from controls.rules.domains import Domain, domains_of
 from controls.rules.folding import Folder
-from controls.rules.satisfiable import Impossible, Wanted, Witness, find
+from controls.rules.linear import available
+from controls.rules.satisfiable import NotDecided, Wanted, Witness, find
 from controls.rules.tree import Comparison as ComparisonNode
 from controls.rules.tree import Constant, FactRead, Logic, Now, Operation, Typed, facts_of, key_of, walk
 from controls.rules.types import BOOL, STRING, TIMESTAMP, Kind
@@ -54,6 +55,8 @@ ALWAYS: Final = Constant(type=BOOL, start=0, end=0, value=True)
 _OPEN: Final = "no request that differs was found, and that there is none could not be proved"
 _PARTLY: Final = "whether there are requests of the other sort as well could not be told"
 _NO_EXAMPLE: Final = "no request that shows it was found"
+_NO_SOLVER: Final = "; pip install 'controls[solver]' may settle it"
+_DIGITS: Final = "leaving aside requests with sums or products of more than 34 digits"
 _COMPUTED: Final = "leaving aside requests with values that cannot be computed, which are reviewed"
 
 
@@ -74,18 +77,20 @@ def compare(
     """
     if key_of(_folded(before.tree)) == key_of(_folded(after.tree)) and before.effects == after.effects:
         return Comparison(ChangeClass.NEUTRAL)
-    milder, no_milder = _searched(before, after, looser, domains=domains, confirm=confirm, given=given)
-    stricter, no_stricter = _searched(before, after, tighter, domains=domains, confirm=confirm, given=given)
-    shown = tuple(item for item in (milder, stricter) if item is not None)
-    aside = _COMPUTED if _leaves_errors_aside(before, after) else ""
-    if milder is not None and stricter is not None:
+    milder = _searched(before, after, looser, domains=domains, confirm=confirm, given=given)
+    stricter = _searched(before, after, tighter, domains=domains, confirm=confirm, given=given)
+    shown = tuple(item for item in (milder.shown, stricter.shown) if item is not None)
+    if len(shown) == 2:
         return Comparison(ChangeClass.BOTH, shown)
-    if no_milder and no_stricter:
-        return Comparison(ChangeClass.NEUTRAL, (), aside)
-    if no_stricter or no_milder:
-        kind = ChangeClass.LOOSENING if no_stricter else ChangeClass.TIGHTENING
-        return Comparison(kind, shown, aside or ("" if shown else _NO_EXAMPLE))
-    return Comparison(ChangeClass.NOT_PROVED, shown, _PARTLY if shown else _OPEN)
+    if not milder.excluded and not stricter.excluded:
+        hint = "" if available() else _NO_SOLVER
+        return Comparison(ChangeClass.NOT_PROVED, shown, (_PARTLY if shown else _OPEN) + hint)
+    aside = [_COMPUTED] if _leaves_errors_aside(before, after) else []
+    aside += [_DIGITS] if milder.but_for_digits or stricter.but_for_digits else []
+    if milder.excluded and stricter.excluded:
+        return Comparison(ChangeClass.NEUTRAL, (), "; ".join(aside))
+    kind = ChangeClass.LOOSENING if stricter.excluded else ChangeClass.TIGHTENING
+    return Comparison(kind, shown, "; ".join(aside if shown else [*aside, _NO_EXAMPLE]))
 
 
 def shared_domains(one: Vocabulary, other: Vocabulary, names: Iterable[str]) -> dict[str, Domain] | str:
@@ -143,6 +148,15 @@ def any_of(trees: Sequence[Typed]) -> Typed:
     return _joined(list(trees), every=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Searched:
+    """A request that was found; or whether it is proved that there is none (`but_for_digits`: nearly)."""
+
+    shown: Shown | None = None
+    excluded: bool = False
+    but_for_digits: bool = False
+
+
 def _searched(
     before: Speaker,
     after: Speaker,
@@ -151,9 +165,9 @@ def _searched(
     domains: Mapping[str, Domain],
     confirm: Confirm,
     given: Sequence[Wanted],
-) -> tuple[Shown | None, bool]:
-    """A request on which the answers stand in the relation; and whether it is proved that there is none."""
-    excluded = True
+) -> _Searched:
+    """The search for a request on which the answers stand in the relation."""
+    excluded, but_for_digits = True, False
     for truth in (Truth.TRUE, Truth.FALSE, Truth.UNKNOWN):
         others = frozenset(other for other in Truth if relation(before.effects[truth], after.effects[other]))
         if not others:
@@ -163,9 +177,12 @@ def _searched(
         if isinstance(answer, Witness):
             shown = confirm(answer.facts)
             if shown is not None and relation(shown.before, shown.after):
-                return shown, False
-        excluded = excluded and isinstance(answer, Impossible)
-    return None, excluded
+                return _Searched(shown)
+            excluded = False
+        elif isinstance(answer, NotDecided):
+            excluded = excluded and answer.but_for_digits
+            but_for_digits = True
+    return _Searched(None, excluded, excluded and but_for_digits)
 
 
 def _leaves_errors_aside(*speakers: Speaker) -> bool:

@@ -94,6 +94,11 @@ def stored_rule_set(document: bytes) -> RuleSet:
     return RuleSet(compiled.release, False, _nodes(compiled.sources))
 
 
+def bare_rule_set(release: Release) -> RuleSet:
+    """A release without the places of its parts."""
+    return RuleSet(release, False, {})
+
+
 def _nodes(sources: Sources) -> dict[Key, tuple[MappingNode, ...]]:
     found: dict[Key, tuple[MappingNode, ...]] = {}
     for file in sources.files:
