@@ -141,12 +141,17 @@ def _changed(one: RuleSet, other: RuleSet, before: Constraint, after: Constraint
             "absolute", ChangeClass.NEUTRAL, "what may be asked to set it aside changed, and no answer does",
             before.absolute, after.absolute,
         )  # fmt: skip
-    parts = ("title", "message", "sources")
+    # A title that nobody wrote names what is counted.
+    parts = ("message", "sources") if _counted(before) != _counted(after) else ("title", "message", "sources")
     changed = [part for part in parts if getattr(before, part) != getattr(after, part)]
     if changed:
         yield plain(
             "wording", ChangeClass.NEUTRAL, f"{', '.join(changed)} changed, and no answer does", "", ""
         )
+
+
+def _counted(constraint: Constraint) -> tuple[object, ...]:
+    return constraint.steps, constraint.roles, constraint.limit, constraint.scope
 
 
 def _effect_class(before: Effect, after: Effect) -> ChangeClass:
