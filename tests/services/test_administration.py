@@ -241,3 +241,78 @@ async def test_a_new_limit_counts_what_was_done_before_it(service: Service, desk
     assert [finding["rule"] for finding in third["findings"]] == ["few"]
     other = await submit(service, desk.decide(ask("capture", "tina.bot", account="A-8")))
     assert other["outcome"] == "permit"
+
+
+def law_files(**edits: str) -> dict[str, str]:
+    """The desk's rules with the threshold marked as law; `old=new` texts of that file."""
+    files = dict(read_rule_files(DESK_RULES))
+    name = "regulatory/pre_trade/limits.yaml"
+    files[name] = files[name].replace("basis: policy", "basis: law", 1)
+    for old, new in edits.items():
+        assert files[name].count(old) >= 1, old
+        files[name] = files[name].replace(old, new, 1)
+    return files
+
+
+async def test_a_release_that_loosens_a_law_is_refused_when_proposed_and_when_confirmed(
+    service: Service, desk: Desk
+) -> None:
+    """Rule, parameter, old and new value are named, on record; the same change was fine before it was law."""
+    loose = ReleaseActivation(compile_release(law_files(**{"10000000.00": "10200000.00"})))
+    early = await propose(service, desk, loose)
+    await confirm(
+        service, desk, await propose(service, desk, ReleaseActivation(compile_release(law_files())))
+    )
+    for attempt in (propose(service, desk, loose), confirm(service, desk, early)):
+        with pytest.raises(Conflict) as refused:
+            await attempt
+        assert refused.value.code == "law_loosened"
+        told = "pre.credit_capital_threshold.threshold (basis law): 10000000 EUR -> 10200000 EUR"
+        assert told in refused.value.detail
+        assert [(error.code, error.message) for error in refused.value.errors] == [
+            ("pre.credit_capital_threshold.threshold", told)
+        ]
+    entry = await last_entry(service)
+    assert (entry["kind"], entry["code"]) == ("refusal", "law_loosened")
+
+
+async def test_a_law_may_be_tightened_and_an_observed_rule_changed(service: Service, desk: Desk) -> None:
+    """A lower threshold asks for more; a rule that is only observed changes no answer."""
+    await confirm(
+        service, desk, await propose(service, desk, ReleaseActivation(compile_release(law_files())))
+    )
+    tight = compile_release(law_files(**{"10000000.00": "9500000.00"}))
+    await confirm(service, desk, await propose(service, desk, ReleaseActivation(tight)))
+    observed = {"severity: high": "severity: high\n  mode: observe", "10000000.00": "9000000.00"}
+    await confirm(
+        service, desk, await propose(service, desk, ReleaseActivation(compile_release(law_files(**observed))))
+    )
+    observed["10000000.00"] = "9900000.00"
+    await confirm(
+        service, desk, await propose(service, desk, ReleaseActivation(compile_release(law_files(**observed))))
+    )
+
+
+async def test_what_cannot_be_told_about_a_law_is_left_to_whoever_confirms(
+    service: Service, desk: Desk
+) -> None:
+    """Nobody can tell whether another pattern asks for less: the change's summary says so."""
+    pattern = {
+        "threshold: {value: \"10000000.00 EUR\", type: money": "threshold: {value: \"^A\", type: string",
+        "when: order.notional + account.open_exposure > threshold": "when: order.account.matches(threshold)",
+        "{order.notional} on top of {account.open_exposure} passes": "{order.account} matches",
+        "{order.notional} sobre {account.open_exposure} supera": "{order.account} cumple",
+    }  # fmt: skip
+    await confirm(
+        service, desk, await propose(service, desk, ReleaseActivation(compile_release(law_files(**pattern))))
+    )
+    other = {**pattern, next(iter(pattern)): 'threshold: {value: "^B", type: string'}
+    command = Propose(
+        id=service.new_id("chg"),
+        change_id=service.new_id("change"),
+        key=desk.key_ids["admin1"],
+        change=ReleaseActivation(compile_release(law_files(**other))),
+    )
+    summary = (await submit(service, command))["summary"]
+    told = "pre.credit_capital_threshold.threshold (basis law): ^A -> ^B"
+    assert summary.endswith(f"; not proved that these keep what a law asks for: {told}")
