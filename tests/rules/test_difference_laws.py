@@ -19,8 +19,8 @@ from controls.model.errors import RuleFilesInvalid
 from controls.model.finding import Effect
 from controls.model.values import Money
 from controls.rules import linear
-from controls.rules.changed_rules import said_by
 from controls.rules.changes import Change, ChangeClass, looser, tighter
+from controls.rules.compare_rules import said_by
 from controls.rules.difference import difference
 from controls.rules.engine import build_engine
 from controls.rules.rule import Rule

@@ -1,56 +1,35 @@
-"""Regulatory rules of two rule sets, compared: what each would say by itself.
+"""The changes of regulatory rules between two rule sets.
 
-Guarantees: every shown request has been put to both versions of the rule through the reference engine, so
-that effect, `missing` policy, mode and period are what decisions use. Each aspect (a parameter, the
-condition, `then`, `missing`, the mode) is compared with the rest of the first version kept, and when several
-changed, they are compared together as well.
+Guarantees: each aspect (a parameter, the condition, `then`, `missing`, the mode) is compared with the rest of
+the first version kept, and when several changed, they are compared together as well (by `compare_rules`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import chain
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
-from controls.model.condition import Facts, Truth
-from controls.model.duty import Period
-from controls.model.finding import Effect, strictest
 from controls.model.values import Value, canonical
 from controls.rules.changes import Change, ChangeClass, Shown, by_sets
-from controls.rules.compare_conditions import (
-    Comparison,
-    Confirm,
-    Speaker,
-    asked,
-    compare,
-    holds,
-    reads_time,
-    shared_domains,
-    within,
-)
+from controls.rules.compare_conditions import Comparison
+from controls.rules.compare_rules import Versions, said_by
 from controls.rules.condition import ConditionInvalid, WholeCondition, condition_of
-from controls.rules.effective import compared_periods, moment_in, overlap, periods_text
-from controls.rules.engine import build_engine
+from controls.rules.effective import compared_periods, periods_text
 from controls.rules.examples import facts_of_example
 from controls.rules.nodes import canonical_json
-from controls.rules.rule import MissingPolicy, Rule
-from controls.rules.rule_sets import RuleSet
-from controls.rules.tree import facts_of
+from controls.rules.rule import Rule
+from controls.rules.rule_sets import RuleSet, Where
 from controls.rules.versions import condition_text
 from controls.rules.with_parameters import NotReplaceable, with_parameters
 
+Numbered: TypeAlias = tuple[int, Rule]  # with its place among the versions of one id
+
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
-_UNKNOWN: Final = {
-    MissingPolicy.REVIEW: Effect.REVIEW,
-    MissingPolicy.DENY: Effect.DENY,
-    MissingPolicy.SKIP: None,
-}
 _SAYS: Final = {
-    ChangeClass.TIGHTENING: "no request gets a milder answer, and some a stricter one",
-    ChangeClass.LOOSENING: "no request gets a stricter answer, and some a milder one",
+    ChangeClass.TIGHTENING: "no request gets a milder answer",
+    ChangeClass.LOOSENING: "no request gets a stricter answer",
     ChangeClass.BOTH: "some requests get a stricter answer and others a milder one",
     ChangeClass.NEUTRAL: "no request gets another answer",
     ChangeClass.NOT_PROVED: "not proved either way",
@@ -81,9 +60,6 @@ def changed_law_parameters(one: RuleSet, other: RuleSet) -> Iterator[Change]:
             yield from _Pair(one, other, before, after, number, place).parameters(basis="law")
 
 
-Numbered = tuple[int, Rule]
-
-
 def _paired(
     ours: Sequence[Numbered], theirs: Sequence[Numbered]
 ) -> tuple[list[tuple[Numbered, Numbered]], list[Numbered], list[Numbered]]:
@@ -107,7 +83,7 @@ def _begins(item: Numbered) -> datetime:
     return min(period.start or _FIRST for period in item[1].periods)
 
 
-def _whole_rule(rules: RuleSet, rule: Rule, *, act: str, where: tuple[object, object]) -> Change:
+def _whole_rule(rules: RuleSet, rule: Rule, *, act: str, where: tuple[Where | None, Where | None]) -> Change:
     """A rule that only one side has, with an example of its own that makes it speak."""
     added = act == "added"
     shown: tuple[Shown, ...] = ()
@@ -139,16 +115,9 @@ def _whole_rule(rules: RuleSet, rule: Rule, *, act: str, where: tuple[object, ob
         reason=reason,
         before="" if added else rule.title.en,
         after=rule.title.en if added else "",
-        where=where,  # type: ignore[arg-type]
+        where=where,
         shown=() if rule.observe else shown,
     )
-
-
-def said_by(rule: Rule, *, action: str, facts: Facts) -> Effect | None:
-    """What the rule by itself asks for, by the reference engine; None when it is silent or observed."""
-    with closing(build_engine("reference", (rule,))) as engine:
-        effects = [finding.effect for finding in engine.evaluate(action, facts) if not finding.observed]
-    return max(effects, key=lambda effect: strictest((effect,)), default=None) if effects else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,37 +189,10 @@ class _Pair:
             yield "mode", "", replace(before, observe=after.observe), _mode(before), _mode(after)
 
     def _compared(self, variant: Rule | str) -> Comparison:
-        """The first version against a variant of it, on what both versions watch while both apply."""
         if isinstance(variant, str):
             return Comparison(ChangeClass.NOT_PROVED, (), variant)
-        before, after = self.before, self.after
-        if before.observe and variant.observe:
-            return Comparison(ChangeClass.NEUTRAL, (), "the rule is only observed")
-        actions = [action for action in before.on if action in after.on]
-        periods = overlap(before.periods, after.periods)
-        if not actions or not periods:
-            return Comparison(ChangeClass.NEUTRAL, (), "no request is watched by both")
-        trees = [_whole(rule).tree for rule in (before, variant)]
-        names = frozenset().union(*map(facts_of, trees))
-        domains = shared_domains(self.one.release.vocabulary, self.other.release.vocabulary, names)
-        if isinstance(domains, str):
-            return Comparison(ChangeClass.NOT_PROVED, (), domains)
-        variant = replace(variant, periods=periods)
-        given = [holds(within(periods))] if any(map(reads_time, trees)) and periods != (Period(),) else []
-        moment = None if any(map(reads_time, trees)) else moment_in(periods)
-        # The same condition means the same under each action, unless it asks which one it is.
-        tellers = [action for action in actions if asked(action, trees=trees)]
-        found = [
-            compare(
-                _speaker(before),
-                _speaker(variant),
-                domains=domains,
-                confirm=_confirm(replace(before, periods=periods), variant, action, names, moment),
-                given=(*given, *asked(action, trees=trees)),
-            )
-            for action in (tellers or actions[:1])
-        ]
-        return _over_actions(found)
+        vocabularies = (self.one.release.vocabulary, self.other.release.vocabulary)
+        return Versions.of(self.before, self.after, vocabularies=vocabularies).compared(self.before, variant)
 
     def _applies(self) -> Iterator[Change]:
         """When and where it speaks at all."""
@@ -306,6 +248,10 @@ class _Pair:
         together: str = "",
     ) -> Change:
         says = _SAYS[comparison.kind]
+        if comparison.shown and comparison.kind is ChangeClass.TIGHTENING:
+            says += ", and some a stricter one"
+        if comparison.shown and comparison.kind is ChangeClass.LOOSENING:
+            says += ", and some a milder one"
         if comparison.why:
             says += f" ({comparison.why})"
         parameter = self.before.parameters.get(name)
@@ -343,58 +289,6 @@ _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "rule": (),
     "wording": (),
 }
-
-
-def _speaker(rule: Rule) -> Speaker:
-    effects: dict[Truth, Effect | None] = {
-        Truth.TRUE: rule.then,
-        Truth.UNKNOWN: _UNKNOWN[rule.missing],
-        Truth.FALSE: None,
-    }
-    if rule.observe:
-        effects = dict.fromkeys(effects)
-    return Speaker(
-        _whole(rule).tree,
-        effects,
-        skips=rule.missing is MissingPolicy.SKIP and not rule.observe,
-    )
-
-
-def _confirm(
-    before: Rule, after: Rule, action: str, names: frozenset[str], moment: datetime | None
-) -> Confirm:
-    """Puts facts to both rules, with what the service itself states of a request."""
-    resource, _, name = action.partition(".")
-
-    def confirm(found: Facts) -> Shown:
-        values: dict[str, Value] = {
-            "subject.type": "account",
-            "subject.id": "example",
-            "resource.id": "example",
-            "person.id": "p-example",
-            "person.roles": (),
-            **found.values,
-            "action.name": name,
-            "resource.type": resource,
-        }
-        facts = Facts(values, found.chain, found.now if moment is None else moment)
-        one, other = (said_by(rule, action=action, facts=facts) for rule in (before, after))
-        return Shown(action, facts, names, one, other)
-
-    return confirm
-
-
-def _over_actions(found: Sequence[Comparison]) -> Comparison:
-    """The comparison over several actions together."""
-    kinds = {item.kind for item in found}
-    shown = tuple(chain.from_iterable(item.shown for item in found))
-    why = next((item.why for item in found if item.why), "")
-    if ChangeClass.BOTH in kinds or {ChangeClass.TIGHTENING, ChangeClass.LOOSENING} <= kinds:
-        return Comparison(ChangeClass.BOTH, shown[:2], why)
-    if ChangeClass.NOT_PROVED in kinds:
-        return Comparison(ChangeClass.NOT_PROVED, shown[:2], why)
-    kinds.discard(ChangeClass.NEUTRAL)
-    return Comparison(kinds.pop() if kinds else ChangeClass.NEUTRAL, shown[:2], why)
 
 
 def _whole(rule: Rule) -> WholeCondition:
