@@ -331,6 +331,7 @@ def test_as_json_has_one_shape() -> None:
         "before",
         "after",
         "reason",
+        "basis",
         "a",
         "b",
         "requests",

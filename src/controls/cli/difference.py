@@ -138,7 +138,8 @@ def _explain(change: Change) -> None:
     """The proof of one change: its places, the reason, and the requests that show it."""
     one, other = change.where
     places = " -> ".join(str(place) for place in dict.fromkeys((one, other)) if place is not None)
-    OUT.print(f"\n{change.what} {change.id}: {change.kind.value}", style="bold", markup=False)
+    basis = f" (basis {change.basis})" if change.basis else ""
+    OUT.print(f"\n{change.what} {change.id}{basis}: {change.kind.value}", style="bold", markup=False)
     if places:
         OUT.print(f"  {places}", markup=False)
     if len(_short(change.before)) == _WIDTH or len(_short(change.after)) == _WIDTH:

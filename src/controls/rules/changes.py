@@ -117,6 +117,7 @@ class Change:
             "before": self.before or None,
             "after": self.after or None,
             "reason": self.reason,
+            "basis": self.basis or None,
             "a": _place(self.where[0]),
             "b": _place(self.where[1]),
             "requests": [item.as_json() for item in self.shown],
@@ -130,23 +131,19 @@ def _place(where: Where | None) -> Json:
 def by_sets(before: Iterable[object], after: Iterable[object], *, more: ChangeClass) -> ChangeClass:
     """The class of a changed set, when more elements mean `more` (tightening or loosening)."""
     old, new = set(before), set(after)
-    less = ChangeClass.LOOSENING if more is ChangeClass.TIGHTENING else ChangeClass.TIGHTENING
     if old == new:
         return ChangeClass.NEUTRAL
     if old < new:
         return more
-    return less if new < old else ChangeClass.BOTH
+    return _opposite(more) if new < old else ChangeClass.BOTH
 
 
 def by_rank(before: int, after: int, *, more: ChangeClass) -> ChangeClass:
     """The class of a changed number, when a higher one means `more`."""
-    return by_sets(range(before), range(after), more=more)
+    if before == after:
+        return ChangeClass.NEUTRAL
+    return more if before < after else _opposite(more)
 
 
-def opposite(kind: ChangeClass) -> ChangeClass:
-    """The class of the same change the other way round."""
-    swapped = {
-        ChangeClass.TIGHTENING: ChangeClass.LOOSENING,
-        ChangeClass.LOOSENING: ChangeClass.TIGHTENING,
-    }
-    return swapped.get(kind, kind)
+def _opposite(kind: ChangeClass) -> ChangeClass:
+    return ChangeClass.LOOSENING if kind is ChangeClass.TIGHTENING else ChangeClass.TIGHTENING
