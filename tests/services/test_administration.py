@@ -254,16 +254,27 @@ def law_files(**edits: str) -> dict[str, str]:
     return files
 
 
-async def test_a_release_that_loosens_a_law_is_refused_when_proposed_and_when_confirmed(
+async def put_into_force(service: Service, desk: Desk, files: dict[str, str]) -> None:
+    """Propose and confirm the release that the files make."""
+    change = await activation_of(service, compile_release(files))
+    await confirm(service, desk, await propose(service, desk, change))
+
+
+async def test_a_release_that_loosens_a_law_is_refused_and_one_compared_before_is_stale(
     service: Service, desk: Desk
 ) -> None:
     """Rule, parameter, old and new value are named, on record; the same change was fine before it was law."""
-    loose = ReleaseActivation(compile_release(law_files(**{"10000000.00": "10200000.00"})))
-    early = await propose(service, desk, loose)
-    await confirm(
-        service, desk, await propose(service, desk, ReleaseActivation(compile_release(law_files())))
-    )
-    for attempt in (propose(service, desk, loose), confirm(service, desk, early)):
+    loose = compile_release(law_files(**{"10000000.00": "10200000.00"}))
+    early = await propose(service, desk, await activation_of(service, loose))
+    await put_into_force(service, desk, law_files())
+    with pytest.raises(Conflict) as stale:
+        await confirm(service, desk, early)
+    assert stale.value.code == "release_replaced"
+    act: dict[str, Json] = {"act": "propose", "change_kind": "release"}
+    for attempt in (
+        activation_of(service, loose),
+        service.on_record(activation_of(service, loose), key=desk.key_ids["admin1"], act=act),
+    ):
         with pytest.raises(Conflict) as refused:
             await attempt
         assert refused.value.code == "law_loosened"
@@ -278,19 +289,12 @@ async def test_a_release_that_loosens_a_law_is_refused_when_proposed_and_when_co
 
 async def test_a_law_may_be_tightened_and_an_observed_rule_changed(service: Service, desk: Desk) -> None:
     """A lower threshold asks for more; a rule that is only observed changes no answer."""
-    await confirm(
-        service, desk, await propose(service, desk, ReleaseActivation(compile_release(law_files())))
-    )
-    tight = compile_release(law_files(**{"10000000.00": "9500000.00"}))
-    await confirm(service, desk, await propose(service, desk, ReleaseActivation(tight)))
+    await put_into_force(service, desk, law_files())
+    await put_into_force(service, desk, law_files(**{"10000000.00": "9500000.00"}))
     observed = {"severity: high": "severity: high\n  mode: observe", "10000000.00": "9000000.00"}
-    await confirm(
-        service, desk, await propose(service, desk, ReleaseActivation(compile_release(law_files(**observed))))
-    )
+    await put_into_force(service, desk, law_files(**observed))
     observed["10000000.00"] = "9900000.00"
-    await confirm(
-        service, desk, await propose(service, desk, ReleaseActivation(compile_release(law_files(**observed))))
-    )
+    await put_into_force(service, desk, law_files(**observed))
 
 
 async def test_what_cannot_be_told_about_a_law_is_left_to_whoever_confirms(
@@ -303,16 +307,15 @@ async def test_what_cannot_be_told_about_a_law_is_left_to_whoever_confirms(
         "{order.notional} on top of {account.open_exposure} passes": "{order.account} matches",
         "{order.notional} sobre {account.open_exposure} supera": "{order.account} cumple",
     }  # fmt: skip
-    await confirm(
-        service, desk, await propose(service, desk, ReleaseActivation(compile_release(law_files(**pattern))))
-    )
+    await put_into_force(service, desk, law_files(**pattern))
     other = {**pattern, next(iter(pattern)): 'threshold: {value: "^B", type: string'}
     command = Propose(
         id=service.new_id("chg"),
         change_id=service.new_id("change"),
         key=desk.key_ids["admin1"],
-        change=ReleaseActivation(compile_release(law_files(**other))),
+        change=await activation_of(service, compile_release(law_files(**other))),
     )
-    summary = (await submit(service, command))["summary"]
+    answer = await submit(service, command)
     told = "pre.credit_capital_threshold.threshold (basis law): ^A -> ^B"
-    assert summary.endswith(f"; not proved that these keep what a law asks for: {told}")
+    assert answer["summary"].endswith(f"; not proved that these keep what a law asks for: {told}")
+    await confirm(service, desk, command.change_id)  # the stored proposal says the same again

@@ -12,18 +12,23 @@ from datetime import UTC, datetime
 from typing import Final, TypeAlias, cast
 
 from controls.model.values import Value, canonical
+from controls.rules.changed_data import changed_data, differs, recounted
 from controls.rules.changes import Change, ChangeClass, Shown, by_sets
 from controls.rules.compare_conditions import Comparison
+from controls.rules.compare_due import compared_due, due_text
 from controls.rules.compare_rules import Versions, said_by
-from controls.rules.condition import ConditionInvalid, WholeCondition, condition_of
+from controls.rules.compare_tables import rows_text, same_rows
+from controls.rules.condition import ConditionInvalid, WholeCondition, condition_of_tree
 from controls.rules.effective import compared_periods, periods_text
 from controls.rules.examples import facts_of_example
 from controls.rules.nodes import canonical_json
-from controls.rules.rule import Rule
+from controls.rules.rule import CompiledCondition, DecisionTable, Rule
 from controls.rules.rule_sets import RuleSet, Where
 from controls.rules.versions import condition_text
 from controls.rules.with_parameters import NotReplaceable, with_parameters
 
+# What changed, its name, the first version with it alone changed (or why there is none), both values.
+Aspect: TypeAlias = "tuple[str, str, Rule | str, str, str]"
 Numbered: TypeAlias = tuple[int, Rule]  # with its place among the versions of one id
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
@@ -139,9 +144,11 @@ class _Pair:
             yield self._change(what, comparison, name=name, before=old, after=new)
         if len(aspects) > 1:
             names = ", ".join(name or what for what, name, *_ in aspects)
-            yield self._change("rule", self._compared(after), before="", after="", together=names)
+            yield self._change(
+                "rule", self._compared(self._unless_recounted(after)), before="", after="", together=names
+            )
         yield from self._applies()
-        if before.obligation != after.obligation and before.then is after.then:
+        if before.obligation != after.obligation and (before.then is after.then or before.table is not None):
             yield self._plain(
                 "obligation",
                 ChangeClass.NOT_PROVED,
@@ -149,6 +156,9 @@ class _Pair:
                 str(before.obligation and dict(before.obligation)),
                 str(after.obligation and dict(after.obligation)),
             )
+        if before.due != after.due:
+            kind, reason = compared_due(before.due, after.due)
+            yield self._plain("due", kind, reason, due_text(before.due), due_text(after.due))
         yield from self._wording()
 
     def parameters(self, *, basis: str) -> Iterator[Change]:
@@ -157,7 +167,7 @@ class _Pair:
             if what == "parameter" and self.before.parameters[name].basis == basis:
                 yield self._change(what, self._compared(variant), name=name, before=old, after=new)
 
-    def _aspects(self) -> Iterator[tuple[str, str, Rule | str, str, str]]:
+    def _aspects(self) -> Iterator[Aspect]:
         """Each changed aspect: what, its name, the first version with it alone changed, both values.
 
         Where there is no such version, the reason stands in its place.
@@ -170,16 +180,9 @@ class _Pair:
             old, new = before.parameters[name], after.parameters[name]
             variant = _with(before, {name: values[name]}) if old.type == new.type else "its type changed, too"
             yield "parameter", name, variant, _text(old.value), _text(new.value)
-        old_text, new_text = condition_text(before.condition.source), condition_text(after.condition.source)
         rewritten = _with(after, {name: before.parameters[name].value for name in changed})
-        if old_text != new_text or (
-            isinstance(rewritten, Rule) and _whole(rewritten).key != _whole(before).key
-        ):
-            variant = (
-                rewritten if isinstance(rewritten, str) else replace(before, condition=rewritten.condition)
-            )
-            yield "condition", "", variant, old_text, new_text
-        if before.then is not after.then:
+        yield from self._conditions(rewritten)
+        if before.then is not after.then and before.table is None and after.table is None:
             variant = replace(before, then=after.then)
             yield "then", "", variant, before.then.value, after.then.value
         if before.missing is not after.missing:
@@ -187,6 +190,47 @@ class _Pair:
             yield "missing", "", variant, before.missing.value, after.missing.value
         if before.observe is not after.observe:
             yield "mode", "", replace(before, observe=after.observe), _mode(before), _mode(after)
+
+    def _conditions(self, rewritten: Rule | str) -> Iterator[Aspect]:
+        """What is asked, and what is looked up for that. `rewritten`: with the first one's parameters."""
+        before, after = self.before, self.after
+        variant = rewritten
+        if isinstance(rewritten, Rule):
+            variant = replace(before, condition=rewritten.condition, table=rewritten.table)
+        variant = self._unless_recounted(variant)
+        old_text, new_text = (condition_text(rule.condition.source) for rule in (before, after))
+        looked_up = changed_data(_whole(before).tree, _whole(after).tree)
+        recounts = self._recounted()
+        if before.table is not None or after.table is not None:
+            known = rewritten if isinstance(rewritten, Rule) else after
+            tables = (before.table, known.table)
+            if None in tables or not same_rows(*cast(tuple[DecisionTable, DecisionTable], tables)):
+                yield "table", "", variant, rows_text(before, known), rows_text(known, before)
+                return
+            rewrites = False
+        else:
+            rewrites = isinstance(rewritten, Rule) and _whole(rewritten).key != _whole(before).key
+            rewrites = rewrites and not looked_up
+            if old_text != new_text or rewrites:
+                yield "condition", "", variant, old_text, new_text
+                return
+        if looked_up or recounts:
+            old = [f"{item.name}: {item.before}" for item in looked_up if item.before]
+            new = [f"{item.name}: {item.after}" for item in looked_up if item.after]
+            yield "data", "", variant, "; ".join(old), "; ".join(new)
+
+    def _recounted(self) -> tuple[str, ...]:
+        return recounted(
+            _whole(self.before).tree,
+            _whole(self.after).tree,
+            ours=self.one.release.aggregates,
+            theirs=self.other.release.aggregates,
+        )
+
+    def _unless_recounted(self, variant: Rule | str) -> Rule | str:
+        """The variant, which reads what the second version reads, unless that is counted otherwise there."""
+        names = self._recounted()
+        return differs(names) if names else variant
 
     def _compared(self, variant: Rule | str) -> Comparison:
         if isinstance(variant, str):
@@ -230,8 +274,19 @@ class _Pair:
                     after.parameters[name].basis,
                     name=name,
                 )
-        parts = ("title", "message", "sources", "severity", "owner", "because", "examples")
+        if before.silent is not after.silent:
+            yield self._plain(
+                "silent",
+                ChangeClass.NEUTRAL,
+                "the decision is the same; what the rule finds is "
+                f"{'no longer told' if after.silent else 'now told'} to whoever asks",
+                str(before.silent).lower(),
+                str(after.silent).lower(),
+            )
+        parts = ("title", "message", "sources", "severity", "owner", "because", "jurisdiction", "examples")
         changed = [part for part in parts if getattr(before, part) != getattr(after, part)]
+        if not changed and _row_texts(before) != _row_texts(after) and not list(self._aspects()):
+            changed = ["what rows of the table say"]
         if changed:
             yield self._plain(
                 "wording", ChangeClass.NEUTRAL, f"{', '.join(changed)} changed, and no answer does", "", ""
@@ -283,6 +338,8 @@ class _Pair:
 
 
 _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "data": ("when",),
+    "due": ("obligation", "due"),
     "parameter": ("parameters",),
     "basis": ("parameters",),
     "condition": ("when",),
@@ -297,14 +354,26 @@ def _whole(rule: Rule) -> WholeCondition:
 
 def _with(rule: Rule, values: Mapping[str, Value]) -> Rule | str:
     """The rule with other values of its parameters, or why there is none."""
-    condition = _whole(rule)
     try:
-        tree = with_parameters(condition.tree, values)
-        return replace(rule, condition=condition_of(tree, source=condition.source))
+        if rule.table is None:
+            return replace(rule, condition=_rewritten(rule.condition, values))
+        rows = tuple(replace(row, condition=_rewritten(row.condition, values)) for row in rule.table.rows)
+        return replace(rule, table=replace(rule.table, rows=rows))  # `condition` says what is read: the same
     except NotReplaceable as problem:
         return str(problem)
     except ConditionInvalid as problem:
         return f"by itself it would not load: {problem.errors[0].message}"
+
+
+def _rewritten(compiled: CompiledCondition, values: Mapping[str, Value]) -> WholeCondition:
+    condition = cast(WholeCondition, compiled)
+    tree = with_parameters(condition.tree, values)
+    return condition if tree is condition.tree else condition_of_tree(tree, source=condition.source)
+
+
+def _row_texts(rule: Rule) -> list[object]:
+    rows = () if rule.table is None else rule.table.rows
+    return [None if row.speaks is None else (row.speaks.message, row.speaks.parameters) for row in rows]
 
 
 def _text(value: Value) -> str:

@@ -8,13 +8,15 @@ caller's `confirm` and really has the two answers. What the search leaves open i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from controls.model.condition import Facts, Truth
 from controls.model.duty import Period
 from controls.model.finding import Effect
 from controls.model.values import Value
+from controls.rules.aggregates import PREFIX
+from controls.rules.changed_data import changed_data, differs, with_shared_lists
 from controls.rules.changes import ChangeClass, Shown, looser, tighter
 from controls.rules.domains import Domain, domains_of
 from controls.rules.folding import Folder
@@ -77,6 +79,9 @@ def compare(
     """
     if key_of(_folded(before.tree)) == key_of(_folded(after.tree)) and before.effects == after.effects:
         return Comparison(ChangeClass.NEUTRAL)
+    changed = changed_data(before.tree, after.tree)
+    one, other = with_shared_lists(before.tree, after.tree)
+    before, after = replace(before, tree=one), replace(after, tree=other)
     milder = _searched(before, after, looser, domains=domains, confirm=confirm, given=given)
     stricter = _searched(before, after, tighter, domains=domains, confirm=confirm, given=given)
     shown = tuple(item for item in (milder.shown, stricter.shown) if item is not None)
@@ -84,7 +89,8 @@ def compare(
         return Comparison(ChangeClass.BOTH, shown)
     if not milder.excluded and not stricter.excluded:
         hint = "" if available() else _NO_SOLVER
-        return Comparison(ChangeClass.NOT_PROVED, shown, (_PARTLY if shown else _OPEN) + hint)
+        about = f"{differs(item.name for item in changed)}; " if changed else ""
+        return Comparison(ChangeClass.NOT_PROVED, shown, about + (_PARTLY if shown else _OPEN) + hint)
     aside = [_COMPUTED] if _leaves_errors_aside(before, after) else []
     aside += [_DIGITS] if milder.but_for_digits or stricter.but_for_digits else []
     if milder.excluded and stricter.excluded:
@@ -101,8 +107,8 @@ def shared_domains(one: Vocabulary, other: Vocabulary, names: Iterable[str]) -> 
         a, b = ours.get(name), theirs.get(name)
         if a is None or b is None:
             known = a or b
-            assert known is not None, "a condition reads declared facts only"
-            found[name] = known
+            if known is not None:  # an aggregate is no fact of a vocabulary, and may be any value of its type
+                found[name] = known
             continue
         if a.type != b.type:
             return f"{name} is {a.type} in A and {b.type} in B, so that no request means the same to both"
@@ -188,7 +194,9 @@ def _searched(
 def _leaves_errors_aside(*speakers: Speaker) -> bool:
     """Whether what is unknown may be skipped or reviewed, so that one effect does not tell all of it."""
     return any(speaker.skips for speaker in speakers) and any(
-        isinstance(part, Operation) or part.type.kind is Kind.MONEY
+        isinstance(part, Operation)
+        or part.type.kind is Kind.MONEY
+        or (isinstance(part, FactRead) and part.name.startswith(PREFIX))
         for speaker in speakers
         for part in walk(speaker.tree)
     )

@@ -29,12 +29,15 @@ from controls.rules.compare_conditions import (
     shared_domains,
     within,
 )
+from controls.rules.compare_tables import compared_tables
 from controls.rules.condition import WholeCondition
 from controls.rules.effective import moment_in, overlap
 from controls.rules.engine import build_engine
 from controls.rules.rule import MissingPolicy, Rule
 from controls.rules.tree import facts_of
 from controls.rules.vocabulary import Vocabulary
+
+_STRICTNESS: Final = tuple(Effect)  # in rising strictness
 
 _UNKNOWN: Final = {
     MissingPolicy.REVIEW: Effect.REVIEW,
@@ -46,8 +49,8 @@ _UNKNOWN: Final = {
 def said_by(rule: Rule, *, action: str, facts: Facts) -> Effect | None:
     """What the rule by itself asks for, by the reference engine; None when it is silent or observed."""
     with closing(build_engine("reference", (rule,))) as engine:
-        findings = [finding for finding in engine.evaluate(action, facts) if not finding.observed]
-    return findings[0].effect if findings else None
+        said = [finding.effect for finding in engine.evaluate(action, facts) if not finding.observed]
+    return max(said, key=_STRICTNESS.index, default=None)  # a decision table may say several things
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,8 @@ class Versions:
         domains = shared_domains(*self.vocabularies, names)
         if isinstance(domains, str):
             return Comparison(ChangeClass.NOT_PROVED, (), domains)
+        if before.table is not None or after.table is not None:
+            return compared_tables(before, after)
         timed = any(map(reads_time, trees))
         given = [holds(within(self.periods))] if timed and self.periods != (Period(),) else []
         moment = None if timed else moment_in(self.periods)

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from controls.model.values import Json
 from controls.rules.changed_chains import changed_chains
@@ -19,6 +20,9 @@ from controls.rules.changed_rules import changed_rules
 from controls.rules.changed_vocabulary import changed_vocabulary
 from controls.rules.changes import Change, ChangeClass
 from controls.rules.rule_sets import RuleSet, Where
+
+_COMPARED: Final = ("vocabulary.yaml", "roles.yaml", "chains/", "duties/", "regulatory/", "system/")
+_LOOKED_UP: Final = ("aggregates/", "calendars/", "decisions/", "lists/", "tables/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,20 @@ def difference(one: RuleSet, other: RuleSet) -> Difference:
 
 
 def _changed_files(one: RuleSet, other: RuleSet) -> Iterator[Change]:
-    """Files of other kinds, such as lists and tables: what rests on them is compared where it is used."""
+    """Lists, tables, calendars, aggregates and files of decision tables: they speak through rules only."""
     ours, theirs = _other_files(one), _other_files(other)
     for path in sorted(ours.keys() | theirs.keys()):
         if ours.get(path) != theirs.get(path):
+            known = path.startswith(_LOOKED_UP)
             act = "changed" if path in ours and path in theirs else "added" if path in theirs else "removed"
             yield Change(
                 what="file",
                 id=path,
                 act=act,
-                kind=ChangeClass.NOT_PROVED,
-                reason="what rests on it is compared with the conditions that use it",
+                kind=ChangeClass.NEUTRAL if known else ChangeClass.NOT_PROVED,
+                reason="by itself it answers nothing: what rests on it is compared where it is used"
+                if known
+                else "what such a file means for answers is not known here",
                 where=(
                     Where(path, None) if path in ours else None,
                     Where(path, None) if path in theirs else None,
@@ -90,5 +97,4 @@ def _changed_files(one: RuleSet, other: RuleSet) -> Iterator[Change]:
 
 def _other_files(rules: RuleSet) -> dict[str, Json]:
     files: dict[str, Json] = json.loads(rules.release.document)["files"]
-    known = ("vocabulary.yaml", "roles.yaml", "chains/", "duties/", "regulatory/", "system/")
-    return {path: content for path, content in files.items() if not path.startswith(known)}
+    return {path: content for path, content in files.items() if not path.startswith(_COMPARED)}

@@ -7,11 +7,10 @@ value that was turned into something else at load (a pattern, a date) is not rep
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
 
 from controls.model.values import Value
-from controls.rules.tree import Constant, Operation, Typed, parameters_of
+from controls.rules.tree import Constant, Operation, Typed, parameters_of, with_children
 from controls.rules.types import fits
 
 
@@ -34,11 +33,4 @@ def with_parameters(tree: Typed, values: Mapping[str, Value]) -> Typed:
         return replace(tree, value=values[name])
     if isinstance(tree, Operation) and tree.name == "matches":
         raise NotReplaceable("a pattern cannot be compared by itself")
-    changed: dict[str, Any] = {}
-    for field in fields(tree):
-        part = getattr(tree, field.name)
-        if isinstance(part, Typed):
-            changed[field.name] = with_parameters(part, values)
-        elif isinstance(part, tuple) and part and all(isinstance(item, Typed) for item in part):
-            changed[field.name] = tuple(with_parameters(item, values) for item in part)
-    return replace(tree, **changed)
+    return with_children(tree, lambda part: with_parameters(part, values))
