@@ -11,6 +11,7 @@ import pytest
 
 from controls.bootstrap import read_rule_files
 from controls.model.errors import Conflict, InvalidInput, NotFound
+from controls.model.values import Json
 from controls.rules.release import compile_release
 from controls.services.administration import ChangeKind, Confirm, Propose
 from controls.services.directory_changes import DirectoryChange

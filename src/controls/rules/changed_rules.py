@@ -9,26 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
-from controls.model.values import Value, canonical
-from controls.rules.changed_data import changed_data, differs, recounted
 from controls.rules.changes import Change, ChangeClass, Shown, by_sets
 from controls.rules.compare_conditions import Comparison
 from controls.rules.compare_due import compared_due, due_text
 from controls.rules.compare_rules import Versions, said_by
-from controls.rules.compare_tables import rows_text, same_rows
-from controls.rules.condition import ConditionInvalid, WholeCondition, condition_of_tree
 from controls.rules.effective import compared_periods, periods_text
 from controls.rules.examples import facts_of_example
-from controls.rules.nodes import canonical_json
-from controls.rules.rule import CompiledCondition, DecisionTable, Rule
+from controls.rules.rule import Rule
+from controls.rules.rule_aspects import Aspect, Aspects
 from controls.rules.rule_sets import RuleSet, Where
-from controls.rules.versions import condition_text
-from controls.rules.with_parameters import NotReplaceable, with_parameters
 
-# What changed, its name, the first version with it alone changed (or why there is none), both values.
-Aspect: TypeAlias = "tuple[str, str, Rule | str, str, str]"
 Numbered: TypeAlias = tuple[int, Rule]  # with its place among the versions of one id
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
@@ -138,15 +130,12 @@ class _Pair:
 
     def changes(self) -> Iterator[Change]:
         before, after = self.before, self.after
-        aspects = list(self._aspects())
-        for what, name, variant, old, new in aspects:
-            comparison = self._compared(variant)
-            yield self._change(what, comparison, name=name, before=old, after=new)
+        aspects = list(self._aspects.all())
+        yield from map(self._aspect, aspects)
         if len(aspects) > 1:
-            names = ", ".join(name or what for what, name, *_ in aspects)
-            yield self._change(
-                "rule", self._compared(self._unless_recounted(after)), before="", after="", together=names
-            )
+            names = ", ".join(aspect.name or aspect.what for aspect in aspects)
+            comparison = self._compared(self._aspects.unless_recounted(after))
+            yield self._change("rule", comparison, before="", after="", together=names)
         yield from self._applies()
         if before.obligation != after.obligation and (before.then is after.then or before.table is not None):
             yield self._plain(
@@ -163,80 +152,39 @@ class _Pair:
 
     def parameters(self, *, basis: str) -> Iterator[Change]:
         """The changed parameters with that basis before."""
-        for what, name, variant, old, new in self._aspects():
-            if what == "parameter" and self.before.parameters[name].basis == basis:
-                yield self._change(what, self._compared(variant), name=name, before=old, after=new)
+        for aspect in self._aspects.all():
+            if aspect.what == "parameter" and self.before.parameters[aspect.name].basis == basis:
+                yield self._aspect(aspect)
 
-    def _aspects(self) -> Iterator[Aspect]:
-        """Each changed aspect: what, its name, the first version with it alone changed, both values.
+    @property
+    def _aspects(self) -> Aspects:
+        aggregates = (self.one.release.aggregates, self.other.release.aggregates)
+        return Aspects(self.before, self.after, *aggregates)
 
-        Where there is no such version, the reason stands in its place.
-        """
-        before, after = self.before, self.after
-        values = {name: parameter.value for name, parameter in after.parameters.items()}
-        common = [name for name in before.parameters if name in after.parameters]
-        changed = [name for name in common if before.parameters[name].value != after.parameters[name].value]
-        for name in changed:
-            old, new = before.parameters[name], after.parameters[name]
-            variant = _with(before, {name: values[name]}) if old.type == new.type else "its type changed, too"
-            yield "parameter", name, variant, _text(old.value), _text(new.value)
-        rewritten = _with(after, {name: before.parameters[name].value for name in changed})
-        yield from self._conditions(rewritten)
-        if before.then is not after.then and before.table is None and after.table is None:
-            variant = replace(before, then=after.then)
-            yield "then", "", variant, before.then.value, after.then.value
-        if before.missing is not after.missing:
-            variant = replace(before, missing=after.missing)
-            yield "missing", "", variant, before.missing.value, after.missing.value
-        if before.observe is not after.observe:
-            yield "mode", "", replace(before, observe=after.observe), _mode(before), _mode(after)
-
-    def _conditions(self, rewritten: Rule | str) -> Iterator[Aspect]:
-        """What is asked, and what is looked up for that. `rewritten`: with the first one's parameters."""
-        before, after = self.before, self.after
-        variant = rewritten
-        if isinstance(rewritten, Rule):
-            variant = replace(before, condition=rewritten.condition, table=rewritten.table)
-        variant = self._unless_recounted(variant)
-        old_text, new_text = (condition_text(rule.condition.source) for rule in (before, after))
-        looked_up = changed_data(_whole(before).tree, _whole(after).tree)
-        recounts = self._recounted()
-        if before.table is not None or after.table is not None:
-            known = rewritten if isinstance(rewritten, Rule) else after
-            tables = (before.table, known.table)
-            if None in tables or not same_rows(*cast(tuple[DecisionTable, DecisionTable], tables)):
-                yield "table", "", variant, rows_text(before, known), rows_text(known, before)
-                return
-            rewrites = False
-        else:
-            rewrites = isinstance(rewritten, Rule) and _whole(rewritten).key != _whole(before).key
-            rewrites = rewrites and not looked_up
-            if old_text != new_text or rewrites:
-                yield "condition", "", variant, old_text, new_text
-                return
-        if looked_up or recounts:
-            old = [f"{item.name}: {item.before}" for item in looked_up if item.before]
-            new = [f"{item.name}: {item.after}" for item in looked_up if item.after]
-            yield "data", "", variant, "; ".join(old), "; ".join(new)
-
-    def _recounted(self) -> tuple[str, ...]:
-        return recounted(
-            _whole(self.before).tree,
-            _whole(self.after).tree,
-            ours=self.one.release.aggregates,
-            theirs=self.other.release.aggregates,
+    def _aspect(self, aspect: Aspect) -> Change:
+        comparison = self._compared(aspect.variant)
+        return self._change(
+            aspect.what, comparison, name=aspect.name, before=aspect.before, after=aspect.after
         )
 
-    def _unless_recounted(self, variant: Rule | str) -> Rule | str:
-        """The variant, which reads what the second version reads, unless that is counted otherwise there."""
-        names = self._recounted()
-        return differs(names) if names else variant
-
     def _compared(self, variant: Rule | str) -> Comparison:
+        before, after = self.before, self.after
         if isinstance(variant, str):
+            if before.observe and after.observe:
+                return Comparison(ChangeClass.NEUTRAL, (), "the rule is only observed")
             return Comparison(ChangeClass.NOT_PROVED, (), variant)
         vocabularies = (self.one.release.vocabulary, self.other.release.vocabulary)
-        return Versions.of(self.before, self.after, vocabularies=vocabularies).compared(self.before, variant)
+        versions = Versions.of(before, after, vocabularies=vocabularies)
+        found = versions.compared(before, variant)
+        if found.kind is ChangeClass.NEUTRAL or (before.table is None and variant.table is None):
+            return found
+        # No search goes through decision tables: what their examples show is shown.
+        examples = [
+            (example.action or rule.on[0], facts_of_example(rules.release, rule, example))
+            for rules, rule in ((self.one, before), (self.other, after))
+            for example in rule.examples
+        ]
+        return versions.shown_by(examples, before, variant, found=found)
 
     def _applies(self) -> Iterator[Change]:
         """When and where it speaks at all."""
@@ -285,7 +233,7 @@ class _Pair:
             )
         parts = ("title", "message", "sources", "severity", "owner", "because", "jurisdiction", "examples")
         changed = [part for part in parts if getattr(before, part) != getattr(after, part)]
-        if not changed and _row_texts(before) != _row_texts(after) and not list(self._aspects()):
+        if not changed and _row_texts(before) != _row_texts(after) and not list(self._aspects.all()):
             changed = ["what rows of the table say"]
         if changed:
             yield self._plain(
@@ -348,39 +296,6 @@ _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def _whole(rule: Rule) -> WholeCondition:
-    return cast(WholeCondition, rule.condition)
-
-
-def _with(rule: Rule, values: Mapping[str, Value]) -> Rule | str:
-    """The rule with other values of its parameters, or why there is none."""
-    try:
-        if rule.table is None:
-            return replace(rule, condition=_rewritten(rule.condition, values))
-        rows = tuple(replace(row, condition=_rewritten(row.condition, values)) for row in rule.table.rows)
-        return replace(rule, table=replace(rule.table, rows=rows))  # `condition` says what is read: the same
-    except NotReplaceable as problem:
-        return str(problem)
-    except ConditionInvalid as problem:
-        return f"by itself it would not load: {problem.errors[0].message}"
-
-
-def _rewritten(compiled: CompiledCondition, values: Mapping[str, Value]) -> WholeCondition:
-    condition = cast(WholeCondition, compiled)
-    tree = with_parameters(condition.tree, values)
-    return condition if tree is condition.tree else condition_of_tree(tree, source=condition.source)
-
-
 def _row_texts(rule: Rule) -> list[object]:
     rows = () if rule.table is None else rule.table.rows
     return [None if row.speaks is None else (row.speaks.message, row.speaks.parameters) for row in rows]
-
-
-def _text(value: Value) -> str:
-    """A parameter's value as a rule file writes it."""
-    written = canonical(value)
-    return written if isinstance(written, str) else canonical_json(written).decode()
-
-
-def _mode(rule: Rule) -> str:
-    return "observe" if rule.observe else "enforce"

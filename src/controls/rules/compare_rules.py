@@ -7,7 +7,7 @@ watch, at the times when both apply.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +17,7 @@ from controls.model.condition import Facts, Truth
 from controls.model.duty import Period
 from controls.model.finding import Effect
 from controls.model.values import Value
+from controls.rules.aggregates import PREFIX
 from controls.rules.changes import ChangeClass, Shown, looser, tighter
 from controls.rules.compare_conditions import (
     Comparison,
@@ -101,6 +102,20 @@ class Versions:
             ]
         )
 
+    def shown_by(
+        self, requests: Iterable[tuple[str, Facts]], before: Rule, after: Rule, *, found: Comparison
+    ) -> Comparison:
+        """What was found, with those of the requests (action, facts) that the two answer differently."""
+        one, other = (replace(rule, periods=self.periods) for rule in (before, after))
+        names = before.condition.names | after.condition.names
+        shown = []
+        for action, facts in requests:
+            if action in self.actions and any(period.holds(facts.now) for period in self.periods):
+                answers = [said_by(rule, action=action, facts=facts) for rule in (one, other)]
+                if answers[0] is not answers[1]:
+                    shown.append(Shown(action, facts, names, *answers))
+        return _together([replace(found, shown=tuple(shown))])
+
 
 def _speaker(rule: Rule) -> Speaker:
     effects: dict[Truth, Effect | None] = {
@@ -121,7 +136,9 @@ def _confirm(
     """Puts facts to both rules, with what the service itself states of a request."""
     resource, _, name = action.partition(".")
 
-    def confirm(found: Facts) -> Shown:
+    def confirm(found: Facts) -> Shown | None:
+        if any(_is_no_count(name, value) for name, value in found.values.items()):
+            return None
         values: dict[str, Value] = {
             "subject.type": "account",
             "subject.id": "example",
@@ -139,8 +156,13 @@ def _confirm(
     return confirm
 
 
+def _is_no_count(name: str, value: Value) -> bool:
+    """Whether the value is one that an aggregate may never have, as far as its type tells."""
+    return name.startswith(PREFIX) and isinstance(value, int) and value < 0
+
+
 def _together(found: Sequence[Comparison]) -> Comparison:
-    """The comparisons under several actions as one."""
+    """Comparisons, such as those under several actions, as one; few of the requests are kept."""
     kinds = {item.kind for item in found}
     every = [shown for item in found for shown in item.shown]
     milder = next((item for item in every if looser(item.before, item.after)), None)

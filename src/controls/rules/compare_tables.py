@@ -63,8 +63,10 @@ def rows_text(rule: Rule, other: Rule) -> str:
     return listed(texts)
 
 
-def same_rows(one: DecisionTable, other: DecisionTable) -> bool:
-    """Whether two tables have the same rows with the same outcomes, under one hit policy."""
+def same_rows(one: DecisionTable | None, other: DecisionTable | None) -> bool:
+    """Whether these are two tables with the same rows and outcomes, under one hit policy."""
+    if one is None or other is None:
+        return False
     return one.hit is other.hit and _ordered(one) == _ordered(other)
 
 
