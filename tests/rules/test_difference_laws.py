@@ -226,6 +226,75 @@ def test_the_other_way_round_is_the_opposite(pair: tuple[Spec, Spec]) -> None:
         assert back is opposite.get(there, there)
 
 
+OUTCOMES = st.sampled_from(("permit", "flag", "review", "deny"))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A rule with a decision table of two rows, the second of which takes any side."""
+
+    hit: str
+    first: str
+    second: str
+    default: str
+    missing: str
+
+    def rules(self) -> RuleSet:
+        outcomes = sorted({self.first, self.second, self.default})
+        lines = [
+            "- id: r",
+            "  title: {en: R, es: R}",
+            "  source: {law: Policy, basis: policy}",
+            "  on: [order.send]",
+            "  table:",
+            f"    hit: {self.hit}",
+            "    inputs: [order.side, order.block]",
+            "    rows:",
+            f"      - {{order.side: buy, order.block: 'true', then: {self.first}}}",
+            f"      - {{order.side: '-', order.block: 'true', then: {self.second}}}",
+            f"    default: {self.default}",
+            "  message: {en: x, es: x}",
+            f"  missing: {self.missing}",
+            *(["  because: it may be left out"] if self.missing == "skip" else []),
+            f"  examples: [{', '.join(f'{{name: {name}, expect: {name}}}' for name in outcomes)}]",
+        ]
+        files = {"vocabulary.yaml": VOCABULARY, "roles.yaml": ROLES, "regulatory/s/r.yaml": "\n".join(lines)}
+        return rule_set(files)
+
+
+TABLES = st.builds(
+    Table,
+    hit=st.sampled_from(("first", "first", "priority", "collect")),
+    first=OUTCOMES,
+    second=OUTCOMES,
+    default=OUTCOMES,
+    missing=st.sampled_from(("review", "deny", "skip")),
+)
+
+
+@given(TABLES, TABLES, st.sets(st.sampled_from(("first", "second", "default", "missing")), min_size=1))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_request_contradicts_what_is_claimed_about_a_table(
+    before: Table, other: Table, names: set[str]
+) -> None:
+    """Where inputs may be absent a stricter cell can end a doubt that was stricter still: no false claim."""
+    after = replace(before, **{name: getattr(other, name) for name in names})
+    try:
+        a, b = before.rules(), after.rules()
+    except RuleFilesInvalid:  # a table that never says anything
+        assume(condition=False)
+        raise
+    found = overall(difference(a, b).changes)
+    kind = ChangeClass.NEUTRAL if found is None else found.kind
+    (one,), (two,) = a.release.rules, b.release.rules
+    for facts in requests(one, two):
+        first, second = (said_by(rule, action="order.send", facts=facts) for rule in (one, two))
+        if kind in (ChangeClass.TIGHTENING, ChangeClass.NEUTRAL):
+            assert not looser(first, second), (first, second, facts)
+        if kind in (ChangeClass.LOOSENING, ChangeClass.NEUTRAL):
+            assert not tighter(first, second), (first, second, facts)
+
+
 @given(SPECS, st.integers(0, 3))
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 def test_without_the_solver_nothing_false_is_claimed(spec: Spec, low: int) -> None:

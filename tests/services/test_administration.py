@@ -307,9 +307,11 @@ async def test_what_cannot_be_told_about_a_law_is_left_to_whoever_confirms(
         "when: order.notional + account.open_exposure > threshold": "when: order.account.matches(threshold)",
         "{order.notional} on top of {account.open_exposure} passes": "{order.account} matches",
         "{order.notional} sobre {account.open_exposure} supera": "{order.account} cumple",
+        "order.notional: 1000000.00 EUR, account.open_exposure: 8000000.00 EUR": "order.account: C-1",
+        "order.notional: 1000000.00 EUR, account.open_exposure: 9500000.00 EUR": "order.account: A-1",
     }  # fmt: skip
     await put_into_force(service, desk, law_files(**pattern))
-    other = {**pattern, next(iter(pattern)): 'threshold: {value: "^B", type: string'}
+    other = {**pattern, next(iter(pattern)): 'threshold: {value: "^A-", type: string'}
     command = Propose(
         id=service.new_id("chg"),
         change_id=service.new_id("change"),
@@ -317,6 +319,6 @@ async def test_what_cannot_be_told_about_a_law_is_left_to_whoever_confirms(
         change=await activation_of(service, compile_release(law_files(**other))),
     )
     answer = await submit(service, command)
-    told = "pre.credit_capital_threshold.threshold (basis law): ^A -> ^B"
+    told = "pre.credit_capital_threshold.threshold (basis law): ^A -> ^A-"
     assert answer["summary"].endswith(f"; not proved that these keep what a law asks for: {told}")
     await confirm(service, desk, command.change_id)  # the stored proposal says the same again
