@@ -340,3 +340,212 @@ def test_as_json_has_one_shape() -> None:
     assert list(request) == ["action", "at", "facts", "absent", "performed", "claimed", "a", "b"]
     assert (request["action"], request["a"], request["b"]) == ("order.capture", "deny", "review")
     assert request["at"] == "2026-03-02T09:30:00.000000Z"
+
+
+# What rules look up, count and oblige to
+
+LOOKS_UP = """\
+- id: listed
+  title: {en: Listed, es: En la lista}
+  source: {law: Policy, basis: policy}
+  on: [order.capture]
+  when: order.account in list.closed
+  then: deny
+  message: {en: closed, es: cerrada}
+  missing: review
+  examples:
+    - {name: listed, given: {order.account: A-1}, expect: deny}
+    - {name: other, given: {order.account: C-1}, expect: permit}
+- id: holiday
+  title: {en: Holiday, es: Festivo}
+  source: {law: Policy, basis: policy}
+  on: [order.capture]
+  when: '!is_business_day(date_of(now, "Europe/Madrid"), "target")'
+  then: review
+  message: {en: closed, es: cerrado}
+  missing: review
+  examples:
+    - {name: monday, expect: permit}
+    - {name: sunday, at: "2026-03-01T09:30:00Z", expect: review}
+- id: often
+  title: {en: Often, es: A menudo}
+  source: {law: Policy, basis: policy}
+  on: [order.capture]
+  parameters:
+    most: {value: 3, type: int, basis: policy}
+  when: aggregate.captures >= most
+  then: flag
+  message: {en: many, es: muchas}
+  missing: review
+  examples:
+    - {name: few, given: {aggregate.captures: 1}, expect: permit}
+    - {name: many, given: {aggregate.captures: 9}, expect: flag}
+- id: told
+  title: {en: Told, es: Comunicada}
+  source: {law: Policy, basis: policy}
+  on: [order.capture]
+  when: order.account == "C-9"
+  then: oblige
+  obligation:
+    what: report
+    due: {within: PT4H}
+  message: {en: report, es: comunicar}
+  missing: review
+  examples:
+    - name: it
+      given: {order.account: C-9}
+      at: "2026-03-02T09:30:00Z"
+      expect: oblige
+      due: "2026-03-02T13:30:00Z"
+    - {name: other, given: {order.account: C-1}, expect: permit}
+- id: watched
+  title: {en: Watched, es: Vigilada}
+  source: {law: Policy, basis: policy}
+  on: [order.capture]
+  when: order.account == "C-8"
+  then: flag
+  message: {en: watched, es: vigilada}
+  missing: skip
+  because: an order without an account is refused elsewhere
+  examples:
+    - {name: it, given: {order.account: C-8}, expect: flag}
+    - {name: other, given: {order.account: C-1}, expect: permit}
+- id: tiers
+  title: {en: Tiers, es: Tramos}
+  source: {law: Policy, basis: policy}
+  on: [order.capture]
+  table:
+    hit: first
+    inputs: [order.account, order.side]
+    rows:
+      - {order.account: D-1, order.side: buy, then: review}
+      - {order.account: D-1, order.side: '-', then: permit}
+      - {order.account: D-2, order.side: '-', then: deny}
+    default: permit
+  message: {en: tier, es: tramo}
+  missing: review
+  examples:
+    - {name: one, given: {order.account: D-1, order.side: buy}, expect: review}
+    - {name: two, given: {order.account: D-2, order.side: buy}, expect: deny}
+    - {name: other, given: {order.account: C-1, order.side: buy}, expect: permit}
+"""
+RULES, LIST, CALENDAR = "regulatory/pre_trade/looks_up.yaml", "lists/closed.csv", "calendars/target.yaml"
+AGGREGATES = "aggregates/captures.yaml"
+LOOKED_UP = {
+    RULES: LOOKS_UP,
+    LIST: "account:string\nA-1\nA-2\nA-3\nA-4\n",
+    CALENDAR: """\
+title: {en: TARGET, es: TARGET}
+source: {law: Policy, basis: policy}
+first_year: 2026
+last_year: 2027
+weekend: [saturday, sunday]
+holidays:
+  2026-12-25: Christmas Day
+  2026-05-01: Labour Day
+""",
+    AGGREGATES: """\
+- aggregate: captures
+  title: {en: Captures, es: Capturas}
+  count: [order.capture]
+  by: [order.account]
+  within: PT1H
+""",
+}
+
+
+def looked_up(*edits: tuple[str, str, str]) -> RuleSet:
+    files = {**desk_files(), **LOOKED_UP}
+    for name, old, new in edits:
+        assert files[name].count(old) == 1, old
+        files[name] = files[name].replace(old, new)
+    return rule_set(files)
+
+
+def changed_rule(*edits: tuple[str, str, str]) -> Change:
+    """The one change of what rules answer; what a file alone changes is neutral."""
+    changes = difference(looked_up(), looked_up(*edits)).changes
+    assert {item.kind for item in changes if item.what in ("file", "wording")} <= {NEUTRAL}
+    (found,) = [item for item in changes if item.what not in ("file", "wording")]
+    return found
+
+
+ROW = "{order.account: D-1, order.side: buy, then: review}"
+PERMITS = "{order.account: D-1, order.side: '-', then: permit}"
+ONE = "{name: one, given: {order.account: D-1, order.side: buy}, expect: review}"
+DENIED, FLAGGED = ONE.replace("review", "deny"), ONE.replace("review", "flag")
+DATA_EDITS = [
+    # An item more on a list of what is refused; the proof looks at the items that only one side has.
+    ([(LIST, "A-4\n", "A-4\nA-5\n")], "data", "listed", TIGHTENING),
+    ([(LIST, "A-4\n", "")], "data", "listed", LOOSENING),
+    ([(LIST, "A-4\n", "A-5\n")], "data", "listed", BOTH),
+    # Another calendar, another count: nobody takes the two for the same.
+    ([(CALENDAR, "  2026-05-01: Labour Day\n", "")], "data", "holiday", NOT_PROVED),
+    ([(AGGREGATES, "within: PT1H", "within: PT2H")], "data", "often", NOT_PROVED),
+    ([(RULES, "most: {value: 3", "most: {value: 4")], "parameter", "often.most", LOOSENING),
+    ([(RULES, "missing: skip", "missing: skip\n  silent: true")], "silent", "watched", NEUTRAL),
+    ([(RULES, ROW, ROW.replace("review", "deny")), (RULES, ONE, DENIED)], "table", "tiers", TIGHTENING),
+    # Where the side is absent, `missing: review` speaks: a row that reviews is no milder than that, ...
+    ([(RULES, PERMITS, PERMITS.replace("permit", "review"))], "table", "tiers", TIGHTENING),
+    # ... and one that flags may be.
+    ([(RULES, PERMITS, PERMITS.replace("permit", "flag")), (RULES, ONE, f"{ONE}\n    - {FLAGGED}"),
+      (RULES, "name: one, given: {order.account: D-1, order.side: buy}, expect: flag",
+       "name: flagged, given: {order.account: D-1, order.side: sell}, expect: flag")],
+     "table", "tiers", NOT_PROVED),
+    ([(RULES, "{order.account: D-2, order.side: '-'", "{order.account: D-2, order.side: buy")], "table",
+     "tiers", NOT_PROVED),
+    ([(RULES, "hit: first", "hit: priority")], "table", "tiers", NOT_PROVED),
+    ([(RULES, "default: permit", "default: deny"),
+      (RULES, "C-1, order.side: buy}, expect: permit", "D-1, order.side: sell}, expect: permit")], "table",
+     "tiers", TIGHTENING),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("edits", "what", "which", "kind"), DATA_EDITS)
+def test_what_rules_look_up_and_the_cells_of_tables(
+    edits: list[tuple[str, str, str]], what: str, which: str, kind: ChangeClass
+) -> None:
+    """Each edit is one change of the rule that uses it, with its class."""
+    found = changed_rule(*edits)
+    assert (found.what, found.id, found.kind) == (what, which, kind)
+
+
+def test_a_changed_calendar_is_named() -> None:
+    """The reason says what is not the same, and so do the values."""
+    found = changed_rule((CALENDAR, "  2026-05-01: Labour Day\n", ""))
+    assert "the calendar target is not the same in A and B" in found.reason
+    assert (found.before, found.after) == ("the calendar target", "the calendar target, changed")
+
+
+def test_a_changed_aggregate_is_not_one_fact_on_both_sides() -> None:
+    """Beside a parameter, too: the parameter is compared with the first count, both together are not."""
+    edits = ((AGGREGATES, "within: PT1H", "within: PT2H"), (RULES, "most: {value: 3", "most: {value: 4"))
+    changes = difference(looked_up(), looked_up(*edits)).changes
+    assert [(item.what, item.kind) for item in changes if item.what != "file"] == [
+        ("parameter", LOOSENING),
+        ("data", NOT_PROVED),
+        ("rule", NOT_PROVED),
+    ]
+
+
+def test_an_obligation_that_is_due_later() -> None:
+    """The answer is the same, and whoever is obliged has more time: a loosening."""
+    told = 'due: "2026-03-02T13:30:00Z"'
+    found = changed_rule(
+        (RULES, "due: {within: PT4H}", "due: {within: PT5H}"), (RULES, told, told.replace("T13", "T14"))
+    )
+    assert (found.what, found.kind) == ("due", LOOSENING)
+    assert (found.before, found.after) == ("within PT4H", "within PT5H")
+    day = 'due: {business_days: 1, calendar: target, at: "18:00", zone: UTC}'
+    found = changed_rule((RULES, "due: {within: PT4H}", day), (RULES, told, 'due: "2026-03-03T18:00:00Z"'))
+    assert (found.what, found.kind) == ("due", NOT_PROVED)
+    assert found.after == "1 business days of target at 18:00 UTC"
+
+
+def test_what_a_table_s_examples_show_is_shown() -> None:
+    """Requests of both sides' examples that the tables answer differently."""
+    found = changed_rule((RULES, ROW, ROW.replace("review", "deny")), (RULES, ONE, DENIED))
+    (shown,) = found.shown
+    assert (shown.before, shown.after) == (Effect.REVIEW, Effect.DENY)
+    assert found.before.startswith('row 1: order.account == "D-1"')
+    assert found.before.endswith("-> review")

@@ -69,6 +69,18 @@ def differs(names: Iterable[str]) -> str:
     return f"{', '.join(found)} {'is' if len(found) == 1 else 'are'} not the same in A and B"
 
 
+def in_words(items: Iterable[ChangedData]) -> tuple[str, str]:
+    """What each side has that the other has not."""
+    old, new = [], []
+    for item in items:
+        if not item.before and not item.after:
+            old.append(item.name)
+            new.append(f"{item.name}, changed")
+        old += [f"{item.name}: {item.before}"] if item.before else []
+        new += [f"{item.name}: {item.after}"] if item.after else []
+    return "; ".join(old), "; ".join(new)
+
+
 def with_shared_lists(before: Typed, after: Typed) -> tuple[Typed, Typed]:
     """Both trees with `x in list.NAME` as `x in what both have || x in what only this side has`.
 

@@ -13,7 +13,7 @@ from typing import Final
 from controls.model.condition import Facts, Truth
 from controls.model.duty import Constraint, ConstraintKind, Period
 from controls.model.finding import Effect
-from controls.rules.changed_data import changed_data
+from controls.rules.changed_data import changed_data, in_words
 from controls.rules.changes import Change, ChangeClass, Shown, by_rank, by_sets, looser, tighter
 from controls.rules.compare_conditions import (
     ALWAYS,
@@ -30,8 +30,6 @@ from controls.rules.constraints import BUILT_IN
 from controls.rules.effective import compared_periods, overlap, periods_text
 from controls.rules.rule_sets import RuleSet
 from controls.rules.tree import Typed, facts_of
-
-_SIDES: Final = ("before", "after")
 
 _MORE_STEPS: Final = {
     ConstraintKind.SEPARATE: ChangeClass.TIGHTENING,
@@ -135,10 +133,7 @@ def _changed(one: RuleSet, other: RuleSet, before: Constraint, after: Constraint
     if old != new:
         yield change("when", _compared(one, other, before, after), old or "always", new or "always")
     elif data := changed_data(_tree(before), _tree(after)):
-        texts = [
-            [f"{item.name}: {text}" for item in data if (text := getattr(item, side))] for side in _SIDES
-        ]
-        yield change("when", _compared(one, other, before, after), *map("; ".join, texts))
+        yield change("when", _compared(one, other, before, after), *in_words(data))
     if before.effective != after.effective:
         kind, why = compared_periods((before.effective,), (after.effective,))
         yield plain(

@@ -29,7 +29,10 @@ def compared_due(before: Due | None, after: Due | None) -> tuple[ChangeClass, st
         name = after.calendar.name
         if replace(before, calendar=after.calendar) == after and before.calendar.name == name:
             return ChangeClass.NOT_PROVED, f"the calendar {name} is not the same in A and B"
-    return ChangeClass.NOT_PROVED, "it may be due earlier on some days and later on others"
+    return (
+        ChangeClass.NOT_PROVED,
+        "which of the two is earlier cannot be told for every request",
+    )
 
 
 def due_text(due: Due | None) -> str:

@@ -12,7 +12,7 @@ from typing import TypeAlias, cast
 
 from controls.model.values import Value, canonical
 from controls.rules.aggregates import Aggregate
-from controls.rules.changed_data import changed_data, differs, recounted
+from controls.rules.changed_data import ChangedData, changed_data, differs, in_words, recounted
 from controls.rules.compare_tables import rows_text, same_rows
 from controls.rules.condition import ConditionInvalid, WholeCondition, condition_of_tree
 from controls.rules.nodes import canonical_json
@@ -88,9 +88,8 @@ class Aspects:
         if not same and (old_text != new_text or not looked_up):
             yield Aspect(what, "", variant, old_text, new_text)
         elif looked_up or recounts:
-            old = [f"{item.name}: {item.before}" for item in looked_up if item.before]
-            new = [f"{item.name}: {item.after}" for item in looked_up if item.after]
-            yield Aspect("data", "", variant, "; ".join(old), "; ".join(new))
+            items = (*looked_up, *(ChangedData(name) for name in recounts))
+            yield Aspect("data", "", variant, *in_words(items))
 
     def _recounted(self) -> tuple[str, ...]:
         return recounted(
