@@ -535,7 +535,7 @@ def test_an_obligation_that_is_due_later() -> None:
         (RULES, "due: {within: PT4H}", "due: {within: PT5H}"), (RULES, told, told.replace("T13", "T14"))
     )
     assert (found.what, found.kind) == ("due", LOOSENING)
-    assert (found.before, found.after) == ("within PT4H", "within PT5H")
+    assert (found.before, found.after) == ("within 4:00:00", "within 5:00:00")
     day = 'due: {business_days: 1, calendar: target, at: "18:00", zone: UTC}'
     found = changed_rule((RULES, "due: {within: PT4H}", day), (RULES, told, 'due: "2026-03-03T18:00:00Z"'))
     assert (found.what, found.kind) == ("due", NOT_PROVED)

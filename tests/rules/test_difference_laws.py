@@ -57,7 +57,7 @@ DOMAINS: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class Spec:
-    """A rule to be written; `low` and `high` are its parameters."""
+    """A rule to be written; `low` and `high` are its parameters, `listed` is what stands in its list."""
 
     when: str
     then: str
@@ -65,6 +65,7 @@ class Spec:
     low: int
     high: int
     observe: bool = False
+    listed: tuple[str, ...] = ("buy",)
 
     def text(self) -> str:
         given = f"{{name: fires, expect: {self.then}}}, {{name: silent, expect: permit}}"
@@ -90,6 +91,8 @@ class Spec:
 
     def rules(self) -> RuleSet:
         files = {"vocabulary.yaml": VOCABULARY, "roles.yaml": ROLES, "regulatory/s/r.yaml": self.text()}
+        if "list.sides" in self.when:
+            files["lists/sides.csv"] = "\n".join(("side:string", *self.listed, ""))
         return rule_set(files)
 
 
@@ -110,6 +113,7 @@ LEAVES = st.one_of(
     st.sampled_from(
         (
             'order.side == "buy"', 'order.side in ["sell"]', "order.block", "has(order.a)",
+            "order.side in list.sides", "!(order.side in list.sides)",
             'currency(order.value) == "EUR"', 'order.side.startsWith("b")', "size(order.side) > low",
         )
     ),
@@ -134,6 +138,7 @@ SPECS = st.builds(
     low=st.integers(0, 3),
     high=st.integers(0, 3),
     observe=st.booleans().flatmap(lambda chosen: st.booleans() if chosen else st.just(value=False)),
+    listed=st.sampled_from((("buy",), ("sell",), ("buy", "sell"))),
 )
 
 
@@ -141,7 +146,8 @@ SPECS = st.builds(
 def pairs(draw: st.DrawFn) -> tuple[Spec, Spec]:
     """A rule and what somebody made of it: mostly one or two things are different."""
     before, other = draw(SPECS), draw(SPECS)
-    names = draw(st.sets(st.sampled_from(("when", "then", "missing", "low", "high", "observe")), min_size=1))
+    aspects = ("when", "then", "missing", "low", "high", "observe", "listed")
+    names = draw(st.sets(st.sampled_from(aspects), min_size=1))
     if "when" in names and draw(st.booleans()):  # a piece more, which is what people do
         joined = draw(st.sampled_from(("({}) && ({})", "({}) || ({})")))
         other = replace(other, when=joined.format(before.when, other.when))
@@ -170,7 +176,7 @@ def answers(before: Rule, after: Rule) -> Iterator[tuple[Effect | None, Effect |
 
 def overall(changes: tuple[Change, ...]) -> Change | None:
     """The change of the rule as a whole: where several things changed, they are taken together."""
-    found = [item for item in changes if item.what not in ("wording", "obligation")]
+    found = [item for item in changes if item.what not in ("wording", "obligation", "file")]
     return next((item for item in found if item.what == "rule"), found[0] if found else None)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from controls.model.values import canonical
 from controls.rules.changes import ChangeClass
 from controls.rules.due import Due
 
@@ -41,7 +40,7 @@ def due_text(due: Due | None) -> str:
         return ""
     start = f" from {due.start}" if due.start else ""
     if due.within is not None:
-        return f"within {canonical(due.within)}{start}"
+        return f"within {due.within}{start}"
     days = f"{due.days} {'days' if due.calendar is None else f'business days of {due.calendar.name}'}"
     hours, seconds = divmod(int(due.at.total_seconds()), 3_600)
     place = "" if due.place is None else f" {due.place.key}"
