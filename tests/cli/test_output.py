@@ -35,7 +35,7 @@ COMMANDS = {
     "bench", "changes", "changes confirm", "changes list", "demo", "directory", "directory import", "init",
     "keys", "keys create", "keys list", "keys revoke", "ledger", "ledger checkpoint", "ledger export",
     "migrate", "release", "release activate", "release list", "release rollback", "replay", "rules",
-    "rules check", "rules coverage", "rules explain", "rules schema", "rules test", "serve",
+    "rules check", "rules coverage", "rules diff", "rules explain", "rules schema", "rules test", "serve",
 }  # fmt: skip
 
 

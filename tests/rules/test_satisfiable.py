@@ -272,3 +272,65 @@ def test_answers_are_the_same_every_time() -> None:
     """No clock and no chance: the same question has the same answer and the same witness."""
     source = "order.notional + account.open_exposure > threshold && order.lines.exists(x, x.final)"
     assert _ask(source) == _ask(source)
+
+
+# -- sums and products -------------------------------------------------------------------------------------
+
+
+def both(one: str, other: str, *, truths: tuple[Truth, Truth]) -> Answer:
+    trees = [compile_condition(text, names=SMALL).tree for text in (one, other)]
+    wanted = [Wanted(tree, frozenset({truth})) for tree, truth in zip(trees, truths, strict=True)]
+    return find(wanted, domains=DOMAINS)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a.whole + a.exact > 5", "a.whole + a.exact > 3"),
+        ("abs(a.exact - a.whole) * 2 > 5", "abs(a.exact - a.whole) * 2 > 3"),
+        ("a.exact * a.whole > 5", "a.exact * a.whole > 3"),
+        ("a.exact / a.whole > 5", "a.exact / a.whole > 3"),
+        ("size(a.tags) + a.whole > 5", "size(a.tags) + a.whole > 3"),
+        ("max(a.exact, a.whole) > 5", "max(a.exact, a.whole, 4) > 3"),
+        ("a.whole > (a.sure ? a.exact : 5)", "a.whole > (a.sure ? a.exact : 4)"),
+        ("a.exact + a.whole > a.exact", "a.exact + a.whole >= a.exact"),
+    ],
+)
+@pytest.mark.skipif(not linear.available(), reason="needs z3: pip install 'controls[solver]'")
+def test_the_same_sum_is_the_same_in_two_conditions(one: str, other: str) -> None:
+    """Whatever it is, and whether it can be computed or not: more than 5 is more than 3."""
+    assert both(one, other, truths=(Truth.TRUE, Truth.FALSE)) == Impossible()
+    assert both(one, other, truths=(Truth.TRUE, Truth.UNKNOWN)) == Impossible()
+
+
+@pytest.mark.skipif(not linear.available(), reason="needs z3: pip install 'controls[solver]'")
+def test_different_products_may_fail_at_different_digits() -> None:
+    """That is told apart from what nobody could decide; and a request with 34 digits shows that it is so."""
+    one, other = "a.exact * 5 > 0", "a.exact * 6 > 0"
+    answer = both(one, other, truths=(Truth.TRUE, Truth.UNKNOWN))
+    assert answer == NotDecided(but_for_digits=True)
+    long = Facts(
+        {"a.exact": Decimal("200000.0000000000000000000000000002")}, ChainHistory("", ""), NOW
+    )  # five times it ends in a zero that needs no digit
+    assert [compile_condition(text, names=SMALL).test(long) for text in (one, other)] == [2, 1]
+
+
+def test_a_part_that_a_parameter_switches_off_is_decided() -> None:
+    """`false && x` is false and never open."""
+    names = Names(facts=SMALL.facts, parameters={"armed": (BOOL, False)}, steps=SMALL.steps)
+    tree = compile_condition("armed && a.whole > 1 || a.flag", names=names).tree
+    wanted = (Wanted(tree, frozenset({Truth.TRUE})), Wanted(flag_is(False), frozenset({Truth.TRUE})))
+    assert find(wanted, domains=DOMAINS, solve=False) == Impossible()
+
+
+def flag_is(truth: bool) -> Any:
+    """The tree of `a.flag` or of its opposite."""
+    return compile_condition("a.flag" if truth else "!a.flag", names=SMALL).tree
+
+
+def test_what_nobody_understands_has_one_truth_in_two_conditions() -> None:
+    """Without the solver, too."""
+    macro = 'a.tags.exists(t, t.startsWith("x"))'
+    trees = [compile_condition(text, names=SMALL).tree for text in (f"{macro} && a.flag", macro)]
+    wanted = (Wanted(trees[0], frozenset({Truth.TRUE})), Wanted(trees[1], frozenset({Truth.FALSE})))
+    assert find(wanted, domains=DOMAINS, solve=False) == Impossible()

@@ -11,6 +11,7 @@ import pytest
 
 from controls.bootstrap import read_rule_files
 from controls.model.errors import Conflict, InvalidInput, NotFound
+from controls.model.values import Json
 from controls.rules.release import compile_release
 from controls.services.administration import ChangeKind, Confirm, Propose
 from controls.services.directory_changes import DirectoryChange
@@ -241,3 +242,83 @@ async def test_a_new_limit_counts_what_was_done_before_it(service: Service, desk
     assert [finding["rule"] for finding in third["findings"]] == ["few"]
     other = await submit(service, desk.decide(ask("capture", "tina.bot", account="A-8")))
     assert other["outcome"] == "permit"
+
+
+def law_files(**edits: str) -> dict[str, str]:
+    """The desk's rules with the threshold marked as law; `old=new` texts of that file."""
+    files = dict(read_rule_files(DESK_RULES))
+    name = "regulatory/pre_trade/limits.yaml"
+    files[name] = files[name].replace("basis: policy", "basis: law", 1)
+    for old, new in edits.items():
+        assert files[name].count(old) >= 1, old
+        files[name] = files[name].replace(old, new, 1)
+    return files
+
+
+async def put_into_force(service: Service, desk: Desk, files: dict[str, str]) -> None:
+    """Propose and confirm the release that the files make."""
+    change = await activation_of(service, compile_release(files))
+    await confirm(service, desk, await propose(service, desk, change))
+
+
+async def test_a_release_that_loosens_a_law_is_refused_and_one_compared_before_is_stale(
+    service: Service, desk: Desk
+) -> None:
+    """Rule, parameter, old and new value are named, on record; the same change was fine before it was law."""
+    loose = compile_release(law_files(**{"10000000.00": "10200000.00"}))
+    early = await propose(service, desk, await activation_of(service, loose))
+    await put_into_force(service, desk, law_files())
+    with pytest.raises(Conflict) as stale:
+        await confirm(service, desk, early)
+    assert stale.value.code == "release_replaced"
+    act: dict[str, Json] = {"act": "propose", "change_kind": "release"}
+    for attempt in (
+        activation_of(service, loose),
+        service.on_record(activation_of(service, loose), key=desk.key_ids["admin1"], act=act),
+    ):
+        with pytest.raises(Conflict) as refused:
+            await attempt
+        assert refused.value.code == "law_loosened"
+        told = "pre.credit_capital_threshold.threshold (basis law): 10000000 EUR -> 10200000 EUR"
+        assert told in refused.value.detail
+        assert [(error.code, error.message) for error in refused.value.errors] == [
+            ("pre.credit_capital_threshold.threshold", told)
+        ]
+    entry = await last_entry(service)
+    assert (entry["kind"], entry["code"]) == ("refusal", "law_loosened")
+
+
+async def test_a_law_may_be_tightened_and_an_observed_rule_changed(service: Service, desk: Desk) -> None:
+    """A lower threshold asks for more; a rule that is only observed changes no answer."""
+    await put_into_force(service, desk, law_files())
+    await put_into_force(service, desk, law_files(**{"10000000.00": "9500000.00"}))
+    observed = {"severity: high": "severity: high\n  mode: observe", "10000000.00": "9000000.00"}
+    await put_into_force(service, desk, law_files(**observed))
+    observed["10000000.00"] = "9900000.00"
+    await put_into_force(service, desk, law_files(**observed))
+
+
+async def test_what_cannot_be_told_about_a_law_is_left_to_whoever_confirms(
+    service: Service, desk: Desk
+) -> None:
+    """Nobody can tell whether another pattern asks for less: the change's summary says so."""
+    pattern = {
+        "threshold: {value: \"10000000.00 EUR\", type: money": "threshold: {value: \"^A\", type: string",
+        "when: order.notional + account.open_exposure > threshold": "when: order.account.matches(threshold)",
+        "{order.notional} on top of {account.open_exposure} passes": "{order.account} matches",
+        "{order.notional} sobre {account.open_exposure} supera": "{order.account} cumple",
+        "order.notional: 1000000.00 EUR, account.open_exposure: 8000000.00 EUR": "order.account: C-1",
+        "order.notional: 1000000.00 EUR, account.open_exposure: 9500000.00 EUR": "order.account: A-1",
+    }  # fmt: skip
+    await put_into_force(service, desk, law_files(**pattern))
+    other = {**pattern, next(iter(pattern)): 'threshold: {value: "^A-", type: string'}
+    command = Propose(
+        id=service.new_id("chg"),
+        change_id=service.new_id("change"),
+        key=desk.key_ids["admin1"],
+        change=await activation_of(service, compile_release(law_files(**other))),
+    )
+    answer = await submit(service, command)
+    told = "pre.credit_capital_threshold.threshold (basis law): ^A -> ^A-"
+    assert answer["summary"].endswith(f"; not proved that these keep what a law asks for: {told}")
+    await confirm(service, desk, command.change_id)  # the stored proposal says the same again

@@ -12,6 +12,7 @@ import typer
 
 from controls.bootstrap import shipped
 from controls.cli import rule_tests
+from controls.cli.difference import diff
 from controls.cli.output import ERR, Exit, JsonOption, guarded, print_json
 from controls.cli.rule_tests import FolderArgument, summary, tell_failures, tell_invalid
 from controls.cli.troubles import read_rules, unwritable
@@ -26,6 +27,7 @@ from controls.rules.wording import LANGUAGES
 from controls.services.releases import check_release
 
 app = typer.Typer(help="Check, test and describe rule files.", no_args_is_help=True)
+app.command("diff")(diff)
 
 app.command("test")(rule_tests.run_tests)
 app.command("coverage")(rule_tests.show_coverage)

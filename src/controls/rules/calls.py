@@ -152,7 +152,10 @@ class Checker(LookupChecker):
         except ValueError as problem:
             self._wrong(name, f"unknown_{function.named}", str(problem))
             return None
-        return self._operation(node, node.name, function.gives, found, implementation, rounding=False)
+        calendar = self._names.calendars[str(name.value)].digest if function.named == "calendar" else ""
+        return self._operation(
+            node, node.name, function.gives, found, implementation, rounding=False, calendar=calendar
+        )
 
     def _typed_literal(self, node: Call) -> Typed | None:
         type_, parse = _LITERALS[node.name]

@@ -277,6 +277,7 @@ class TreeChecker(ABC):
         implementation: Implementation,
         *,
         rounding: bool,
+        calendar: str = "",
     ) -> Typed:
         inexact = name == "/" or any(argument.rounded for argument in arguments)
         return Operation(
@@ -288,6 +289,7 @@ class TreeChecker(ABC):
             implementation=implementation,
             rounding=rounding,
             rounded=inexact and type_ in (DECIMAL, MONEY),
+            calendar=calendar,
         )
 
     def _as_money(self, part: Typed, other: Typed) -> Typed | None:

@@ -49,6 +49,7 @@ __all__ = [
     "compile_condition",
     "compile_expression",
     "condition_of",
+    "condition_of_tree",
 ]
 
 _NOTHING_TO_SAY: Final = Verdict(Truth.FALSE)
@@ -152,7 +153,15 @@ def compile_condition(source: str, *, names: Names) -> WholeCondition:
         raise ConditionInvalid(
             [ConditionError(typed.start, typed.end - typed.start, "not_a_condition", message)]
         )
-    parameters = parameters_of(typed)
+    return condition_of_tree(typed, source=source)
+
+
+def condition_of_tree(typed: Typed, *, source: str) -> WholeCondition:
+    """The condition that a checked tree of `source` makes.
+
+    Raises:
+        ConditionInvalid: it is decided by its constants, or one of them cannot be computed.
+    """
     folder = Folder()
     folded = folder.fold(typed)
     folder.decided(folded)
@@ -166,7 +175,7 @@ def compile_condition(source: str, *, names: Names) -> WholeCondition:
     return condition_of(
         formula,
         source=source,
-        parameters=parameters,
+        parameters=parameters_of(typed),
         cells=cells_of(typed),
         data=data_of(typed),
         calendars=calendars_of(typed),

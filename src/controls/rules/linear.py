@@ -21,6 +21,7 @@ from controls.rules.domains import COMMON_CURRENCIES, Sample, bounds_of, is_orde
 from controls.rules.leaves import Classified, Variable
 from controls.rules.tree import (
     ChainRead,
+    Choice,
     Comparison,
     Constant,
     FactRead,
@@ -31,7 +32,7 @@ from controls.rules.tree import (
     Typed,
     key_of,
 )
-from controls.rules.truths import Chosen, Joined, LeafAt, Mask, Opposite, Same, Skeleton
+from controls.rules.truths import Chosen, Joined, LeafAt, Leaves, Mask, Opposite, Same, Skeleton
 from controls.rules.types import BOOL, Kind
 
 MAX_EFFORT: Final = 400_000  # z3's `rlimit`: some tenths of a second
@@ -52,18 +53,21 @@ def available() -> bool:
     return _z3() is not None
 
 
-def solve(goals: Sequence[tuple[Skeleton, Mask]], leaves: Sequence[Classified]) -> Solution | None:
+def solve(
+    goals: Sequence[tuple[Skeleton, Mask]], leaves: Sequence[Classified], *, exact: bool
+) -> Solution | None:
     """A solution of the goals, or None when none is found and nothing is proved.
 
     Args:
         goals: conditions over `leaves`, each with the truths that it shall have one of.
         leaves: what the skeletons' indexes mean.
+        exact: only requests on which every sum and product can be computed within 34 digits.
     """
     z3 = _z3()
     if z3 is None or not any(_is_linear(leaf) for leaf in leaves):
         return None
     try:
-        return _Problem(z3, leaves).solution(goals)
+        return _Problem(z3, leaves, exact).solution(goals)
     except z3.Z3Exception:  # it gave up: nothing is known
         return None
 
@@ -82,17 +86,16 @@ def _is_linear(leaf: Classified) -> bool:
 
 
 class _NotLinear(Exception):
-    """A part that has no place in linear arithmetic."""
+    """A leaf that has no place in linear arithmetic: it may have any truth."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Term:
-    """A number with what it needs. `unit`: the currency of money; `sure`: it exists when its facts do."""
+    """A number and what must hold for it to be known. `unit`: the currency of money."""
 
     number: Any
     needs: tuple[Any, ...] = ()
     unit: Any = None
-    sure: bool = True
 
 
 @dataclass(slots=True)
@@ -109,6 +112,7 @@ class _Symbols:
 class _Problem:
     z3: Any
     leaves: Sequence[Classified]
+    exact: bool
     solver: Any = field(init=False)
     symbols: dict[Variable, _Symbols] = field(default_factory=dict)
     texts: dict[str, int] = field(default_factory=dict)
@@ -119,7 +123,7 @@ class _Problem:
         self.solver.set("ctrl_c", False)
 
     def solution(self, goals: Sequence[tuple[Skeleton, Mask]]) -> Solution | None:
-        truths = [self._leaf(index, leaf) for index, leaf in enumerate(self.leaves)]
+        truths = [self._leaf(leaf.node, _by_fact(leaf)) for leaf in self.leaves]
         for skeleton, mask in goals:
             true, false = self._truths(skeleton, truths)
             unknown = self.z3.And(self.z3.Not(true), self.z3.Not(false))
@@ -158,41 +162,41 @@ class _Problem:
 
     # Leaves
 
-    def _leaf(self, index: int, leaf: Classified) -> tuple[Any, Any]:
-        z3 = self.z3
-        true, false = z3.Bool(f"true {index}"), z3.Bool(f"false {index}")
-        self.solver.add(z3.Not(z3.And(true, false)))
+    def _leaf(self, node: Typed, of: Mapping[str, Variable]) -> tuple[Any, Any]:
+        """When the leaf is true and when it is false. Leaves of one key are one."""
+        z3, key = self.z3, key_of(node)
         try:
-            test, needs, sure = self._meaning(leaf)
+            test, needs = self._meaning(node, of)
         except _NotLinear:
+            true, false = z3.Bool(f"true {key}"), z3.Bool(f"false {key}")
+            self.solver.add(z3.Not(z3.And(true, false)))
             return true, false
-        there = z3.And(list(needs))
-        self.solver.add(z3.Implies(true, z3.And(there, test)))
-        self.solver.add(z3.Implies(false, z3.And(there, z3.Not(test))))
-        if sure:
-            self.solver.add(z3.Implies(there, z3.Or(true, false)))
-        elif isinstance(leaf.node, Comparison):
-            known = z3.Bool(f"known {_computed(leaf.node)}")
-            self.solver.add(z3.Or(true, false) == known)
-        return true, false
+        return z3.And([*needs, test]), z3.And([*needs, z3.Not(test)])
 
-    def _meaning(self, leaf: Classified) -> tuple[Any, tuple[Any, ...], bool]:
-        """The test of a leaf, what must be there for it, and whether it is then surely known."""
-        node, of = leaf.node, {variable.fact: variable for variable in leaf.variables}
+    def _condition(self, node: Typed, of: Mapping[str, Variable]) -> tuple[Any, Any]:
+        """The same for a condition inside a leaf."""
+        leaves = Leaves()
+        skeleton = leaves.skeleton(node)
+        return self._truths(skeleton, [self._leaf(leaf, of) for leaf in leaves.nodes])
+
+    def _meaning(self, node: Typed, of: Mapping[str, Variable]) -> tuple[Any, tuple[Any, ...]]:
+        """The test of a leaf, and what must hold for it to be known."""
         match node:
+            case Constant(value=value):
+                return self.z3.BoolVal(bool(value)), ()
             case Presence(part=FactRead(name=name)):
-                return self._symbols_of(of[name]).present, (), True
+                return self._symbols_of(of[name]).present, ()
             case FactRead(name=name) if node.type == BOOL:
                 symbols = self._symbols_of(of[name])
-                return symbols.value, (symbols.present,), True
-            case ChainRead(function="performed" | "claimed" as function):
-                state = self._symbols_of(leaf.variables[0]).value
-                return (state == 2 if function == "performed" else state >= 1), (), True
+                return symbols.value, (symbols.present,)
+            case ChainRead(function="performed" | "claimed" as function, step=step):
+                state = self._symbols_of(Variable(step=step)).value
+                return (state == 2 if function == "performed" else state >= 1), ()
             case Comparison(operator=operator, left=left, right=right) if left.type.kind is Kind.STRING:
                 if operator not in ("==", "!="):
                     raise _NotLinear
                 (one, needs), (other, too) = self._text(left, of), self._text(right, of)
-                return (one == other if operator == "==" else one != other), (*needs, *too), True
+                return (one == other if operator == "==" else one != other), (*needs, *too)
             case Comparison(operator=operator, left=left, right=right) if is_ordered(left.type.kind):
                 return self._compared(operator, self._term(left, of), self._term(right, of))
             case Membership(item=item, source=Constant(value=tuple() as members)) if members:
@@ -200,7 +204,7 @@ class _Problem:
             case _:
                 raise _NotLinear
 
-    def _compared(self, operator: str, one: _Term, other: _Term) -> tuple[Any, tuple[Any, ...], bool]:
+    def _compared(self, operator: str, one: _Term, other: _Term) -> tuple[Any, tuple[Any, ...]]:
         tests = {
             "==": lambda: one.number == other.number,
             "!=": lambda: one.number != other.number,
@@ -212,21 +216,21 @@ class _Problem:
         needs = (*one.needs, *other.needs)
         if one.unit is not None:
             needs = (*needs, one.unit == other.unit)
-        return tests[operator](), needs, one.sure and other.sure
+        return tests[operator](), needs
 
     def _member(
         self, item: Typed, members: tuple[Value, ...], source: Typed, of: Mapping[str, Variable]
-    ) -> tuple[Any, tuple[Any, ...], bool]:
+    ) -> tuple[Any, tuple[Any, ...]]:
         if item.type.kind is Kind.STRING:
             text, needs = self._text(item, of)
-            return self.z3.Or([text == self._text_number(str(member)) for member in members]), needs, True
+            return self.z3.Or([text == self._text_number(str(member)) for member in members]), needs
         if item.type.kind is Kind.MONEY or not is_ordered(item.type.kind):
             raise _NotLinear
         element = source.type.element
         assert element is not None
         term = self._term(item, of)
         test = self.z3.Or([term.number == self._number(member, element.kind) for member in members])
-        return test, term.needs, term.sure
+        return test, term.needs
 
     # Values
 
@@ -273,7 +277,9 @@ class _Problem:
                 symbols = self._symbols_of(of[name])
                 return symbols.currency, (symbols.present,)
             case _:
-                raise _NotLinear
+                text = self.z3.Int(f"text of {key_of(node)}")
+                self.solver.add(text >= 0)
+                return text, (self._known(node),)
 
     def _text_number(self, text: str) -> int:
         return self.texts.setdefault(text, len(self.texts))
@@ -287,32 +293,72 @@ class _Problem:
                 return self._read(of[name], node.type.kind)
             case Now():
                 return self._read(of[""], Kind.TIMESTAMP)
-            case Operation(rounding=False, arguments=arguments):
-                return self._operation(node.name, [self._term(part, of) for part in arguments], arguments)
+            case Choice(test=test, yes=yes, no=no):
+                return self._chosen(self._condition(test, of), self._term(yes, of), self._term(no, of))
+            case Operation(arguments=arguments) if all(is_ordered(part.type.kind) for part in arguments):
+                return self._operation(node, [self._term(part, of) for part in arguments])
             case _:
-                raise _NotLinear
+                return self._opaque(node, (self._known(node),))
+
+    def _known(self, node: Typed) -> Any:
+        """Whether something is known that nothing else is said about; the same for the same text."""
+        return self.z3.Bool(f"known {key_of(node)}")
+
+    def _opaque(self, node: Typed, needs: tuple[Any, ...]) -> _Term:
+        """A number that nothing is said about."""
+        key, kind = key_of(node), node.type.kind
+        unit = None
+        if kind is Kind.MONEY:
+            unit = self.z3.Int(f"unit of {key}")
+            self.solver.add(unit >= 0)
+        number = self.z3.Int(f"number of {key}") if kind in _WHOLE else self.z3.Real(f"number of {key}")
+        return _Term(number, needs, unit)
+
+    def _chosen(self, test: tuple[Any, Any], yes: _Term, no: _Term) -> _Term:
+        z3, (true, false) = self.z3, test
+        same = [yes.number == no.number, *([] if yes.unit is None else [yes.unit == no.unit])]
+        known = z3.Or(
+            z3.And([true, *yes.needs]),
+            z3.And([false, *no.needs]),
+            z3.And([*yes.needs, *no.needs, *same]),
+        )
+        unit = None if yes.unit is None else z3.If(false, no.unit, yes.unit)
+        return _Term(z3.If(false, no.number, yes.number), (known,), unit)
 
     def _read(self, variable: Variable, kind: Kind) -> _Term:
         symbols = self._symbols_of(variable)
         number = symbols.value * _DAY if kind is Kind.DATE else symbols.value
         return _Term(number, (symbols.present,), symbols.currency)
 
-    def _operation(self, name: str, terms: Sequence[_Term], parts: Sequence[Typed]) -> _Term:
+    def _operation(self, node: Operation, terms: Sequence[_Term]) -> _Term:
+        z3, name = self.z3, node.name
         one, other = terms[0], terms[-1]
         needs = tuple(need for term in terms for need in term.needs)
         if name == "amount":
-            return _Term(one.number, needs, sure=one.sure)
+            return _Term(one.number, needs)
         if name == "-" and len(terms) == 1:
-            return _Term(-one.number, needs, one.unit, sure=one.sure)
-        if name in ("+", "-"):
-            if one.unit is not None:
-                needs = (*needs, one.unit == other.unit)
+            return _Term(-one.number, needs, one.unit)
+        if name == "abs":
+            return _Term(z3.If(one.number < 0, -one.number, one.number), needs, one.unit)
+        if name in ("+", "-", "min", "max"):
+            needs += tuple(term.unit == one.unit for term in terms[1:] if term.unit is not None)
+        if name in ("min", "max"):
+            number = one.number
+            for term in terms[1:]:
+                first = term.number < number if name == "min" else term.number > number
+                number = z3.If(first, term.number, number)
+            return _Term(number, needs, one.unit)
+        # It may have too many digits; nobody can say when, but the same operation has them together.
+        fits = z3.Bool(f"fits {key_of(node)}")
+        if self.exact:
+            self.solver.add(fits)
+        needs = (*needs, fits)
+        if name in ("+", "-") and not node.rounding:
             number = one.number + other.number if name == "+" else one.number - other.number
-            return _Term(number, needs, one.unit, sure=False)  # it may have too many digits
-        if name == "*" and any(isinstance(part, Constant) for part in parts):
-            unit = one.unit if one.unit is not None else other.unit
-            return _Term(one.number * other.number, needs, unit, sure=False)
-        raise _NotLinear
+            return _Term(number, needs, one.unit)
+        if name == "*" and not node.rounding and any(isinstance(part, Constant) for part in node.arguments):
+            return _Term(one.number * other.number, needs, one.unit if one.unit is not None else other.unit)
+        return self._opaque(node, needs)
 
     def _number(self, value: Value, kind: Kind) -> Any:
         if isinstance(value, Money):
@@ -368,14 +414,8 @@ class _Problem:
         return next((text for text, known in self.texts.items() if known == number), fresh)
 
 
-def _computed(node: Comparison) -> str:
-    """What a comparison computes, without its constants: it is known for all such comparisons or for none."""
-    return " ".join(
-        f"in {side.value.currency}" if isinstance(side, Constant) and isinstance(side.value, Money)
-        else "" if isinstance(side, Constant)
-        else key_of(side)
-        for side in sorted((node.left, node.right), key=key_of)
-    )  # fmt: skip
+def _by_fact(leaf: Classified) -> Mapping[str, Variable]:
+    return {variable.fact: variable for variable in leaf.variables if not variable.step}
 
 
 def _fraction(value: Any) -> Fraction:

@@ -107,8 +107,17 @@ def release_from_document(document: bytes) -> Release:
     Raises:
         RuleFilesInvalid: the bytes are not a canonical document, or this program does not take its rules.
     """
+    return compile_document(document).release
+
+
+def compile_document(document: bytes) -> Compiled:
+    """`release_from_document` with its files; a condition stands at the first character of its own.
+
+    Raises:
+        RuleFilesInvalid: the bytes are not a canonical document, or this program does not take its rules.
+    """
     diagnostics = Diagnostics()
-    return _compiled(sources_of_document(document, diagnostics), diagnostics).release
+    return _compiled(sources_of_document(document, diagnostics), diagnostics)
 
 
 def _compiled(sources: Sources, diagnostics: Diagnostics) -> Compiled:

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import reduce
+from itertools import product
 from math import prod
 from operator import or_
 from typing import Final, TypeAlias
@@ -39,6 +40,7 @@ from controls.rules.tree import Typed
 from controls.rules.truths import ANY, Leaves, Mask, Skeleton, mask_of, possible
 
 MAX_VISITS: Final = 3_000  # partial assignments looked at
+MAX_OUTSIDE: Final = 3  # leaves outside the fragment whose truths are tried together
 MAX_TRIES: Final = 240  # whole assignments evaluated for one question with leaves outside the fragment
 
 _CHAIN: Final = "witness"
@@ -68,7 +70,13 @@ class Impossible:
 
 @dataclass(frozen=True, slots=True)
 class NotDecided:
-    """Nothing was found and nothing proved."""
+    """Nothing was found and nothing proved.
+
+    `but_for_digits`: it is proved that there are no such facts on which every sum and product can be
+    computed within 34 digits; on others an error may make the difference.
+    """
+
+    but_for_digits: bool = False
 
 
 Answer: TypeAlias = "Witness | Impossible | NotDecided"
@@ -128,13 +136,16 @@ class _Search:
             return Witness(found)
         if not self._open:
             return Impossible()
-        solution = linear.solve(self._goals, self._leaves) if solve else None
+        solution = linear.solve(self._goals, self._leaves, exact=True) if solve else None
         if solution is None:
             return NotDecided()
-        if solution.assignment is None:
+        if solution.assignment is not None:
+            facts = self._facts(solution.assignment)
+            return Witness(facts) if self._holds(facts) else NotDecided()
+        solution = linear.solve(self._goals, self._leaves, exact=False)
+        if solution is not None and solution.assignment is None:
             return Impossible()
-        facts = self._facts(solution.assignment)
-        return Witness(facts) if self._holds(facts) else NotDecided()
+        return NotDecided(but_for_digits=True)
 
     # Samples
 
@@ -147,7 +158,9 @@ class _Search:
                 continue
             for variable in leaf.variables:
                 constants.setdefault(variable, []).extend(leaf.constants)
-            if len(leaf.variables) == 1:
+            if not leaf.variables:  # parameters may switch a part on or off
+                self._masks[index] = 1 << self._truth(self._leaf_runs[index], self._facts({}))
+            elif len(leaf.variables) == 1:
                 self._lone.setdefault(leaf.variables[0], []).append(index)
             else:
                 self._together.append(index)
@@ -217,8 +230,26 @@ class _Search:
         self._masks[:] = before
         return None
 
+    def _possible_together(self) -> bool:
+        """Whether some truths of the leaves outside the fragment, each the same everywhere, would do."""
+        outside = [index for index, leaf in enumerate(self._leaves) if not leaf.exact]
+        if len(outside) > MAX_OUTSIDE:
+            return True
+        before = list(self._masks)
+        found = False
+        for truths in product((1, 2, 4), repeat=len(outside)):
+            for index, mask in zip(outside, truths, strict=True):
+                self._masks[index] = mask
+            if all(possible(skeleton, self._masks) & mask for skeleton, mask in self._goals):
+                found = True
+                break
+        self._masks[:] = before
+        return found
+
     def _realised(self, chosen: Mapping[Variable, Sample]) -> Facts | None:
         """Facts with the chosen values on which the goals really hold."""
+        if not self._possible_together():
+            return None
         for assignment in self._completions(chosen):
             facts = self._facts(assignment)
             if self._holds(facts):

@@ -7,11 +7,11 @@ parameters, variables, brackets and blanks are called or look like.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from controls.model.values import Money, Value, canonical, decimal_text
 from controls.rules.arithmetic import Implementation
@@ -123,6 +123,7 @@ class Operation(Typed):
     """An operator or function that needs all its arguments.
 
     `rounding`: it rounds instead of failing. `elements`: it needs all elements of its lists as well.
+    `calendar`: the digest of the calendar that it counts by, if any.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Operation(Typed):
     implementation: Implementation
     rounding: bool = False
     elements: bool = True
+    calendar: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +189,18 @@ def children(node: Typed) -> tuple[Typed, ...]:
             return (source, body)
         case _:
             return ()
+
+
+def with_children(node: Typed, change: Callable[[Typed], Typed]) -> Typed:
+    """The node with each of its children changed."""
+    changed: dict[str, Any] = {}
+    for field in fields(node):
+        part = getattr(node, field.name)
+        if isinstance(part, Typed):
+            changed[field.name] = change(part)
+        elif isinstance(part, tuple) and part and all(isinstance(item, Typed) for item in part):
+            changed[field.name] = tuple(change(item) for item in part)
+    return replace(node, **changed)
 
 
 def walk(node: Typed) -> Iterator[Typed]:
@@ -254,9 +268,9 @@ def key_of(node: Typed) -> str:
             return f"({key_of(left)} {operator} {key_of(right)})"
         case Membership(item=item, source=source):
             return f"({key_of(item)} in {key_of(source)})"
-        case Operation(name=name, arguments=arguments, rounding=rounding):
+        case Operation(name=name, arguments=arguments, rounding=rounding, calendar=calendar):
             # The mark tells `a + 0.333` that rounds (a folded quotient) from one that does not.
-            mark = "~" if rounding else ""
+            mark = ("~" if rounding else "") + (f"#{calendar}" if calendar else "")
             if name[0].isalpha():
                 return f"{name}{mark}({', '.join(map(key_of, arguments))})"
             if len(arguments) == 1:

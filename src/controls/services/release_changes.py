@@ -1,7 +1,8 @@
 """Putting another release into force: by two administrators, or, on a demo's ledger, by a watched folder.
 
 Guarantees: under the lock nothing is compiled; a release is put into force only by who has seen it work
-(`prepared`), so that no head row ever names one that this program does not take.
+(`prepared`), so that no head row ever names one that this program does not take. One that is known to loosen
+a parameter whose basis is `law` is refused; where nobody can tell, the change says so to whoever confirms it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 from controls.ledger.envelope import EntryKind, blob_digest
-from controls.model.errors import Conflict, Forbidden
+from controls.model.errors import Conflict, FieldError, Forbidden
 from controls.model.values import Json
+from controls.rules.changed_rules import changed_law_parameters
+from controls.rules.changes import Change as RuleChange
+from controls.rules.changes import ChangeClass
 from controls.rules.release import Release, release_from_document
+from controls.rules.rule_sets import bare_rule_set
 from controls.services.answers import encode, receipt
 from controls.services.commands import Context, Render
 from controls.services.counting import change_over
@@ -33,13 +38,15 @@ class ReleaseActivation:
     """Activate a release that was tried; what it decides from then on is its own.
 
     `document` is its stored form, `contents` what is in it, in words, and `aggregates` the versions of its
-    aggregates. `against` is the release that it was compared with and is to replace.
+    aggregates. `against` is the release that it was compared with and is to replace, and `about_law` what
+    whoever confirms it must look at; mostly nothing.
     """
 
     document: bytes
     contents: str
     aggregates: tuple[str, ...]
     against: str
+    about_law: str
     digest: str = field(init=False)
     kind: ClassVar[str] = "release"
     scope: ClassVar[str] = "release"
@@ -49,9 +56,14 @@ class ReleaseActivation:
 
     @classmethod
     def of(cls, release: Release, *, against: Release) -> ReleaseActivation:
-        """The activation of `release` in the place of `against`. Takes a while: not for under the lock."""
+        """The activation of `release` in the place of `against`. Takes a while: not for under the lock.
+
+        Raises:
+            Conflict: a parameter whose basis is law is loosened.
+        """
         versions = tuple(sorted(item.version for item in release.aggregates.values()))
-        return cls(release.document, release.contents, versions, against.digest)
+        about_law = _about_law(release, against=against)
+        return cls(release.document, release.contents, versions, against.digest, about_law)
 
     def check(self, context: Context) -> str:
         if self.digest == context.work.head.release:
@@ -63,7 +75,8 @@ class ReleaseActivation:
                 detail=f"This change was compared with {self.against}.",
                 help="Propose the release again: it is compared with what is in force then.",
             )
-        return f"activate {self.digest}: {self.contents}"
+        about_law = f"; {self.about_law}" if self.about_law else ""
+        return f"activate {self.digest}: {self.contents}{about_law}"
 
     def apply(self, context: Context, *, index: int) -> dict[str, Json]:
         work = context.work
@@ -75,6 +88,7 @@ class ReleaseActivation:
 
     def payload(self) -> dict[str, Json]:
         return {
+            "about_law": self.about_law,
             "against": self.against,
             "aggregates": list(self.aggregates),
             "contents": self.contents,
@@ -88,12 +102,38 @@ class ReleaseActivation:
             payload["contents"],
             tuple(payload["aggregates"]),
             payload["against"],
+            payload["about_law"],
         )
 
 
 def activation(document: bytes, *, against: bytes) -> ReleaseActivation:
     """The same for releases in their stored form."""
     return ReleaseActivation.of(release_from_document(document), against=release_from_document(against))
+
+
+def _about_law(release: Release, *, against: Release) -> str:
+    """Which parameters whose basis is law may be looser than before; empty when none is.
+
+    Raises:
+        Conflict: one of them is looser.
+    """
+    changed = list(changed_law_parameters(bare_rule_set(against), bare_rule_set(release)))
+    loosened = [item for item in changed if item.loosens]
+    if loosened:
+        raise Conflict(
+            "law_loosened",
+            "This release loosens what a law asks for",
+            detail="; ".join(f"{_told(item)}: {item.reason}" for item in loosened),
+            help="Leave these parameters as they are. Where the law itself has changed, end this version "
+            "of the rule with `effective: {to: ...}` and add the new one from that day on.",
+            errors=tuple(FieldError("", item.id, _told(item)) for item in loosened),
+        )
+    unsure = [_told(item) for item in changed if item.kind is ChangeClass.NOT_PROVED]
+    return f"not proved that these keep what a law asks for: {', '.join(unsure)}" if unsure else ""
+
+
+def _told(change: RuleChange) -> str:
+    return f"{change.id} (basis law): {change.before} -> {change.after}"
 
 
 def digest_named(summary: str) -> str:
