@@ -44,10 +44,7 @@ class Aspects:
     theirs: Aggregates
 
     def all(self) -> Iterator[Aspect]:
-        """Each changed aspect: what, its name, the first version with it alone changed, both values.
-
-        Where there is no such version, the reason stands in its place.
-        """
+        """Each changed aspect, the parameters first."""
         before, after = self.before, self.after
         values = {name: parameter.value for name, parameter in after.parameters.items()}
         common = [name for name in before.parameters if name in after.parameters]
