@@ -155,6 +155,12 @@ OF_FILES: Final = (
         Change('{order.quantity: "five", order.side: buy}', SMALL),
     ),
     Explanation(
+        "parameter_bounds",
+        "A parameter's value lies outside of the bounds that stand beside it.",
+        "Take a value between `min` and `max`, or agree with the rule's owner on other bounds.",
+        Change("limit: {max: 10, value", "limit: {value"),
+    ),
+    Explanation(
         "duplicate_id",
         "Two things have the same name.",
         "Rename one.",

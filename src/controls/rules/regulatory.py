@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from controls.model.duty import Period
 from controls.model.finding import Effect, Text
-from controls.model.values import Json, Value, canonical
+from controls.model.values import Json, canonical
 from controls.rules.chains import RESERVED_RESOURCES, Chains
-from controls.rules.common_shapes import MAX_LIST, MAX_STRING
-from controls.rules.condition import RESERVED_NAMES, WholeCondition
+from controls.rules.condition import WholeCondition
 from controls.rules.condition_files import ConditionScope
 from controls.rules.constraints import sources_of
 from controls.rules.coverage import Budget
@@ -26,17 +25,16 @@ from controls.rules.example_files import example_of
 from controls.rules.findings import DUE_AT
 from controls.rules.messages import placeholders
 from controls.rules.nodes import MappingNode, Node, Scalar, as_json, mappings_of
+from controls.rules.parameters import Parameters, parameters_of
 from controls.rules.periods import check_overlaps, period_of
-from controls.rules.readers import MalformedValue, reader_of
 from controls.rules.rule import Example, MissingPolicy, Parameter, Rule
 from controls.rules.rule_structure import RULE
 from controls.rules.shapes import is_sound
 from controls.rules.sources import SourceFile
 from controls.rules.table_checks import check_rows
 from controls.rules.table_files import read_table
-from controls.rules.types import ValueType
 from controls.rules.versions import condition_text, data_json, period_json, version_of
-from controls.rules.vocabulary import SERVICE_FACTS, type_of
+from controls.rules.vocabulary import SERVICE_FACTS
 
 
 def rules_of(
@@ -75,15 +73,6 @@ def rules_of(
 
 
 @dataclass(slots=True)
-class _Parameters:
-    """A rule's parameters, and the names of those that are wrong."""
-
-    known: dict[str, tuple[ValueType, Value]] = field(default_factory=dict)
-    basis: dict[str, str] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
-
-
-@dataclass(slots=True)
 class _Reader:
     """Reads one rule after another, remembering when each id applies. `actions` None: not known."""
 
@@ -106,7 +95,7 @@ class _Reader:
         periods = self._periods(node, id_)
         on = node.texts("on")
         self._check_actions(node)
-        parameters = self._parameters(node)
+        parameters = parameters_of(node, types=self.scope.types, diagnostics=self.diagnostics)
         steps = self.chains.steps_of(action.partition(".")[0] for action in on)
         condition, table = self._condition(node, parameters, steps)
         outcomes = (PERMIT, node.text("then")) if "then" in node else table.outcomes if table else ()
@@ -163,7 +152,7 @@ class _Reader:
         self.rules.append(rule if table is None else replace(rule, table=table.table(rule)))
 
     def _condition(
-        self, node: MappingNode, parameters: _Parameters, steps: frozenset[str]
+        self, node: MappingNode, parameters: Parameters, steps: frozenset[str]
     ) -> tuple[WholeCondition | None, TableSource | None]:
         """What `when` says, or `table`."""
         broken = frozenset(parameters.broken)
@@ -215,46 +204,8 @@ class _Reader:
                     "aggregates are not read for acts of the service itself: remove it, or the aggregate",
                 )
 
-    def _parameters(self, node: MappingNode) -> _Parameters:
-        found = _Parameters()
-        declared = node.mapping("parameters")
-        types = self.scope.types
-        for name, entry in sorted(declared.entries.items()) if declared is not None else ():
-            parameter = entry.value
-            assert isinstance(parameter, MappingNode)
-            if name in RESERVED_NAMES or name == DUE_AT:
-                self.diagnostics.add(
-                    entry.key.place,
-                    "reserved_name",
-                    f"{quoted(name)} is a word of conditions or messages: choose another",
-                )
-                found.broken.add(name)
-                continue
-            if any(fact.partition(".")[0] == name for fact in types):
-                self.diagnostics.add(
-                    entry.key.place,
-                    "conflicting_name",
-                    f"facts begin with {quoted(name + '.')}: give the parameter another name",
-                )
-                continue
-            type_ = type_of(parameter, self.diagnostics)
-            raw = parameter.get("value")
-            if type_ is None or raw is None:
-                found.broken.add(name)
-                continue
-            try:
-                value = reader_of(type_, max_length=MAX_STRING, max_items=MAX_LIST)(as_json(raw))
-            except MalformedValue as problem:
-                message = problem.message.en.replace("send ", "write ", 1)
-                self.diagnostics.add(raw.place, "bad_value", message)
-                found.broken.add(name)
-                continue
-            found.known[name] = (type_, value)
-            found.basis[name] = parameter.text("basis")
-        return found
-
     def _check_parameters_used(
-        self, node: MappingNode, condition: WholeCondition, parameters: _Parameters
+        self, node: MappingNode, condition: WholeCondition, parameters: Parameters
     ) -> None:
         declared = node.mapping("parameters")
         for name in parameters.known:
@@ -269,7 +220,7 @@ class _Reader:
         self,
         node: MappingNode,
         condition: WholeCondition,
-        parameters: _Parameters,
+        parameters: Parameters,
         table: TableSource | None,
     ) -> None:
         message = node.mapping("message")

@@ -81,6 +81,8 @@ _PARAMETER: Final = MappingShape(
             "whether the number comes from law, guidance or policy",
             required=True,
         ),
+        Key("min", ValueShape(), "the least that the value may be changed to"),
+        Key("max", ValueShape(), "the most that the value may be changed to"),
     ),
 )
 _SPAN: Final = TextShape(what="a duration such as PT2H", max_length=40)
