@@ -23,7 +23,9 @@ SIZES = (10, 100)
 
 def check(told: Mapping[str, Any]) -> None:
     """One document; the ratios are those of the figures beside them when there is one round."""
-    assert set(told) == {"decide_microseconds", "growth_microseconds", "http"}
+    assert set(told) == {"decide_microseconds", "growth_microseconds", "loading", "http"}
+    assert 0 < told["loading"]["compiled"]
+    assert 0 < told["loading"]["tested"]
     assert set(told["decide_microseconds"]) == {"both", "durable", "reference"}
     for cost in (*told["decide_microseconds"].values(), *told["growth_microseconds"].values()):
         assert 0 < cost["best"] <= cost["median"] < 1_000_000
@@ -56,7 +58,8 @@ def test_the_program_measures_all_sizes() -> None:
     told = json.loads(said.out)
     check(told)
     growth = {int(size): cost["best"] for size, cost in told["growth_microseconds"].items()}
-    assert set(growth) == {10, 100, 1000}
+    assert set(growth) == {10, 100, 1000, 5000}
+    assert told["loading"]["rules"] == 5000
     assert growth[1000] / growth[10] < 50  # a hundred times the rules: well below linear
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from controls.cli.bench_decide import measure_growth, measure_shipped
+from controls.cli.bench_decide import measure_growth, measure_loading, measure_shipped
 from controls.cli.bench_http import CONNECTIONS, LIST_LENGTH, HttpFigures, measure_http
 from controls.cli.demo_day import ADMINISTRATORS, PEOPLE, request
 from controls.cli.output import ERR, OUT, JsonOption, guarded, print_json
@@ -27,7 +28,9 @@ def bench(
     as_json: JsonOption = False,
 ) -> None:
     """Measure decide() alone, and the service over HTTP against a bare endpoint of the same framework."""
-    ERR.print("decide() alone: shipped rules, then 10, 100 and 1,000 rules of which 1 % apply.")
+    ERR.print(
+        "decide() alone: shipped rules, then 10 to 5,000 rules of which 1 % apply; loading 5,000 rules."
+    )
     now = datetime.now(UTC)
     body = request("capture", 1, _FRONT[0], now=now, day=now.date())
     account = Account(_FRONT[0], "acc_bench", Person("p-01", frozenset({"order_taker"})))
@@ -36,6 +39,8 @@ def bench(
         for engine in ("both", "durable", "reference")
     }
     growth = measure_growth()
+    loading = measure_loading()
+    shipped_cost = shipped["both"]
     ERR.print(f"Over HTTP on SQLite, one process, {CONNECTIONS} connections, durable commit.")
     figures = measure_http(
         _capture,
@@ -54,6 +59,7 @@ def bench(
                 "growth_microseconds": {
                     str(size): {"best": cost.best, "median": cost.median} for size, cost in growth.items()
                 },
+                "loading": asdict(loading),
                 "http": _http_json(figures),
             }
         )
@@ -64,6 +70,11 @@ def bench(
     for size, cost in growth.items():
         table.add_row(f"{size} rules, 1 % apply", f"{cost.best:.0f}", f"{cost.median:.0f}")
     OUT.print(table)
+    largest = growth[max(growth)].best / shipped_cost.best
+    OUT.print(
+        f"{loading.rules} rules: {loading.compiled:.1f} s to compile, {loading.tested:.1f} s to compile, "
+        f"check and test; a decision costs {largest:.2f} times one with the shipped rules."
+    )
     table = Table("HTTP", "answers/s", "p50, ms", "p99, ms", box=None, pad_edge=False)
     for name, item in (("bare endpoint", figures.bare), ("service", figures.service)):
         table.add_row(name, f"{item.rate:.0f}", f"{item.p50 * 1e3:.1f}", f"{item.p99 * 1e3:.1f}")

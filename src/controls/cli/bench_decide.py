@@ -1,4 +1,5 @@
-"""What one decision costs without HTTP and database: the shipped rules, and growing sets of rules."""
+"""What rules cost without HTTP and database: one decision with the shipped ones and with growing sets, and the
+loading of many."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Final
 
 from controls.bootstrap import read_rule_files, shipped
@@ -19,10 +20,11 @@ from controls.rules.aggregates import nothing_counted, read_aggregates
 from controls.rules.release import compile_release
 from controls.rules.vocabulary import read_facts
 from controls.services.activate import activate
+from controls.services.releases import check_release
 
 ROUNDS: Final = 9
 NOW: Final = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-SIZES: Final = (10, 100, 1000)
+SIZES: Final = (10, 100, 1000, 5000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,29 @@ def measure_growth(*, engine: str = "both", count: int = 300) -> Mapping[int, Co
         finally:
             active.engine.close()
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Seconds of processor time that many rules take to compile, and to be compiled, checked and tested."""
+
+    rules: int
+    compiled: float
+    tested: float
+
+
+def measure_loading() -> Loading:
+    """What `controls rules test` does, with the most rules: compile, check, run all examples on both engines."""
+    size = SIZES[-1]
+    files = _rules(size)
+    started = process_time()
+    compile_release(files)
+    compiled = process_time() - started
+    started = process_time()
+    checked = check_release(files)
+    tested = process_time() - started
+    assert not checked.failures, checked.failures[:3]
+    return Loading(size, compiled, tested)
 
 
 def _measure(active: ActiveRelease, request: Request, account: Account, *, count: int) -> Cost:
