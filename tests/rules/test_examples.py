@@ -12,6 +12,7 @@ from controls.model.finding import Finding
 from controls.rules.engine import Engine, EngineFailure, build_engine
 from controls.rules.examples import facts_of_example, run_examples
 from controls.rules.release import Release, compile_release
+from controls.rules.rule import Rule
 from tests.rules.rule_sets import desk_files
 
 DESK = compile_release(desk_files())
@@ -127,9 +128,9 @@ def test_an_engine_that_fails_is_a_failed_example() -> None:
     class Broken:
         name = "broken"
 
-        def evaluate(self, action: str, facts: Facts) -> tuple[Finding, ...]:
-            raise EngineFailure(f"no answer about {action} at {facts.now:%Y}")
+        def evaluate_rule(self, rule: Rule, action: str, facts: Facts) -> tuple[Finding, ...]:
+            raise EngineFailure(f"no answer about {rule.id} for {action} at {facts.now:%Y}")
 
     results = run_examples(DESK, [Broken()])
-    assert results[0].detail == "no answer about order.allocate at 2026"
+    assert results[0].detail == f"no answer about {DESK.rules[0].id} for order.allocate at 2026"
     assert {(item.got, item.passed) for item in results} == {("error", False)}

@@ -1,4 +1,4 @@
-"""What rules cost without HTTP and database: one decision with the shipped ones and with more, and loading."""
+"""What rules cost without HTTP and database: one decision with the shipped ones or more, and loading."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Engine(Protocol):
         ...
 
 
-def build_engine(name: str, rules: Sequence[Rule]) -> Engine:
+def build_engine(name: str, rules: Sequence[Rule]) -> ReleaseEngine:
     """The engine called `name` ("durable", "reference" or "both") over `rules`.
 
     It must be closed when it is no longer needed: C memory is freed by nothing else.
@@ -77,7 +77,7 @@ def build_engine(name: str, rules: Sequence[Rule]) -> Engine:
     """
     if name not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {name!r}")
-    return _ReleaseEngine(name, rules)
+    return ReleaseEngine(name, rules)
 
 
 class _Leaves:
@@ -149,7 +149,9 @@ class _Program:
     silent: bytes | None  # the truths when no rule has anything to say; a table may always have
 
 
-class _ReleaseEngine:
+class ReleaseEngine:
+    """An `Engine` that can also say what one rule finds, as the examples beside rules ask."""
+
     def __init__(self, name: str, rules: Sequence[Rule]) -> None:
         self.name = name
         self._programs: dict[str, _Program] = {}
@@ -171,11 +173,18 @@ class _ReleaseEngine:
             raise
 
     def evaluate(self, action: str, facts: Facts) -> tuple[Finding, ...]:
+        return self._found(action, facts, only=None)
+
+    def evaluate_rule(self, rule: Rule, action: str, facts: Facts) -> tuple[Finding, ...]:
+        """The findings of `rule` alone among those of `evaluate`; others are evaluated, and say nothing."""
+        return self._found(action, facts, only=rule)
+
+    def _found(self, action: str, facts: Facts, *, only: Rule | None) -> tuple[Finding, ...]:
         program = self._programs.get(action)
         if program is None:
             return ()
         try:
-            return _evaluate(program, facts)
+            return _evaluate(program, facts, only=only)
         except EngineFailure:
             raise
         except Exception as error:
@@ -212,13 +221,13 @@ def _program(name: str, watching: tuple[Rule, ...]) -> _Program:
     return _Program(rules[: len(rules) - len(tables)], tables, tests, truths, evaluator.close, silent)
 
 
-def _evaluate(program: _Program, facts: Facts) -> tuple[Finding, ...]:
+def _evaluate(program: _Program, facts: Facts, *, only: Rule | None) -> tuple[Finding, ...]:
     truths = program.truths(_Leaves(program.tests, facts))
     if truths == program.silent:
         return ()
     findings: list[Finding] = []
     for rule, truth in zip(program.rules, truths, strict=not program.tables):
-        if truth and _in_force(rule, facts):
+        if truth and (only is None or rule is only) and _in_force(rule, facts):
             verdict = rule.condition.evaluate(facts)
             if verdict.truth != truth:
                 raise EngineDisagreement([rule.id], detail="the condition as a whole and its parts differ on")
@@ -226,16 +235,16 @@ def _evaluate(program: _Program, facts: Facts) -> tuple[Finding, ...]:
             if finding is not None:
                 findings.append(finding)
     if program.tables:
-        findings += _of_tables(program, truths, facts)
+        findings += _of_tables(program, truths, facts, only=only)
         findings.sort(key=lambda finding: finding.rule)
     return tuple(findings)
 
 
-def _of_tables(program: _Program, truths: bytes, facts: Facts) -> Iterator[Finding]:
+def _of_tables(program: _Program, truths: bytes, facts: Facts, *, only: Rule | None) -> Iterator[Finding]:
     first = len(program.rules)
     for rule in program.tables:
         last = first + len(rule.conditions)
-        if _in_force(rule, facts):
+        if (only is None or rule is only) and _in_force(rule, facts):
             yield from findings_of_table(rule, truths[first:last], facts=facts)
         first = last
 

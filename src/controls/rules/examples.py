@@ -33,7 +33,7 @@ class ExampleEngine(Protocol):
 
     name: str
 
-    def evaluate(self, action: str, facts: Facts) -> tuple[Finding, ...]: ...
+    def evaluate_rule(self, rule: Rule, action: str, facts: Facts) -> tuple[Finding, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def run_examples(release: Release, engines: Sequence[ExampleEngine]) -> tuple[Ex
 
     Args:
         release: the rules with their examples.
-        engines: built from `release.rules`; what other rules say is left aside.
+        engines: built from `release.rules`.
     """
     return tuple(
         _run(release, rule, example, engine)
@@ -99,12 +99,12 @@ def _run(release: Release, rule: Rule, example: Example, engine: ExampleEngine) 
     detail = ""
     try:
         facts = facts_of_example(release, rule, example)
-        findings = engine.evaluate(example.action or rule.on[0], facts)
+        findings = engine.evaluate_rule(rule, example.action or rule.on[0], facts)
     except EngineFailure as failure:
         got, detail = "error", str(failure)
     else:
-        own = [item for item in findings if (item.rule, item.version) == (rule.id, rule.version)]
-        own.sort(key=lambda item: _STRICTNESS.index(item.effect))  # a decision table may say several things
+        # A decision table may say several things.
+        own = sorted(findings, key=lambda item: _STRICTNESS.index(item.effect))
         got = own[0].effect.value if own else PERMIT
         if own:
             deadline = own[0].deadline
