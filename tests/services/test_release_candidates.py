@@ -26,7 +26,7 @@ from controls.rules.engine import Engine
 from controls.rules.engine_errors import EngineFailure
 from controls.rules.release import Release, compile_release
 from controls.services import service as service_module
-from controls.services import trial
+from controls.services import release_candidates, trial
 from controls.services.activate import activate
 from controls.services.administration import Confirm, Propose
 from controls.services.candidates import MAX_BUILT, Candidates
@@ -87,9 +87,14 @@ def desk(tmp_path: Path, migrated_database_url: str) -> Desk:
 
 
 @pytest.fixture
-def logged() -> Iterator[list[Any]]:
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """What is logged, at every level: a test before this one may have configured another one."""
+    configured = structlog.get_config()
+    structlog.reset_defaults()
+    monkeypatch.setattr(release_candidates, "_log", structlog.get_logger())
     with structlog.testing.capture_logs() as entries:
         yield entries
+    structlog.configure(**configured)
 
 
 @asynccontextmanager
