@@ -25,8 +25,8 @@ from controls.model.finding import Finding
 from controls.rules.engine import Engine
 from controls.rules.engine_errors import EngineFailure
 from controls.rules.release import Release, compile_release
-from controls.services import service as service_module
 from controls.services import release_candidates, trial
+from controls.services import service as service_module
 from controls.services.activate import activate
 from controls.services.administration import Confirm, Propose
 from controls.services.candidates import MAX_BUILT, Candidates
