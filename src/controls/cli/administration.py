@@ -260,6 +260,16 @@ def confirm(
     _show(_run(work), as_json=as_json)
 
 
+def _propose_release(key: str, asked: Callable[[Service], Awaitable[ReleaseActivation]]) -> Json:
+    """Propose the release that `asked` finds; one that cannot be used is refused on record."""
+
+    async def found(service: Service, acting: ApiKey) -> ChangeKind:
+        act = {"act": PROPOSE, "change_kind": ReleaseActivation.kind}
+        return await service.on_record(asked(service), key=acting.id, act=act)
+
+    return _propose_found(key, ReleaseActivation.scope, found)
+
+
 @release.command("activate")
 @guarded
 def activate_release(
@@ -268,14 +278,9 @@ def activate_release(
     key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Propose to put a folder of rule files into force; they must load and pass their examples."""
+    """Propose to put a folder of rule files into force; they must load and pass examples and scenarios."""
     files = read_rules(folder or shipped("rules"))
-
-    async def found(service: Service, acting: ApiKey) -> ChangeKind:
-        act = {"act": PROPOSE, "change_kind": ReleaseActivation.kind}
-        return await service.on_record(service.releases.of_files(files), key=acting.id, act=act)
-
-    _show(_propose_found(key, ReleaseActivation.scope, found), as_json=as_json)
+    _show(_propose_release(key, lambda service: service.releases.of_files(files)), as_json=as_json)
 
 
 @release.command("rollback")
@@ -287,12 +292,7 @@ def roll_back(
     as_json: JsonOption = False,
 ) -> None:
     """Propose to put an earlier release into force again."""
-
-    async def found(service: Service, acting: ApiKey) -> ChangeKind:
-        act = {"act": PROPOSE, "change_kind": ReleaseActivation.kind}
-        return await service.on_record(service.releases.of_digest(digest), key=acting.id, act=act)
-
-    _show(_propose_found(key, ReleaseActivation.scope, found), as_json=as_json)
+    _show(_propose_release(key, lambda service: service.releases.of_digest(digest)), as_json=as_json)
 
 
 @release.command("list")
