@@ -1,4 +1,4 @@
-"""Natural persons, the accounts that belong to them, and the roles they hold."""
+"""Natural persons, the accounts that belong to them, the roles they hold, and how they stand to each other."""
 
 from __future__ import annotations
 
@@ -11,6 +11,20 @@ class Person:
 
     id: str
     roles: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the directory knows of a person besides roles, at one moment; an empty text is not known.
+
+    `reports_to` is the pseudonym of the person's superior. `household` names people who live together.
+    """
+
+    person: str
+    department: str = ""
+    desk: str = ""
+    household: str = ""
+    reports_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
