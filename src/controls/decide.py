@@ -26,6 +26,7 @@ from controls.model.duty import Scope
 from controls.model.errors import ControlsError
 from controls.model.finding import Cause, Effect, Finding, Outcome, strictest
 from controls.model.people import Account
+from controls.model.record import record
 from controls.model.request import Request
 from controls.model.values import Value, canonical, utc_text
 from controls.model.window import AggregateReading
@@ -89,7 +90,7 @@ def _watched(release: Release) -> dict[str, Watched]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Situation:
     """Everything a decision reads besides the request, as of the lock.
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from controls.model.condition import Facts, Truth, Verdict
 from controls.model.duty import Period
 from controls.model.finding import Effect, Finding, strictest
+from controls.rules import engine as engine_module
 from controls.rules import lowering
 from controls.rules.engine import (
     ENGINES,
@@ -210,7 +211,7 @@ def test_engines_that_disagree_fail_the_request(monkeypatch: pytest.MonkeyPatch)
     with engine_over(a_rule(A, id="x"), a_rule(B, id="y"), a_rule(C, id="z")) as engine:
         reference = engine._programs[ACTION].truths.__self__._reference  # type: ignore[attr-defined]
         with monkeypatch.context() as patch:
-            patch.setattr(reference, "truths", lambda leaves: b"\2\0\0" if leaves.all() else b"")
+            patch.setattr(reference, "evaluate", lambda facts: (b"\2\0\0", b"\0\0\2"))
             with pytest.raises(EngineDisagreement) as caught:
                 engine.evaluate(ACTION, facts_of({"a": 0, "b": 0, "c": 2}))
         assert caught.value.rules == ("x", "z")
@@ -222,9 +223,38 @@ def test_an_engine_that_does_not_look_is_noticed(monkeypatch: pytest.MonkeyPatch
     with engine_over(a_rule(A, id="x")) as engine:
         reference = engine._programs[ACTION].truths.__self__._reference  # type: ignore[attr-defined]
         with monkeypatch.context() as patch:
-            patch.setattr(reference, "truths", lambda leaves: b"\0")
+            patch.setattr(reference, "evaluate", lambda facts: (b"\0", b"\1"))
             with pytest.raises(EngineDisagreement):
                 engine.evaluate(ACTION, facts_of({"a": 2}))
+
+
+def test_durable_rules_is_asked_once_for_each_combination_of_truths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answer is remembered only where both agreed, and the reference is held against it each time."""
+    with engine_over(a_rule(A, id="x"), a_rule(B, id="y")) as engine:
+        both = engine._programs[ACTION].truths.__self__  # type: ignore[attr-defined]
+        asked: list[bytes] = []
+        fired = {"a": 2, "b": 0}
+        ask = both._durable.truths
+        monkeypatch.setattr(both._durable, "truths", lambda leaves: asked.append(leaves) or ask(leaves))
+        for truths in (fired, fired | {"c": 2}, {"a": 0, "b": 2}, fired):
+            engine.evaluate(ACTION, facts_of(truths))
+        assert asked == [b"\2\0", b"\0\2"]
+        with monkeypatch.context() as patch:
+            patch.setattr(both._reference, "evaluate", lambda facts: (b"\0\0", b"\2\0"))
+            with pytest.raises(EngineDisagreement):
+                engine.evaluate(ACTION, facts_of(fired))
+        assert len(engine.evaluate(ACTION, facts_of(fired))) == 1
+        assert asked == [b"\2\0", b"\0\2", b"\2\0"]
+
+
+def test_no_more_combinations_are_remembered_than_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller cannot fill the memory with ever new combinations."""
+    monkeypatch.setattr(engine_module, "_MAX_AGREED", 2)
+    with engine_over(a_rule(A, id="x"), a_rule(B, id="y")) as engine:
+        agreed = engine._programs[ACTION].truths.__self__._agreed  # type: ignore[attr-defined]
+        for truths in ({"a": 2}, {"a": 1}, {"b": 2}, {"b": 1}, {"a": 1, "b": 1}):
+            engine.evaluate(ACTION, facts_of(truths))
+            assert 1 <= len(agreed) <= 2
 
 
 def test_a_lost_rule_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,18 +14,19 @@ an act on the first step of the kind, too), and standing(x) = the persons who ho
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final, Protocol
 
 from controls.model.chain import AMEND, Act, ChainHistory, ChainKind
 from controls.model.condition import Facts, Truth
 from controls.model.duty import Constraint, ConstraintKind, Period, Scope
 from controls.model.finding import Effect, Text
+from controls.model.record import record
 
 ALWAYS: Final = Period()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Asked:
     """Person p asks for step s on a chain of `kind` with `history`.
 
@@ -53,7 +54,7 @@ class Asked:
         return frozenset(step.id for step in self.kind.steps[:1])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Violation:
     """Why a constraint speaks: the count that passes the limit and the earlier acts behind it.
 

@@ -20,6 +20,7 @@ from controls.model.condition import Facts, Truth, Verdict
 from controls.model.duty import Constraint, Grant
 from controls.model.finding import Cause, Effect, Finding, Origin, Text
 from controls.model.people import Person
+from controls.model.record import record
 
 ANYONE: Final = "anyone"  # the role of every person of record
 NO_ROLES: Final[frozenset[str]] = frozenset()
@@ -46,7 +47,7 @@ class Question:
     account_histories: tuple[ChainHistory, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EnforcementAnswer:
     """Whether grants and duty constraints allow it, and every finding, those that do not deny included."""
 

@@ -8,16 +8,16 @@ chain has gone past what had to be approved again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from controls.duties.findings import denial
 from controls.duties.order import unknown_chain
 from controls.duties.wording import AMENDMENT, acts
 from controls.model.chain import AMEND, STANDING, Act, ChainHistory, ChainKind, Step
 from controls.model.finding import Cause, Finding, Text
+from controls.model.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Amendment:
     """The refusals, none when the amendment may be made; and the steps that it opens again."""
 

@@ -6,16 +6,16 @@ step until its outcome is reported or a supervisor clears it, also after it has 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from controls.duties.findings import denial
 from controls.duties.wording import act, joined, moment, step_titles
 from controls.model.chain import Act, ActState, Capacity, ChainHistory, ChainKind, Repeats, Step
 from controls.model.finding import Finding, Text
+from controls.model.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OrderAnswer:
     """The refusals, none when the step may be taken now; and the person's own live claim, which is shared."""
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from controls.model.finding import Text
+from controls.model.record import record
 
 AMEND: Final = "amend"  # the action that changes material facts; its acts are part of the history
 
@@ -94,7 +95,7 @@ class Capacity(StrEnum):
 STANDING = frozenset({ActState.CLAIMED, ActState.PERFORMED})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Act:
     """One person's act on one step of one chain.
 
@@ -121,7 +122,7 @@ class Act:
         return self.capacity is Capacity.ACTOR and self.state in STANDING
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChainHistory:
     """All acts on one chain in ledger order."""
 

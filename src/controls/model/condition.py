@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import IntEnum
 from typing import Protocol
 
 from controls.model.chain import ChainHistory
+from controls.model.record import record
 from controls.model.values import Value
 from controls.model.window import Gap
 
@@ -21,7 +22,7 @@ class Truth(IntEnum):
     TRUE = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Facts:
     """What conditions may read about one request. A name that is not in `values` is unknown.
 
@@ -37,7 +38,7 @@ class Facts:
     gaps: Mapping[str, Gap] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Verdict:
     """The truth of a condition, with the facts it read, the ones it missed and what went wrong."""
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from controls.model.finding import Deadline, Finding, Outcome
+from controls.model.record import record
 from controls.model.values import Json, Value, utc_text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClaimIntent:
     """What a permit on a chain step claims. `shared` names the live claim that asking again shares."""
 
@@ -22,7 +23,7 @@ class ClaimIntent:
     reopens: tuple[str, ...] = ()  # steps that a permitted amendment opens again
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Obligation:
     """A dated duty that comes with a permit, in machine-readable form.
 
@@ -73,7 +74,7 @@ class Approval:
     used: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decision:
     """The answer with its reasons.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from controls.model.record import record
 from controls.model.values import Value
 
 
@@ -76,7 +77,7 @@ class Cause(StrEnum):
     ERROR = "error"  # the condition could not be computed
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Deadline:
     """When an obligation is due. At `due_at` it is too late; `zone` names the zone that it was reckoned in,
     empty where it is a span.
@@ -87,7 +88,7 @@ class Deadline:
     zone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finding:
     """One rule, duty or check that spoke, with the very values that made it speak.
 

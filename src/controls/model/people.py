@@ -1,11 +1,13 @@
-"""Natural persons, the accounts that belong to them, the roles they hold, and how they stand to each other."""
+"""Natural persons, the accounts that are theirs, the roles they hold, and how they stand to each other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from controls.model.record import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Person:
     """A natural person under a stable pseudonym, with the roles assigned now (without inheritance)."""
 
@@ -27,7 +29,7 @@ class Profile:
     reports_to: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Account:
     """A login, known in records by its pseudonym `ref`, and the one person it belongs to now."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
+from controls.model.record import record
 from controls.model.values import Json
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """Who (subject) wants to do what (action) to what (resource).
 

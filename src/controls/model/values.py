@@ -7,11 +7,12 @@ ledger stores, what material fields are compared by and what approvals are bound
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal, InvalidOperation
 from enum import Enum
 from typing import Final, TypeAlias
+
+from controls.model.record import record
 
 MAX_DIGITS: Final = 34  # IEEE 754 decimal128: as exact as any counterparty's system
 MAX_EXPONENT: Final = 28
@@ -36,7 +37,7 @@ class Missing(Enum):
 MISSING: Final = Missing.MISSING
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Money:
     """An exact amount of one currency (ISO 4217 code)."""
 

@@ -68,7 +68,7 @@ class CompiledTest:
         """The truth as 0 (false), 1 (unknown) or 2 (true)."""
         try:
             found = self.run(facts, ())
-        except _BAD_FACTS:
+        except BAD_FACTS:
             # Elements of lists are not looked at one by one before; `evaluate` says what is wrong with them.
             return 1
         return 2 if found is True else 0 if found is False else 1
@@ -85,7 +85,7 @@ class CompiledTest:
         values = Recording(facts.values)
         try:
             found = self.run(Facts(values=values, chain=facts.chain, now=facts.now, gaps=facts.gaps), ())
-        except _BAD_FACTS as problem:
+        except BAD_FACTS as problem:
             found = Unknown((), f"the facts are not of the vocabulary's types: {problem}")
         if isinstance(found, Unknown):
             return Verdict(Truth.UNKNOWN, read=values.read, missing=found.missing, error=found.error)
@@ -124,7 +124,7 @@ class CompiledExpression:
         """The value, or what was missing and what could not be computed. Never raises."""
         try:
             found = self.run(facts, ())
-        except _BAD_FACTS as problem:
+        except BAD_FACTS as problem:
             return Unknown((), f"the facts are not of the vocabulary's types: {problem}")
         if isinstance(found, tuple):
             for item in found:
@@ -134,7 +134,7 @@ class CompiledExpression:
 
 
 # What Python raises for operands of a wrong class: elements of a list that the vocabulary reader let through.
-_BAD_FACTS: Final = (TypeError, ValueError, AttributeError, ArithmeticError)
+BAD_FACTS: Final = (TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 def compile_condition(source: str, *, names: Names) -> WholeCondition:

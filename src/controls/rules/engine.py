@@ -14,7 +14,7 @@ Guarantees:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -24,9 +24,9 @@ from controls.model.finding import Finding
 from controls.rules.durable import DurableEvaluator
 from controls.rules.engine_errors import EngineClosed, EngineDisagreement, EngineFailure
 from controls.rules.findings import finding_of
+from controls.rules.generated import GeneratedEvaluator
 from controls.rules.hits import findings_of_table
 from controls.rules.lowering import leaves_of
-from controls.rules.reference import ReferenceEvaluator
 from controls.rules.rule import Rule
 
 __all__ = [
@@ -40,8 +40,9 @@ __all__ = [
 
 ENGINES: Final = ("both", "durable", "reference")
 
-_NOT_ASKED: Final = 3  # beside the three truths
-_NOBODY_ASKED: Final = bytes([_NOT_ASKED])
+
+# How many combinations of truths are remembered for an action, each of them a byte a leaf and a byte a rule.
+_MAX_AGREED: Final = 4_096
 
 
 class Engine(Protocol):
@@ -80,72 +81,51 @@ def build_engine(name: str, rules: Sequence[Rule]) -> ReleaseEngine:
     return ReleaseEngine(name, rules)
 
 
-class _Leaves:
-    """The truths of an action's leaves for one request, each computed when somebody asks for it."""
-
-    __slots__ = ("_facts", "_tests", "_truths")
-
-    def __init__(self, tests: tuple[Callable[[Facts], int], ...], facts: Facts) -> None:
-        self._tests = tests
-        self._facts = facts
-        self._truths = bytearray(_NOBODY_ASKED * len(tests))
-
-    def __getitem__(self, number: int) -> int:
-        truth = self._truths[number]
-        if truth == _NOT_ASKED:
-            truth = self._truths[number] = self._tests[number](self._facts)
-            if truth > Truth.TRUE:
-                raise EngineFailure("a condition is neither false, unknown nor true")
-        return truth
-
-    def all(self) -> bytes:
-        """All of them, computed."""
-        return bytes([self[number] for number in range(len(self._tests))])
-
-    def known(self) -> bytes:
-        """Those computed so far, the others as unknown."""
-        return bytes(self._truths.replace(_NOBODY_ASKED, b"\1"))
-
-
 class _Both:
-    """Both evaluators over the same truths of leaves; they must agree."""
+    """Both ways of evaluating, over the same truths of leaves; they must agree.
+
+    What durable-rules answers depends on those truths alone, so it is asked once for each combination of
+    them: its answer, once both agreed on it, is what the reference is held against the next time.
+    """
 
     def __init__(
-        self, durable: DurableEvaluator, reference: ReferenceEvaluator, *, rules: Sequence[Rule]
+        self, durable: DurableEvaluator, reference: GeneratedEvaluator, *, rules: Sequence[Rule]
     ) -> None:
         self._durable = durable
         self._reference = reference
         self._ids = tuple(rule.id for rule in rules for _ in rule.conditions)
+        self._agreed: dict[bytes, bytes] = {}
 
-    def truths(self, leaves: _Leaves) -> bytes:
-        reference = self._reference.truths(leaves)
-        durable = self._durable.truths(leaves.known())
+    def truths(self, facts: Facts) -> bytes:
+        reference, leaves = self._reference.evaluate(facts)
+        durable = self._agreed.get(leaves)
+        if durable is None:
+            durable = self._durable.truths(leaves)
         if durable != reference:
+            self._agreed.clear()
             with suppress(EngineFailure):  # a shard that cannot be rebuilt fails the next request by itself
                 self._durable.rebuild()
             differing = [
                 name for name, one, other in zip(self._ids, durable, reference, strict=True) if one != other
             ]
             raise EngineDisagreement(differing, detail="durable-rules and the reference engine differ on")
+        if len(self._agreed) >= _MAX_AGREED:
+            self._agreed.clear()
+        self._agreed[leaves] = durable
         return durable
-
-    def close(self) -> None:
-        self._durable.close()
-        self._reference.close()
 
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """The rules of one action, with the tests of their leaves and what evaluates them.
+    """The rules of one action, and what evaluates them.
 
     The truths are those of `rules`, by id, and then of the rows of each rule of `tables`.
     """
 
     rules: tuple[Rule, ...]
     tables: tuple[Rule, ...]
-    tests: tuple[Callable[[Facts], int], ...]
-    truths: Callable[[_Leaves], bytes]
-    close: Callable[[], None]
+    truths: Callable[[Facts], bytes]
+    durable: DurableEvaluator | None
     silent: bytes | None  # the truths when no rule has anything to say; a table may always have
 
 
@@ -154,6 +134,7 @@ class ReleaseEngine:
 
     def __init__(self, name: str, rules: Sequence[Rule]) -> None:
         self.name = name
+        self._closed = False
         self._programs: dict[str, _Program] = {}
         by_action: dict[str, list[Rule]] = {}
         for rule in sorted(rules, key=lambda rule: (rule.id, rule.version)):
@@ -168,8 +149,7 @@ class ReleaseEngine:
                     shared[identity] = _program(name, tuple(watching))
                 self._programs[action] = shared[identity]
         except BaseException:
-            for program in shared.values():
-                program.close()
+            _close(shared.values())
             raise
 
     def evaluate(self, action: str, facts: Facts) -> tuple[Finding, ...]:
@@ -181,6 +161,8 @@ class ReleaseEngine:
 
     def _found(self, action: str, facts: Facts, *, only: Rule | None) -> tuple[Finding, ...]:
         program = self._programs.get(action)
+        if self._closed:
+            raise EngineClosed
         if program is None:
             return ()
         try:
@@ -191,8 +173,14 @@ class ReleaseEngine:
             raise EngineFailure(f"the rules of {action} raised {type(error).__name__}: {error}") from error
 
     def close(self) -> None:
-        for program in self._programs.values():
-            program.close()
+        self._closed = True
+        _close(self._programs.values())
+
+
+def _close(programs: Iterable[_Program]) -> None:
+    for program in programs:
+        if program.durable is not None:
+            program.durable.close()
 
 
 def _program(name: str, watching: tuple[Rule, ...]) -> _Program:
@@ -200,29 +188,34 @@ def _program(name: str, watching: tuple[Rule, ...]) -> _Program:
     rules = (*(rule for rule in watching if rule.table is None), *tables)
     formulas = tuple(condition.formula for rule in rules for condition in rule.conditions)
     leaves = leaves_of(formulas)
-    index = {leaf.key: number for number, leaf in enumerate(leaves)}
-    truths: Callable[[_Leaves], bytes]
-    evaluator: DurableEvaluator | ReferenceEvaluator | _Both
-    if name == "durable":
-        durable = evaluator = DurableEvaluator(formulas, leaves=leaves)
+    truths: Callable[[Facts], bytes]
+    durable = None if name == "reference" else DurableEvaluator(formulas, leaves=leaves)
+    if durable is None:
+        reference = GeneratedEvaluator(formulas, leaves=leaves)
 
-        def truths(leaves: _Leaves) -> bytes:
-            return durable.truths(leaves.all())
+        def truths(facts: Facts) -> bytes:
+            return reference.evaluate(facts)[0]
 
-    elif name == "reference":
-        evaluator = ReferenceEvaluator(formulas, index=index)
-        truths = evaluator.truths
+    elif name == "durable":
+        tests = tuple(leaf.condition.test for leaf in leaves)
+
+        def truths(facts: Facts) -> bytes:
+            return durable.truths(_checked([test(facts) for test in tests]))
+
     else:
-        reference = ReferenceEvaluator(formulas, index=index)
-        evaluator = _Both(DurableEvaluator(formulas, leaves=leaves), reference, rules=rules)
-        truths = evaluator.truths
-    tests = tuple(leaf.condition.test for leaf in leaves)
+        truths = _Both(durable, GeneratedEvaluator(formulas, leaves=leaves), rules=rules).truths
     silent = None if tables else bytes(len(formulas))
-    return _Program(rules[: len(rules) - len(tables)], tables, tests, truths, evaluator.close, silent)
+    return _Program(rules[: len(rules) - len(tables)], tables, truths, durable, silent)
+
+
+def _checked(truths: list[int]) -> bytes:
+    if truths and max(truths) > Truth.TRUE:
+        raise EngineFailure("a condition is neither false, unknown nor true")
+    return bytes(truths)
 
 
 def _evaluate(program: _Program, facts: Facts, *, only: Rule | None) -> tuple[Finding, ...]:
-    truths = program.truths(_Leaves(program.tests, facts))
+    truths = program.truths(facts)
     if truths == program.silent:
         return ()
     findings: list[Finding] = []

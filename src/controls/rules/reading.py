@@ -7,15 +7,15 @@ table has a row for a key that is not known is not known either.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from controls.model.condition import Facts
+from controls.model.record import record
 from controls.model.values import Value
 from controls.rules.tree import CellRead, is_quotable
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unknown:
     """No value: the facts that were missing, and the first thing that could not be computed."""
 

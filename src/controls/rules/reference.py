@@ -1,16 +1,15 @@
-"""The same rules in plain Python: Kleene's tables applied to each formula as it was written.
+"""A formula in plain Python: Kleene's tables applied to it as it was written.
 
-Guarantees: no lowering, no index, no state. What durable-rules answers is held against this.
+Guarantees: no lowering, no index, no state. It is what generated functions are held against.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Protocol, TypeAlias
 
 from controls.model.condition import Truth
-from controls.rules.engine_errors import EngineClosed
 from controls.rules.formula import And, Constant, Formula, Leaf, Not, Or
 
 
@@ -78,19 +77,3 @@ def _disjunction(parts: tuple[Kleene, ...]) -> Kleene:
         return result
 
     return highest
-
-
-class ReferenceEvaluator:
-    """The rules of one action, each a function over the truths of its leaves."""
-
-    def __init__(self, formulas: Sequence[Formula], *, index: Mapping[str, int]) -> None:
-        self._rules: tuple[Kleene, ...] | None = tuple(kleene(formula, index=index) for formula in formulas)
-
-    def truths(self, leaves: Truths) -> bytes:
-        rules = self._rules
-        if rules is None:
-            raise EngineClosed
-        return bytes([rule(leaves) for rule in rules])
-
-    def close(self) -> None:
-        self._rules = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from controls.model.finding import Text
+from controls.model.record import record
 from controls.model.values import Json, Value
 from controls.rules.common_shapes import DEFAULT_LIST, FACT, MAX_LIST, MAX_STRING
 from controls.rules.diagnostics import Diagnostics, quoted
@@ -91,7 +92,7 @@ class Vocabulary:
         return {**SERVICE_FACTS, **{name: fact.type for name, fact in self.facts.items()}}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FactProblem:
     """A property that is not of its declared type, and what to send instead."""
 
@@ -99,7 +100,7 @@ class FactProblem:
     message: Text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FactReading:
     """What a request's properties say: typed values, problems, and names that nobody declared."""
 

@@ -17,11 +17,12 @@ import orjson
 from controls.model.chain import ActState, ChainHistory
 from controls.model.decision import Decision
 from controls.model.finding import Effect, Finding, Origin, Outcome, Source
+from controls.model.record import record
 from controls.model.values import Json, canonical, utc_text
 from controls.store.workspace import Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Told:
     """One decision with everything that was recorded along with it."""
 

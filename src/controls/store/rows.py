@@ -12,6 +12,7 @@ import orjson
 from controls.ledger.merkle import Frontier
 from controls.model.chain import Act, ActState, Capacity
 from controls.model.decision import Approval, ClearedFinding
+from controls.model.record import record
 from controls.model.values import Json, from_microseconds, microseconds
 
 
@@ -28,7 +29,7 @@ class Head:
     release: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoredAct:
     """An act with what only the store needs: its chain kind, its account scope and the exclusive mark."""
 

@@ -19,6 +19,7 @@ from controls.ledger.envelope import EntryKind, entry_bytes
 from controls.ledger.merkle import BatchTree, leaf_hash
 from controls.model.chain import ActState, ChainHistory
 from controls.model.decision import Approval
+from controls.model.record import record
 from controls.model.values import Json, Money, microseconds, utc_text
 from controls.model.window import Observation, Window
 from controls.store.connection import StoreConnection
@@ -44,7 +45,7 @@ class Needs:
     expired_before_now: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoredAnswer:
     """What a finished command said, kept under its Idempotency-Key."""
 
@@ -54,7 +55,7 @@ class StoredAnswer:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NewEntry:
     """An appended entry before it is written."""
 
@@ -69,7 +70,7 @@ class NewEntry:
     disclosure: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sealed:
     """The batch's place in the tree: proofs for its entries and the signed checkpoint over them."""
 
