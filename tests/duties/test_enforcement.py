@@ -328,7 +328,7 @@ class TestFailClosed:
     def test_broken_formula_denies(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """An error in a constraint denies."""
         made = enforcing()
-        monkeypatch.setattr(Hearing, "_violation", lambda *_: 1 / 0)
+        monkeypatch.setattr(Hearing, "violated", lambda *_: 1 / 0)
         answer = made.decide(self.QUESTION)
         assert (answer.allowed, rules_of(answer.findings)) == (False, ["enforcement_error"])
 

@@ -98,7 +98,7 @@ def read_json(data: bytes, *, max_string: int = MAX_STRING) -> dict[str, Json] |
         raise _not_json(error) from None
     if not isinstance(value, dict | list):
         raise _malformed("not_an_object", "The body is not an object or a list", "Send one JSON object.")
-    if (escaped or not _small(text)) and not _within_bounds(value, 0, max_string):
+    if (escaped or not _small(text)) and not _within_bounds(value, max_string):
         raise _out_of_bounds(list(islice(_walk_errors(value, max_string), MAX_ERRORS)))
     if escaped:
         value = _composed(cast("Json", value), "")
@@ -114,23 +114,43 @@ def _small(text: str) -> bool:
     )
 
 
-def _within_bounds(value: object, depth: int, max_string: int) -> bool:
-    """The same limits as `_walk_errors`, as a yes or no."""
-    if isinstance(value, str):
-        return (
-            len(value) <= max_string and (value.isascii() or not _UNFIT.search(value)) and "\0" not in value
-        )
-    if isinstance(value, dict):
-        if depth == MAX_DEPTH or len(value) > MAX_MEMBERS:
-            return False
-        for name, item in value.items():
-            if not _within_bounds(name, 0, MAX_STRING) or not _within_bounds(item, depth + 1, max_string):
+def _within_bounds(top: dict[str, Json] | list[Json], max_string: int) -> bool:
+    """The same limits as `_walk_errors`, as a yes or no, level by level."""
+    level: list[dict[str, Json] | list[Json]] = [top]
+    for _ in range(MAX_DEPTH):
+        names: list[str] = []
+        texts: list[str] = []
+        inner: list[dict[str, Json] | list[Json]] = []
+        for container in level:
+            if len(container) > _FEW and len(container) > _most(container):
                 return False
-    elif isinstance(value, list):
-        if depth == MAX_DEPTH or len(value) > MAX_ITEMS:
+            items = container
+            if type(container) is dict:
+                names += container
+                items = container.values()  # type: ignore[assignment]  # either is gone through
+            for item in items:
+                kind = type(item)
+                if kind is str:
+                    texts.append(item)  # type: ignore[arg-type]  # as the line above says
+                elif kind is dict or kind is list:
+                    inner.append(item)  # type: ignore[arg-type]
+        if not (_fit(names, MAX_STRING) and _fit(texts, max_string)):
             return False
-        return all(_within_bounds(item, depth + 1, max_string) for item in value)
-    return True
+        if not inner:
+            return True
+        level = inner
+    return False
+
+
+def _most(container: dict[str, Json] | list[Json]) -> int:
+    return MAX_MEMBERS if isinstance(container, dict) else MAX_ITEMS
+
+
+def _fit(texts: list[str], longest: int) -> bool:
+    if max(map(len, texts), default=0) > longest:
+        return False
+    together = "".join(texts)
+    return "\0" not in together and (together.isascii() or not _UNFIT.search(together))
 
 
 def _composed(value: Json, pointer: str) -> Json:

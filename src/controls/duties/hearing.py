@@ -7,7 +7,7 @@ in front of it and compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -17,7 +17,7 @@ from controls.duties.findings import constraint_finding, denial
 from controls.duties.wording import names
 from controls.model.chain import ChainHistory, ChainKind, Step
 from controls.model.condition import Facts, Truth, Verdict
-from controls.model.duty import Constraint, Grant
+from controls.model.duty import Constraint, ConstraintKind, Grant
 from controls.model.finding import Cause, Effect, Finding, Origin, Text
 from controls.model.people import Person
 from controls.model.record import record
@@ -70,6 +70,8 @@ class ActionRules:
     formulas: tuple[Formula, ...]
     denials: tuple[int, ...]  # which constraints deny
     eligible: tuple[str, ...]
+    exclusive: frozenset[str]  # all roles that exclude one another
+    fewest_exclusive: int  # how many of them everybody may hold at least
 
     @classmethod
     def of(
@@ -83,6 +85,7 @@ class ActionRules:
         closure: Mapping[str, frozenset[str]],
     ) -> ActionRules:
         granted = {grant.role for grant in grants}
+        exclusions = [item for item in constraints if item.kind is ConstraintKind.EXCLUSIVE_ROLES]
         return cls(
             action=action,
             resource_type=resource_type,
@@ -92,13 +95,15 @@ class ActionRules:
             formulas=tuple(FORMULAS[item.kind] for item in constraints),
             denials=tuple(index for index, item in enumerate(constraints) if item.then is Effect.DENY),
             eligible=tuple(sorted(granted | {role for role, held in closure.items() if held & granted})),
+            exclusive=frozenset(role for item in exclusions for role in item.roles),
+            fewest_exclusive=min((item.limit for item in exclusions), default=0),
         )
 
 
 class Hearing:
     """What the rules say about one question. Not shared between threads, and used for one question only."""
 
-    __slots__ = ("_granted", "_violations", "asked", "held", "question", "rules")
+    __slots__ = ("_granted", "_violated", "asked", "held", "question", "rules")
 
     def __init__(
         self, question: Question, *, rules: ActionRules, closure: Mapping[str, frozenset[str]]
@@ -117,7 +122,7 @@ class Hearing:
                 account_histories=question.account_histories,
             )
         self._granted: dict[int, bool] = {}
-        self._violations: dict[int, Violation | None] = {}
+        self._violated: tuple[Violation | None, ...] | None = None
 
     def grants(self, index: int) -> bool:
         """Whether the condition of the grant with this index is true, whoever holds its role."""
@@ -129,8 +134,9 @@ class Hearing:
         return known
 
     def forbidden(self) -> bool:
-        """Whether taking the step would violate a constraint that denies; stops at the first one."""
-        return any(self._violation(index) is not None for index in self.rules.denials)
+        """Whether taking the step would violate a constraint that denies."""
+        violated = self.violated()
+        return any(violated) and any(violated[index] is not None for index in self.rules.denials)
 
     def granted(self) -> bool:
         """Whether a grant to a role of the person is in force: the direct answer, without Casbin."""
@@ -144,8 +150,7 @@ class Hearing:
         if asked is None:
             return []
         findings = []
-        for index, constraint in enumerate(self.rules.constraints):
-            found = self._violation(index)
+        for constraint, found in zip(self.rules.constraints, self.violated(), strict=True):
             if found is not None:
                 findings.append(constraint_finding(constraint, found=found, asked=asked))
         return findings
@@ -166,20 +171,25 @@ class Hearing:
             return grant_unknown(self.question, verdicts=unknown)
         return no_grant(self.question, eligible=self.rules.eligible, unmet=unmet)
 
-    def _violation(self, index: int) -> Violation | None:
-        try:
-            return self._violations[index]
-        except KeyError:
-            pass
-        asked = self.asked
-        found: Violation | None = None
-        if asked is not None:
-            constraint = self.rules.constraints[index]
-            found = self.rules.formulas[index](constraint, asked=asked)
-            if found is not None:
-                found = applied(constraint, found=found, facts=self.question.facts)
-        self._violations[index] = found
-        return found
+    def violated(self) -> tuple[Violation | None, ...]:
+        """Why each constraint of the action speaks, None where it does not; found once."""
+        if self._violated is None:
+            self._violated = tuple(self._violations())
+        return self._violated
+
+    def _violations(self) -> Iterator[Violation | None]:
+        asked, rules, facts = self.asked, self.rules, self.question.facts
+        if asked is None:
+            yield from (None for _ in rules.constraints)
+            return
+        # Most people hold so few of the roles that exclude one another that no such constraint can speak.
+        harmless = len(asked.roles & rules.exclusive) <= rules.fewest_exclusive
+        for constraint, formula in zip(rules.constraints, rules.formulas, strict=True):
+            if harmless and constraint.kind is ConstraintKind.EXCLUSIVE_ROLES:
+                yield None
+                continue
+            found = formula(constraint, asked=asked)
+            yield found if found is None else applied(constraint, found=found, facts=facts)
 
 
 def _expanded(person: Person | None, *, closure: Mapping[str, frozenset[str]]) -> frozenset[str]:

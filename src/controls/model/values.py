@@ -6,11 +6,11 @@ ledger stores, what material fields are compared by and what approvals are bound
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal, InvalidOperation
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from controls.model.record import record
 
@@ -57,9 +57,11 @@ Json: TypeAlias = "bool | int | Decimal | str | list[Json] | dict[str, Json] | N
 
 def decimal_text(number: Decimal) -> str:
     """One text for one number: no exponent, no trailing zeros, no negative zero (`1.50` -> `1.5`)."""
-    if number == 0:
+    if not number:
         return "0"
-    text = format(number, "f")
+    text = str(number)
+    if "E" in text:
+        text = format(number, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return text
@@ -96,32 +98,47 @@ def utc_text(moment: datetime) -> str:
 
 def canonical(value: Value) -> Json:
     """The JSON form of a value under which equal values have equal bytes; big integers become text."""
-    if value.__class__ is str:
-        return value
-    if isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, int):
-        return value if -SMALL_INTEGER <= value <= SMALL_INTEGER else str(value)
-    if isinstance(value, Decimal):
-        return decimal_text(value)
-    if isinstance(value, Money):
-        return str(value)
-    if isinstance(value, datetime):
-        return utc_text(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return f"PT{decimal_text(Decimal(value // timedelta(microseconds=1)).scaleb(-6))}S"
+    form = _FORMS.get(value.__class__)
+    if form is not None:
+        return form(value)
     if isinstance(value, Mapping):
         return {name: canonical(item) for name, item in value.items()}
-    return [canonical(item) for item in value]
+    if isinstance(value, tuple | list):
+        return [canonical(item) for item in value]
+    for kind, form in _FORMS.items():  # a kind of text, of number, ...
+        if isinstance(value, kind):
+            return form(value)
+    raise TypeError(f"a {value.__class__.__name__} has no place among the values of facts")
+
+
+def _integer_form(value: int) -> Json:
+    return value if -SMALL_INTEGER <= value <= SMALL_INTEGER else str(value)
+
+
+def _duration_text(value: timedelta) -> str:
+    return f"PT{decimal_text(Decimal(value // _MICROSECOND).scaleb(-6))}S"
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+# By class, each before those that it is a kind of.
+_FORMS: Final[Mapping[type, Callable[[Any], Json]]] = {
+    str: str,
+    bool: bool,
+    int: _integer_form,
+    Decimal: decimal_text,
+    Money: str,
+    datetime: utc_text,
+    date: date.isoformat,
+    timedelta: _duration_text,
+}
 
 
 def microseconds(moment: datetime) -> int:
     """Integer microseconds since 1970-01-01 UTC: how times are stored."""
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def from_microseconds(count: int) -> datetime:
     """The moment `count` microseconds after 1970-01-01 UTC."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=count)
+    return _EPOCH + timedelta(microseconds=count)
