@@ -13,7 +13,19 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Dialect, Table, and_, bindparam, delete, insert, select, text, update
+from sqlalchemy import (
+    Dialect,
+    Insert,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from controls.ledger.merkle import Frontier
 from controls.model.errors import NotFound
@@ -287,21 +299,31 @@ async def flush(connection: StoreConnection, work: Workspace, sealed: Sealed) ->
     )
     await _insert(connection, tiles, [{"tenant": tenant, **tile} for tile in full])
     if work.entries:
-        await connection.execute(
-            insert(checkpoints),
-            [{"tenant": tenant, "size": tree.frontier.size, "note": sealed.checkpoint}],
-        )
-    await connection.execute(
-        update(heads).where(heads.c.tenant == tenant),
+        note = {"tenant": tenant, "size": tree.frontier.size, "note": sealed.checkpoint}
+        await _insert(connection, checkpoints, [note])
+    head = {
+        "b_tenant": tenant,
+        "size": tree.frontier.size,
+        "frontier": tree.frontier.to_bytes(),
+        "last_at": work.at,
+        "directory_index": work.head.directory_index,
+        "keys_index": work.head.keys_index,
+        "release": work.head.release,
+    }
+    statement, arranged = _prepared(connection.dialect, _NEW_HEAD)
+    await connection.exec_driver_sql(statement, arranged(head))
+
+
+_NEW_HEAD: Final = (
+    update(heads)
+    .where(heads.c.tenant == bindparam("b_tenant"))
+    .values(
         {
-            "size": tree.frontier.size,
-            "frontier": tree.frontier.to_bytes(),
-            "last_at": work.at,
-            "directory_index": work.head.directory_index,
-            "keys_index": work.head.keys_index,
-            "release": work.head.release,
-        },
+            name: bindparam(name)
+            for name in ("size", "frontier", "last_at", "directory_index", "keys_index", "release")
+        }
     )
+)
 
 
 async def forget_answers(connection: StoreConnection, tenant: str, *, before: int) -> None:
@@ -320,14 +342,21 @@ async def recorded(connection: StoreConnection, tenant: str, ids: Sequence[str])
 async def _insert(connection: StoreConnection, table: Table, rows: list[dict[str, Any]]) -> None:
     """Insert whole rows (every column given), as the driver takes them."""
     if rows:
-        statement, arranged = _insertion(connection.dialect, table)
+        statement, arranged = _prepared(connection.dialect, _insertion(table))
         await connection.exec_driver_sql(statement, [arranged(row) for row in rows])
 
 
 @cache
-def _insertion(dialect: Dialect, table: Table) -> tuple[str, Callable[[dict[str, Any]], tuple[Any, ...]]]:
-    """The statement for one table, and what puts a row's values in its order."""
-    compiled = insert(table).compile(dialect=dialect)
+def _insertion(table: Table) -> Insert:
+    return insert(table)
+
+
+@cache
+def _prepared(
+    dialect: Dialect, statement: Insert | Update
+) -> tuple[str, Callable[[dict[str, Any]], tuple[Any, ...]]]:
+    """A statement as the driver takes it, and what puts its values in order."""
+    compiled = statement.compile(dialect=dialect)
     return str(compiled), itemgetter(*(compiled.positiontup or ()))
 
 
