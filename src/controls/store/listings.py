@@ -1,14 +1,16 @@
-"""Reads without the lock: the acts of one chain, review cases, changes, what is in force."""
+"""Reads without the lock: the acts of one chain or of all, review cases, changes, what is in force."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
 
 from sqlalchemy import func, select, tuple_
 
 from controls.store.connection import StoreConnection
 from controls.store.tables import acts, changes, heads, reviews
+
+PAGE: Final = 1000
 
 
 async def in_force(connection: StoreConnection, tenant: str) -> tuple[str, int, int]:
@@ -32,6 +34,19 @@ async def acts_of_chain(connection: StoreConnection, tenant: str, kind: str, cha
         .order_by(acts.c.index, acts.c.claim)
     )
     return (await connection.execute(query)).all()
+
+
+async def iterate_acts(connection: StoreConnection, tenant: str) -> AsyncIterator[Any]:
+    """All acts, chain by chain and in ledger order on each, a page at a time."""
+    order = (acts.c.chain, acts.c.kind, acts.c.index, acts.c.claim)
+    query = select(acts).where(acts.c.tenant == tenant).order_by(*order).limit(PAGE)
+    rows = (await connection.execute(query)).all()
+    while rows:
+        for row in rows:
+            yield row
+        last = rows[-1]
+        after = tuple_(*order) > (last.chain, last.kind, last.index, last.claim)
+        rows = (await connection.execute(query.where(after))).all()
 
 
 async def reviews_page(
