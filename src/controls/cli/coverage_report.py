@@ -71,11 +71,11 @@ def _csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(rows[0] if rows else ())
-    writer.writerows([_harmless(_cell(value)) for value in row.values()] for row in rows)
+    writer.writerows([harmless(_cell(value)) for value in row.values()] for row in rows)
     return text.getvalue()
 
 
-def _harmless(cell: str) -> str:
+def harmless(cell: str) -> str:
     """Spreadsheets take cells that begin so for formulas."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell
 

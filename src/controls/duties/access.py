@@ -72,8 +72,9 @@ class Access:
 
     @property
     def roles(self) -> tuple[Item, ...]:
-        """Every role that is assigned to somebody or gives something, in order."""
+        """Every role that is assigned to somebody or gives something, in order; not those of everybody."""
         known = self._direct.keys() | self._gives.keys() | self._gives_on_condition.keys()
+        known -= self._everybody
         return tuple(sorted(item for item in known if item.sort is Sort.ROLE))
 
     @property

@@ -89,7 +89,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class RoleTally:
-    """One role: what it breaks on its own, and how many of its holders are in any conflict."""
+    """One role: what it breaks on its own, and how many of its holders are in a conflict that it adds to."""
 
     role: str
     alone: tuple[Separation, ...]
@@ -168,10 +168,15 @@ class Analysis:
         alone: dict[str, list[Separation]] = {}
         for conflict in of_roles.conflicts():
             alone.setdefault(conflict.person, []).append(conflict.separation)
+        conflicts: dict[Item, int] = dict.fromkeys(self.access.roles, 0)
+        for tally in self.tallies:
+            givers = {giver for item in tally.separation.items for giver in self.access.sources(item)}
+            for role in givers & conflicts.keys() if tally.people else ():
+                conflicts[role] |= tally.people
         found: list[RoleTally] = []
-        for role in self.access.roles:
+        for role, people in conflicts.items():
             holders = self.access.holders(role)
-            in_conflict = (holders & self.in_conflict).bit_count()
+            in_conflict = (holders & people).bit_count()
             broken = tuple(alone.get(role.name, ()))
             if broken or in_conflict:
                 found.append(RoleTally(role.name, broken, holders.bit_count(), in_conflict))

@@ -61,7 +61,7 @@ class Examined:
     grants: tuple[GrantEffect, ...] = ()
 
     def granting(self, grants: Iterable[tuple[str, str]]) -> Examined:
-        """The same after each (person or name, role or permission) was assigned, one after the other.
+        """The same with what it would change to assign each (person or name, role or permission) in turn.
 
         Raises:
             InvalidInput: somebody or something that is named is not known.
@@ -72,7 +72,7 @@ class Examined:
             person = _person(who, analysis.access, names=self.names)
             effect, analysis = effect_of_grant(analysis, person=person, item=_item(what, analysis.access))
             effects.append(effect)
-        return replace(self, analysis=analysis, grants=(*self.grants, *effects))
+        return replace(self, grants=(*self.grants, *effects))
 
 
 def examine_directory(
@@ -144,8 +144,11 @@ async def examine_ledger(
     now: datetime,
     release: Release | None = None,
     more: Iterable[Separation] = (),
+    with_names: bool = False,
 ) -> Examined:
     """A ledger's directory and acts under the release in force, or under another one: who could, who did.
+
+    Names are read only for whoever may see them.
 
     Raises:
         NotFound: the tenant has no ledger.
@@ -169,7 +172,7 @@ async def examine_ledger(
         release,
         now=now,
         more=more,
-        names={person: name for person, name in directory.names.items() if name},
+        names={person: name for person, name in directory.names.items() if name} if with_names else {},
     )
     source: dict[str, Json] = {
         "kind": "ledger",
