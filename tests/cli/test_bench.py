@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from controls.cli import bench_decide, bench_http
+from controls.cli import bench_decide, bench_duties_analysis, bench_http
 from controls.cli.demo_day import ADMINISTRATORS, PEOPLE
 from controls.cli.load import Measured, load, request_bytes
 from controls.cli.output import Exit
@@ -23,7 +23,17 @@ SIZES = (10, 100)
 
 def check(told: Mapping[str, Any]) -> None:
     """One document; the ratios are those of the figures beside them when there is one round."""
-    assert set(told) == {"decide_microseconds", "growth_microseconds", "loading", "http"}
+    assert set(told) == {
+        "decide_microseconds",
+        "growth_microseconds",
+        "loading",
+        "duties_analysis",
+        "http",
+    }
+    for cost in told["duties_analysis"]:
+        assert 0 < cost["people"] < cost["assignments"]
+        assert cost["conflicts"] > 0
+        assert cost["read"] + cost["analysed"] > 0
     assert told["loading"]["compiled"] > 0
     assert told["loading"]["tested"] > 0
     assert set(told["decide_microseconds"]) == {"both", "durable", "reference"}
@@ -43,10 +53,12 @@ def test_one_small_round_prints_the_figures_and_their_ratios(monkeypatch: pytest
     """Service and yardstick are started, asked and ended; one JSON document comes out."""
     monkeypatch.setattr(bench_decide, "SIZES", SIZES)
     monkeypatch.setattr(bench_decide, "ROUNDS", 2)
+    monkeypatch.setattr(bench_duties_analysis, "SIZES", (100, 200))
     said = well("bench", "--rounds", "1", "--requests", "100", "--json")
     told = said.json()
     check(told)
     assert set(told["growth_microseconds"]) == {"10", "100"}
+    assert [cost["people"] for cost in told["duties_analysis"]] == [100, 200]
     assert "round 1 of 1" in said.err
 
 

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from controls.cli.bench_decide import measure_growth, measure_loading, measure_shipped
+from controls.cli.bench_duties_analysis import measure_duties_analysis
 from controls.cli.bench_http import CONNECTIONS, LIST_LENGTH, HttpFigures, measure_http
 from controls.cli.demo_day import ADMINISTRATORS, PEOPLE, request
 from controls.cli.output import ERR, OUT, JsonOption, guarded, print_json
@@ -41,6 +42,8 @@ def bench(
     growth = measure_growth()
     loading = measure_loading()
     shipped_cost = shipped["both"]
+    ERR.print("Static analysis of a directory, 1,100 constraints, up to 100,000 people.")
+    analyses = measure_duties_analysis()
     ERR.print(f"Over HTTP on SQLite, one process, {CONNECTIONS} connections, durable commit.")
     figures = measure_http(
         _capture,
@@ -60,6 +63,7 @@ def bench(
                     str(size): {"best": cost.best, "median": cost.median} for size, cost in growth.items()
                 },
                 "loading": asdict(loading),
+                "duties_analysis": [asdict(cost) for cost in analyses],
                 "http": _http_json(figures),
             }
         )
@@ -75,6 +79,12 @@ def bench(
         f"{loading.rules} rules: {loading.compiled:.1f} s to compile, {loading.tested:.1f} s to compile, "
         f"check and test; a decision costs {largest:.2f} times one with the shipped rules."
     )
+    heads = ("duties analyse, people", "assignments", "conflicts", "read, s", "analysed, s")
+    table = Table(*heads, box=None, pad_edge=False)
+    for analysis in analyses:
+        counts = (f"{number:,}" for number in (analysis.people, analysis.assignments, analysis.conflicts))
+        table.add_row(*counts, f"{analysis.read:.2f}", f"{analysis.analysed:.2f}")
+    OUT.print(table)
     table = Table("HTTP", "answers/s", "p50, ms", "p99, ms", box=None, pad_edge=False)
     for name, item in (("bare endpoint", figures.bare), ("service", figures.service)):
         table.add_row(name, f"{item.rate:.0f}", f"{item.p50 * 1e3:.1f}", f"{item.p99 * 1e3:.1f}")

@@ -109,7 +109,7 @@ class _Page:
                 grant.item.name,
                 _lines(
                     f"{item.separation.id}: {self._text(item.separation.title)} "
-                    f"({item.separation.then.value}, {words.kept[item.separation.standing]})"
+                    f"({words.effect[item.separation.then]}, {words.kept[item.separation.standing]})"
                     for item in grant.conflicts
                 )
                 or words.nothing,
@@ -151,7 +151,9 @@ class _Page:
             could = words.not_proved if row.collusion.open else 0
         elif row.could != row.unconditionally:
             could = words.always.format(could=row.could, always=row.unconditionally)
-        then = row.then.value if separation is None or not separation.severity else separation.severity
+        then = (
+            separation.severity if separation is not None and separation.severity else words.effect[row.then]
+        )
         return [
             f"{row.id} {row.chain}".strip(),
             then,
@@ -187,11 +189,12 @@ class _Page:
             element("tbody", *body),
             cls="heat",
         )
-        legend = [element("li", element("span", words.level[0], cls="level h0"))]
+        legend = [element("li", element("span", words.level, cls="level h0"))]
+        bounds = [most * level // (LEVELS - 1) for level in range(LEVELS)]
         legend += [
-            element("li", element("span", f"≤ {-(-most * level // (LEVELS - 1))}", cls=f"level h{level}"))
+            element("li", element("span", f"≤ {bounds[level]}", cls=f"level h{level}"))
             for level in range(1, LEVELS)
-            if most
+            if bounds[level] > bounds[level - 1]
         ]
         legend.append(element("li", element("span", f"✕ {words.apart}", cls="level h0 apart")))
         return _section(

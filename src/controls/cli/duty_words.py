@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from controls.model.finding import Effect
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -25,6 +27,7 @@ class Words:
     unchanged: str
     constraints: str
     constraint_heads: tuple[str, ...]
+    effect: Mapping[Effect, str]
     kept: Mapping[bool, str]
     not_told: str
     condition: str
@@ -35,7 +38,7 @@ class Words:
     matrix: str
     matrix_caption: str
     apart: str
-    level: tuple[str, ...]
+    level: str
     collusion: str
     collusion_heads: tuple[str, ...]
     proved: Mapping[bool, str]
@@ -73,6 +76,7 @@ _ENGLISH: Final = Words(
     unchanged="unchanged",
     constraints="Constraints",
     constraint_heads=("Constraint", "Effect", "What it asks", "Could", "Did"),
+    effect={effect: effect.value for effect in Effect},
     kept={True: "the directory must keep it", False: "kept again on each chain"},
     not_told="The directory does not tell",
     condition="Only when (not evaluated)",
@@ -83,7 +87,7 @@ _ENGLISH: Final = Words(
     matrix="Persons by pair",
     matrix_caption="How many persons hold both; on the diagonal, how many hold the one.",
     apart="kept apart",
-    level=("nobody",),
+    level="nobody",
     collusion="How few could do it all together",
     collusion_heads=("Constraint", "Persons", "Proof", "The smallest group found"),
     proved={True: "proved", False: "not proved: the search was cut"},
@@ -98,7 +102,7 @@ _ENGLISH: Final = Words(
     notes="What was not looked at, and how to read this",
     none="None.",
     nothing="-",
-    rows="{there} rows",
+    rows="Rows: {there}",
     cut="The first {shown} of {there} rows; the CSV file has all.",
 )
 
@@ -121,6 +125,12 @@ _SPANISH: Final = Words(
     unchanged="sin cambios",
     constraints="Reglas",
     constraint_heads=("Regla", "Efecto", "Qué exige", "Podrían", "Lo hicieron"),
+    effect={
+        Effect.DENY: "denegar",
+        Effect.REVIEW: "revisar",
+        Effect.FLAG: "señalar",
+        Effect.OBLIGE: "obligar",
+    },
     kept={True: "la debe cumplir el directorio", False: "se vuelve a exigir en cada cadena"},
     not_told="El directorio no lo dice",
     condition="Solo cuando (no evaluado)",
@@ -131,7 +141,7 @@ _SPANISH: Final = Words(
     matrix="Personas por pareja",
     matrix_caption="Cuántas personas tienen ambos; en la diagonal, cuántas tienen el uno.",
     apart="separados",
-    level=("nadie",),
+    level="nadie",
     collusion="Cuán pocas personas podrían hacerlo todo juntas",
     collusion_heads=("Regla", "Personas", "Prueba", "El grupo más pequeño hallado"),
     proved={True: "demostrado", False: "no demostrado: se cortó la búsqueda"},
@@ -146,7 +156,7 @@ _SPANISH: Final = Words(
     notes="Qué no se ha mirado y cómo leer esto",
     none="Ninguno.",
     nothing="-",
-    rows="{there} filas",
+    rows="Filas: {there}",
     cut="Las primeras {shown} de {there} filas; el fichero CSV las tiene todas.",
 )
 

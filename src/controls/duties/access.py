@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import reduce
 from itertools import compress
+from operator import or_
 from typing import Final, NamedTuple
 
 _BITS: Final = bytes.maketrans(b"01", b"\x00\x01")
+_SPARSE: Final = 16  # one in so many: then to look for each is faster than to look at all
 
 
 class Sort(StrEnum):
@@ -62,6 +65,7 @@ class Access:
         for index, items in enumerate(self.assigned):
             for item in items:
                 self._direct.setdefault(item, []).append(index)
+        self._direct_sets: dict[Item, int] = {}
         self._holders: dict[tuple[Item, bool], int] = {}
         self._sources: dict[tuple[Item, bool], frozenset[Item]] = {}
 
@@ -93,11 +97,17 @@ class Access:
         if key not in self._holders:
             sources = self.sources(item, unconditionally=unconditionally)
             if sources.isdisjoint(self._everybody):
-                indexes = (index for source in sources for index in self._direct.get(source, ()))
-                self._holders[key] = set_of(indexes, size=len(self.people))
+                self._holders[key] = reduce(or_, map(self._assigned_to, sources), 0)
             else:
                 self._holders[key] = self.all
         return self._holders[key]
+
+    def _assigned_to(self, item: Item) -> int:
+        """The set of persons to whom the item is assigned directly."""
+        if item not in self._direct_sets:
+            indexes = self._direct.get(item, ())
+            self._direct_sets[item] = set_of(indexes, size=len(self.people)) if indexes else 0
+        return self._direct_sets[item]
 
     def sources(self, item: Item, *, unconditionally: bool = False) -> frozenset[Item]:
         """The item and everything that gives it, directly or not."""
@@ -152,7 +162,17 @@ def set_of(indexes: Iterable[int], *, size: int) -> int:
 
 def members(people: int) -> Iterator[int]:
     """The indexes in a set, in rising order."""
-    return compress(range(people.bit_length()), f"{people:b}"[::-1].encode().translate(_BITS))
+    bits = f"{people:b}"[::-1].encode()
+    if people.bit_count() * _SPARSE > len(bits):
+        return compress(range(len(bits)), bits.translate(_BITS))
+    return _positions(bits)
+
+
+def _positions(bits: bytes) -> Iterator[int]:
+    at = bits.find(b"1")
+    while at >= 0:
+        yield at
+        at = bits.find(b"1", at + 1)
 
 
 def in_more_than(limit: int, sets: Sequence[int]) -> int:
