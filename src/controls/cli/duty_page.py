@@ -17,6 +17,7 @@ from controls.cli.duty_words import WORDS, Words
 from controls.cli.markup import Markup, element, joined
 from controls.duties.access import Item
 from controls.duties.analysis import Collusion, Matrix, Separation
+from controls.duties.collusion import Group
 from controls.model.finding import Text
 from controls.model.values import utc_text
 from controls.services.duty_report import ConstraintRow, Report
@@ -233,7 +234,10 @@ class _Page:
         return self._table(words.collusion, words.collusion_heads, rows, id="collusion") if rows else Markup()
 
     def _size(self, found: Collusion) -> str:
-        group = found.group
+        said, always = self._number(found.group), self._number(found.unconditional)
+        return said if said == always else self._words.always.format(could=said, always=always)
+
+    def _number(self, group: Group) -> str:
         if group.nobody:
             return self._words.nothing
         return str(len(group.members)) if group.proved else f"{group.at_least}-{len(group.members)}"

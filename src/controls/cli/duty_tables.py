@@ -13,6 +13,7 @@ from rich.text import Text
 
 from controls.cli.output import ERR, OUT
 from controls.duties.analysis import Collusion, GrantEffect, Matrix, Separation
+from controls.duties.collusion import Group
 from controls.model.finding import strictest
 from controls.services.duty_report import ConstraintRow, Report
 
@@ -96,7 +97,11 @@ def _collusion(report: Report) -> None:
 
 
 def _size(found: Collusion) -> str:
-    group = found.group
+    said, always = _number(found.group), _number(found.unconditional)
+    return said if said == always else f"{said} ({always} always)"
+
+
+def _number(group: Group) -> str:
     if group.nobody:
         return "none"
     return str(len(group.members)) if group.proved else f"{group.at_least} to {len(group.members)}"

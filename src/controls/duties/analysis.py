@@ -55,10 +55,14 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Collusion:
-    """The smallest group for the items of a separation that has `people`."""
+    """The smallest group for the items of a separation that has `people`.
+
+    `unconditional` is the smallest one where no condition of a grant is ever met.
+    """
 
     separation: Separation
     group: Group
+    unconditional: Group
 
     @property
     def conflict(self) -> bool:
@@ -125,11 +129,7 @@ class Analysis:
     @cached_property
     def collusion(self) -> tuple[Collusion, ...]:
         """The smallest group for each separation that has `people`."""
-        return tuple(
-            Collusion(item, smallest_group(self.access, item.items))
-            for item in self.separations
-            if item.people is not None
-        )
+        return tuple(_collusion(self.access, item) for item in self.separations if item.people is not None)
 
     @cached_property
     def in_conflict(self) -> int:
@@ -242,6 +242,13 @@ def effect_of_grant(analysis: Analysis, *, person: str, item: Item) -> tuple[Gra
         ),
     )
     return effect, after
+
+
+def _collusion(access: Access, separation: Separation) -> Collusion:
+    group = smallest_group(access, separation.items)
+    if all(access.holders(item) == access.holders(item, unconditionally=True) for item in separation.items):
+        return Collusion(separation, group, group)
+    return Collusion(separation, group, smallest_group(access, separation.items, unconditionally=True))
 
 
 def _tally(access: Access, separation: Separation) -> Tally:

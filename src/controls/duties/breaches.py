@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from controls.duties.constraints import FORMULAS, Asked, concerns, exclusive_roles
 from controls.duties.hearing import ANYONE
@@ -22,8 +22,20 @@ from controls.model.duty import Constraint, ConstraintKind, Grant, Scope
 
 Action: TypeAlias = tuple[str, str]  # resource type and action
 
+# Kinds whose formula needs no more than the acts on one chain.
+_ON_CHAIN: Final = frozenset(
+    {
+        ConstraintKind.WHOLE_CHAIN,
+        ConstraintKind.SOLE_ACTOR,
+        ConstraintKind.SEPARATE,
+        ConstraintKind.AT_MOST,
+        ConstraintKind.AT_LEAST,
+        ConstraintKind.BIND,
+    }
+)
+LOOKED_AT: Final = _ON_CHAIN | {ConstraintKind.EXCLUSIVE_ROLES}  # of other kinds nothing is said
 # Kinds that ask who holds a step now: an act that ended without holding it broke nothing.
-_OF_STANDING = frozenset({ConstraintKind.AT_LEAST, ConstraintKind.BIND, ConstraintKind.SOLE_ACTOR})
+_OF_STANDING: Final = frozenset({ConstraintKind.AT_LEAST, ConstraintKind.BIND, ConstraintKind.SOLE_ACTOR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +78,11 @@ class Breaches:
         self._shown = _ShownRoles(grants, closure=closure)
         self._roles_at = roles_at
         every = tuple(constraints)
-        self._on_chain = tuple(item for item in every if is_checked_on_a_chain(item))
-        self._on_account = tuple(item for item in every if _is_on_account(item))
+        on_account = (ConstraintKind.AT_MOST, Scope.ACCOUNT)
+        self._on_account = tuple(item for item in every if (item.kind, item.scope) == on_account)
+        self._on_chain = tuple(
+            item for item in every if item.kind in _ON_CHAIN and (item.kind, item.scope) != on_account
+        )
         self._of_roles = tuple(item for item in every if item.kind is ConstraintKind.EXCLUSIVE_ROLES)
         self._found: list[Breach] = []
         # (constraint, account, person) -> the first act on each step of each of the account's chains
@@ -134,19 +149,6 @@ class Breaches:
                     acts = _in_order(used[role][action] for role, action in roles.items())
                     if constraint.effective.holds(acts[-1].at):
                         yield Breach(constraint, person, constraint.chain, "", acts)
-
-
-def is_checked_on_a_chain(constraint: Constraint) -> bool:
-    """Whether breaches of the constraint are looked for on each chain by itself."""
-    return (
-        constraint.kind in FORMULAS
-        and constraint.kind is not ConstraintKind.EXCLUSIVE_ROLES
-        and constraint.scope is Scope.CHAIN
-    )
-
-
-def _is_on_account(constraint: Constraint) -> bool:
-    return constraint.kind is ConstraintKind.AT_MOST and constraint.scope is Scope.ACCOUNT
 
 
 def _breach(

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from controls.duties.access import Item
 from controls.duties.analysis import Collusion, Conflict, GrantEffect, Matrix, RoleTally, Separation
-from controls.duties.breaches import Breach
+from controls.duties.breaches import LOOKED_AT, Breach
 from controls.model.chain import Act
 from controls.model.finding import Effect, Outcome, Text, strictest
 from controls.model.values import Json, utc_text
@@ -67,7 +67,6 @@ class Report:
         analysis = self.examined.analysis
         tallies = {id(tally.separation): tally for tally in analysis.tallies}
         groups = {id(item.separation): item for item in analysis.collusion}
-        did = self._persons_by_constraint()
         rows: list[ConstraintRow] = []
         for separation in analysis.separations:
             tally = tallies.get(id(separation))
@@ -80,7 +79,7 @@ class Report:
                     title=separation.title,
                     could=None if tally is None else tally.people.bit_count(),
                     unconditionally=None if tally is None else tally.unconditionally.bit_count(),
-                    did=None if did is None or not separation.kind else did[separation.id, separation.chain],
+                    did=self._did(separation.id, separation.chain, kind=separation.kind),
                     separation=separation,
                     collusion=groups.get(id(separation)),
                     unknown=tuple(item for item in separation.items if not analysis.access.knows(item)),
@@ -96,7 +95,7 @@ class Report:
                     kind=constraint.kind.value,
                     then=constraint.then,
                     title=constraint.title,
-                    did=None if did is None else did[constraint.id, constraint.chain],
+                    did=self._did(constraint.id, constraint.chain, kind=constraint.kind.value),
                     unchecked=item.reason,
                     when="" if constraint.when is None else constraint.when.source,
                 )
@@ -148,9 +147,14 @@ class Report:
         """The person's name, if it may be shown and is known."""
         return self.examined.names.get(person, "") if self.with_names else ""
 
-    def _persons_by_constraint(self) -> Counter[Key] | None:
-        if self.examined.breaches is None:
+    def _did(self, constraint: str, chain: str, *, kind: str) -> int | None:
+        """Persons whose acts break the constraint; None where acts were not looked at for it."""
+        if self.examined.breaches is None or kind not in LOOKED_AT:
             return None
+        return self._persons_by_constraint[constraint, chain]
+
+    @cached_property
+    def _persons_by_constraint(self) -> Counter[Key]:
         pairs = {(item.constraint.id, item.constraint.chain, item.person) for item in self.breaches}
         return Counter((id_, chain) for id_, chain, _ in pairs)
 
@@ -245,9 +249,10 @@ class Report:
         }
 
     def _group(self, collusion: Collusion) -> dict[str, Json]:
-        group = collusion.group
+        group, unconditional = collusion.group, collusion.unconditional
         return {
             "people": None if group.nobody else len(group.members),
+            "people_unconditionally": None if unconditional.nobody else len(unconditional.members),
             "at_least": group.at_least,
             "proved": group.proved,
             "group": [
