@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from controls.duties.access import Item
@@ -59,7 +59,6 @@ class Report:
 
     examined: Examined
     with_names: bool = False
-    _through: dict[tuple[int, Item], tuple[str, ...]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def constraints(self) -> tuple[ConstraintRow, ...]:
