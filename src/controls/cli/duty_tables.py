@@ -54,7 +54,7 @@ def _constraints(report: Report) -> None:
     for row in rows[:ROWS]:
         severity = row.separation.severity if row.separation is not None else ""
         cells = (row.id, row.chain, severity if level else row.then.value, _asks(row), _could(row))
-        table.add_row(*map(Text, cells), Text("-" if row.did is None else str(row.did)))
+        table.add_row(*map(_cell, cells), _cell("-" if row.did is None else str(row.did)))
     OUT.print(table)
     _cut(len(rows), ROWS, "constraints")
 
@@ -91,7 +91,7 @@ def _collusion(report: Report) -> None:
     )
     for item in found[:ROWS]:
         where = f"{item.separation.id} {item.separation.chain}".strip()
-        table.add_row(Text(where), _size(item), _proof(item), Text(_members(item, report)))
+        table.add_row(_cell(where), _size(item), _proof(item), _cell(_members(item, report)))
     OUT.print(table)
     _cut(len(found), ROWS, "groups")
 
@@ -122,7 +122,7 @@ def _members(found: Collusion, report: Report) -> str:
 
 def _called(person: str, report: Report) -> str:
     name = report.name(person)
-    return f"{person} ({name})" if name else person
+    return f"{person} ({_plain(name)})" if name else person
 
 
 def _people(report: Report) -> None:
@@ -138,10 +138,10 @@ def _people(report: Report) -> None:
     table = Table("person", "conflicts", "violations", "constraints", box=None, pad_edge=False)
     for row in shown:
         table.add_row(
-            Text(_called(row.person, report)),
+            _cell(_called(row.person, report)),
             str(row.conflicts),
             "-" if report.examined.breaches is None else str(row.breaches),
-            Text(_some(list(behind.get(row.person, ())))),
+            _cell(_some(list(behind.get(row.person, ())))),
         )
     OUT.print(table)
     _cut(len(report.people), FEW, "persons with findings")
@@ -154,7 +154,7 @@ def _roles(report: Report) -> None:
     table = Table("role", "holders in conflict", "breaks on its own", box=None, pad_edge=False)
     for row in report.roles[:FEW]:
         alone = _some([item.id for item in row.alone])
-        table.add_row(Text(row.role), f"{row.in_conflict} of {row.holders}", Text(alone))
+        table.add_row(_cell(row.role), f"{row.in_conflict} of {row.holders}", _cell(alone))
     OUT.print(table)
     _cut(len(report.roles), FEW, "roles")
 
@@ -169,7 +169,7 @@ def _violations(report: Report) -> None:
         condition = " (its condition was not evaluated)" if breach.conditional else ""
         chain = breach.chain or ", ".join(dict.fromkeys(act.chain for act in breach.acts))
         cells = (breach.constraint.id + condition, _called(breach.person, report), chain, acts)
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(_cell, cells))
     OUT.print(table)
     _cut(len(report.breaches), FEW, "violations")
 
@@ -185,14 +185,14 @@ def _matrix(matrix: Matrix) -> None:
     names = [item.name.rpartition(".")[2] for item in matrix.items]
     table = Table(box=None, pad_edge=False)
     for head in (matrix.title.en, *names):
-        table.add_column(Text(head))
+        table.add_column(_cell(head))
     for row, name in enumerate(names):
         marks = (
             "x" if (min(row, column), max(row, column)) in matrix.apart else ""
             for column in range(len(names))
         )
         table.add_row(
-            Text(name), *(f"{count}{mark}" for count, mark in zip(matrix.counts[row], marks, strict=True))
+            _cell(name), *(f"{count}{mark}" for count, mark in zip(matrix.counts[row], marks, strict=True))
         )
     OUT.print(table)
 
@@ -235,6 +235,15 @@ def _sum(report: Report) -> None:
         ERR.print(f"{id_}: not told by the directory: {reason}.", markup=False)
     for note in report.examined.notes:
         ERR.print(note.en, markup=False)
+
+
+def _cell(text: str) -> Text:
+    """A cell of data: no markup, and nothing that would move the cursor."""
+    return Text(_plain(text))
+
+
+def _plain(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _some(names: Sequence[str]) -> str:
