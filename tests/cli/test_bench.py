@@ -53,12 +53,12 @@ def test_one_small_round_prints_the_figures_and_their_ratios(monkeypatch: pytest
     """Service and yardstick are started, asked and ended; one JSON document comes out."""
     monkeypatch.setattr(bench_decide, "SIZES", SIZES)
     monkeypatch.setattr(bench_decide, "ROUNDS", 2)
-    monkeypatch.setattr(bench_duties_analysis, "SIZES", (100, 200))
+    monkeypatch.setattr(bench_duties_analysis, "SIZES", (1_000, 2_000))
     said = well("bench", "--rounds", "1", "--requests", "100", "--json")
     told = said.json()
     check(told)
     assert set(told["growth_microseconds"]) == {"10", "100"}
-    assert [cost["people"] for cost in told["duties_analysis"]] == [100, 200]
+    assert [cost["people"] for cost in told["duties_analysis"]] == [1_000, 2_000]
     assert "round 1 of 1" in said.err
 
 

@@ -25,8 +25,8 @@ from controls.services.duty_analysis import (
     Examined,
     examine_directory,
     examine_exports,
-    examine_ledger,
 )
+from controls.services.duty_ledger import examine_ledger
 from controls.services.duty_report import Report
 from controls.services.foreign_separations import read_separations
 from controls.store import listings

@@ -21,7 +21,8 @@ from controls.model.finding import Outcome
 from controls.rules.release import compile_release
 from controls.services.access_exports import read_exports
 from controls.services.directory_file import read_directory
-from controls.services.duty_analysis import Examined, examine_directory, examine_exports, examine_ledger
+from controls.services.duty_analysis import Examined, examine_directory, examine_exports
+from controls.services.duty_ledger import examine_ledger
 from controls.services.duty_report import Report
 from controls.services.foreign_separations import read_separations
 from controls.services.keys import authenticate

@@ -22,7 +22,7 @@ from controls.model.duty import Constraint, ConstraintKind, Grant, Scope
 
 Action: TypeAlias = tuple[str, str]  # resource type and action
 
-# Kinds whose formula needs no more than the acts on one chain.
+# Kinds whose formula needs no more than the acts on one chain; of kinds that are not here nothing is said.
 _ON_CHAIN: Final = frozenset(
     {
         ConstraintKind.WHOLE_CHAIN,
@@ -33,7 +33,6 @@ _ON_CHAIN: Final = frozenset(
         ConstraintKind.BIND,
     }
 )
-LOOKED_AT: Final = _ON_CHAIN | {ConstraintKind.EXCLUSIVE_ROLES}  # of other kinds nothing is said
 # Kinds that ask who holds a step now: an act that ended without holding it broke nothing.
 _OF_STANDING: Final = frozenset({ConstraintKind.AT_LEAST, ConstraintKind.BIND, ConstraintKind.SOLE_ACTOR})
 
@@ -78,12 +77,9 @@ class Breaches:
         self._shown = _ShownRoles(grants, closure=closure)
         self._roles_at = roles_at
         every = tuple(constraints)
-        on_account = (ConstraintKind.AT_MOST, Scope.ACCOUNT)
-        self._on_account = tuple(item for item in every if (item.kind, item.scope) == on_account)
-        self._on_chain = tuple(
-            item for item in every if item.kind in _ON_CHAIN and (item.kind, item.scope) != on_account
-        )
-        self._of_roles = tuple(item for item in every if item.kind is ConstraintKind.EXCLUSIVE_ROLES)
+        self._on_chain = tuple(filter(_is_on_chain, every))
+        self._on_account = tuple(filter(_is_on_account, every))
+        self._of_roles = tuple(filter(_is_of_roles, every))
         self._found: list[Breach] = []
         # (constraint, account, person) -> the first act on each step of each of the account's chains
         self._accounts: dict[tuple[int, str, str], dict[tuple[str, str, str], Act]] = {}
@@ -149,6 +145,23 @@ class Breaches:
                     acts = _in_order(used[role][action] for role, action in roles.items())
                     if constraint.effective.holds(acts[-1].at):
                         yield Breach(constraint, person, constraint.chain, "", acts)
+
+
+def looked_at(constraint: Constraint) -> bool:
+    """Whether `Breaches` looks for breaches of the constraint; of others it says nothing."""
+    return _is_on_chain(constraint) or _is_on_account(constraint) or _is_of_roles(constraint)
+
+
+def _is_on_chain(constraint: Constraint) -> bool:
+    return constraint.kind in _ON_CHAIN and constraint.scope is Scope.CHAIN
+
+
+def _is_on_account(constraint: Constraint) -> bool:
+    return constraint.kind is ConstraintKind.AT_MOST and constraint.scope is Scope.ACCOUNT
+
+
+def _is_of_roles(constraint: Constraint) -> bool:
+    return constraint.kind is ConstraintKind.EXCLUSIVE_ROLES
 
 
 def _breach(

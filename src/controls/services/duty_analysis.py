@@ -1,8 +1,7 @@
-"""What `controls duties analyse` looks at: a ledger, a directory file, or the exports of another system.
+"""What `controls duties analyse` looks at: a directory under a release, or the exports of another system.
 
-Guarantees: one consistent read of a ledger; every constraint of the release is either checked or told, with
-the reason; what the sources do not say is in the notes. Acts are those that decisions read, a fold over the
-ledger's entries.
+Guarantees: every constraint of the release is either checked or told, with the reason; what the sources do not
+say is in the notes.
 """
 
 from __future__ import annotations
@@ -10,26 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from controls.duties.access import Access, Item, Sort
 from controls.duties.analysis import Analysis, GrantEffect, Separation, effect_of_grant, items_of
-from controls.duties.breaches import Breach, Breaches
+from controls.duties.breaches import Breach
 from controls.duties.directory_access import Unchecked, directory_access, separations_of, step_item
-from controls.model.chain import ChainHistory
-from controls.model.errors import InvalidInput, NotFound, VerificationFailed
+from controls.model.errors import InvalidInput
 from controls.model.finding import Text
-from controls.model.values import Json, microseconds
+from controls.model.values import Json
 from controls.rules.diagnostics import closest, listed
-from controls.rules.release import Release, release_from_document
+from controls.rules.release import Release
 from controls.services.access_exports import Exported
 from controls.services.directory_file import PersonPlan
-from controls.store.connection import StoreConnection
-from controls.store.database import Database
-from controls.store.directory import Directory, keys_index, load_directory
-from controls.store.ledger_reads import blob
-from controls.store.listings import in_force, iterate_acts
-from controls.store.rows import StoredAct
+
+Key: TypeAlias = tuple[str, str]  # a constraint's id and chain kind
 
 MATRIX_ITEMS: Final = 60  # a matrix of more cannot be read
 
@@ -46,8 +40,9 @@ class MatrixOf:
 class Examined:
     """What was looked at and what was found.
 
-    `breaches` is None where no acts were read, so that nothing can be said of what was done. `names` gives a
-    person's name or login by pseudonym; `titles` what an item is called.
+    `breaches` is None where no acts were read, so that nothing can be said of what was done; where they were,
+    `looked_at` are the constraints that they were measured by. `names` gives a person's name or login by
+    pseudonym; `titles` what an item is called.
     """
 
     source: Mapping[str, Json]
@@ -58,6 +53,7 @@ class Examined:
     names: Mapping[str, str]
     titles: Mapping[Item, Text]
     notes: tuple[Text, ...]
+    looked_at: frozenset[Key] = frozenset()
     grants: tuple[GrantEffect, ...] = ()
 
     def granting(self, grants: Iterable[tuple[str, str]]) -> Examined:
@@ -84,7 +80,7 @@ def examine_directory(
         "No ledger was read: what people did was not looked at.",
         "No se ha leído ningún registro: no se ha mirado lo que hizo cada persona.",
     )
-    found = _examined(
+    found = examine_roles(
         {plan.id: frozenset(plan.roles) for plan in plans},
         release,
         now=now,
@@ -137,113 +133,7 @@ def examine_exports(exported: Exported, separations: Iterable[Separation]) -> Ex
     )
 
 
-async def examine_ledger(
-    database: Database,
-    tenant: str,
-    *,
-    now: datetime,
-    release: Release | None = None,
-    more: Iterable[Separation] = (),
-    with_names: bool = False,
-) -> Examined:
-    """A ledger's directory and acts under the release in force, or under another one: who could, who did.
-
-    Names are read only for whoever may see them.
-
-    Raises:
-        NotFound: the tenant has no ledger.
-        VerificationFailed: what is stored is not what was stored.
-    """
-    async with database.read() as connection:
-        if await keys_index(connection, tenant) < 0:
-            raise NotFound(
-                "not_initialised",
-                "This ledger has not been started",
-                help="Run `controls init` first, or name a directory file with --directory.",
-            )
-        digest, index, _ = await in_force(connection, tenant)
-        directory = await load_directory(connection, tenant, index=index)
-        if release is None:
-            release = await _stored_release(connection, tenant, digest)
-        breaches, notes = await _breaches(connection, tenant, release, directory)
-    at = microseconds(now)
-    found = _examined(
-        {person: directory.roles(person, at=at) for person in directory.names},
-        release,
-        now=now,
-        more=more,
-        names={person: name for person, name in directory.names.items() if name} if with_names else {},
-    )
-    source: dict[str, Json] = {
-        "kind": "ledger",
-        "release": release.digest,
-        "in_force": release.digest == digest,
-        "directory": index,
-        "chains": breaches.chains,
-        "acts": breaches.acts,
-        **found.source,
-    }
-    return replace(found, source=source, breaches=breaches.found(), notes=(*found.notes, *notes))
-
-
-async def _stored_release(connection: StoreConnection, tenant: str, digest: str) -> Release:
-    document = await blob(connection, tenant, digest)
-    if document is None:
-        raise VerificationFailed(
-            "release_missing",
-            "The active release is not in the database",
-            detail=f"The head row names {digest}, and no such blob is stored.",
-            help="Restore the database from a backup and verify its export.",
-        )
-    return release_from_document(document)
-
-
-async def _breaches(
-    connection: StoreConnection, tenant: str, release: Release, directory: Directory
-) -> tuple[Breaches, tuple[Text, ...]]:
-    breaches = Breaches(
-        release.constraints,
-        kinds={kind.id: kind for kind in release.chains.values()},
-        grants=release.grants,
-        closure=release.roles,
-        roles_at=lambda person, at: directory.roles(person, at=microseconds(at)),
-    )
-    held: list[StoredAct] = []
-    async for row in iterate_acts(connection, tenant):
-        stored = StoredAct.read(row)
-        if held and (held[0].kind, held[0].act.chain) != (stored.kind, stored.act.chain):
-            _add(breaches, held)
-            held = []
-        held.append(stored)
-    if held:
-        _add(breaches, held)
-    notes = [
-        Text(
-            "Acts are measured by the constraints of this release, also those done under earlier ones; what "
-            "a supervisor approved is among them.",
-            "Los actos se miden con las reglas de esta versión, también los hechos con otras anteriores; lo "
-            "que aprobó un supervisor está entre ellos.",
-        )
-    ]
-    if breaches.unknown_kinds:
-        kinds = listed(sorted(breaches.unknown_kinds))
-        notes.append(
-            Text(
-                f"Acts on chains of the kinds {kinds} were not looked at: this release does not have them.",
-                f"No se han mirado los actos en cadenas de tipo {kinds}: esta versión no las tiene.",
-            )
-        )
-    return breaches, tuple(notes)
-
-
-def _add(breaches: Breaches, chain: list[StoredAct]) -> None:
-    first = chain[0]
-    account = next((stored.scope_account for stored in chain if stored.scope_account), "")
-    history = ChainHistory(first.kind, first.act.chain, tuple(stored.act for stored in chain))
-    breaches.add(history, account=account)
-
-
-def _examined(
+def examine_roles(
     roles_of: Mapping[str, frozenset[str]],
     release: Release,
     *,
@@ -251,7 +141,7 @@ def _examined(
     more: Iterable[Separation],
     names: Mapping[str, str],
 ) -> Examined:
-    """What both kinds of directory have in common."""
+    """A directory under a release, wherever it was read: who could; of what was done nothing is said."""
     kinds = tuple(release.chains.values())
     access = directory_access(roles_of, closure=release.roles, grants=release.grants, kinds=kinds)
     separations, unchecked = separations_of(release.constraints, kinds=kinds, now=now)

@@ -12,13 +12,11 @@ from functools import cached_property
 
 from controls.duties.access import Item
 from controls.duties.analysis import Collusion, Conflict, GrantEffect, Matrix, RoleTally, Separation
-from controls.duties.breaches import LOOKED_AT, Breach
+from controls.duties.breaches import Breach
 from controls.model.chain import Act
 from controls.model.finding import Effect, Outcome, Text, strictest
 from controls.model.values import Json, utc_text
-from controls.services.duty_analysis import Examined
-
-Key = tuple[str, str]  # a constraint's id and chain kind
+from controls.services.duty_analysis import Examined, Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class Report:
                     title=separation.title,
                     could=None if tally is None else tally.people.bit_count(),
                     unconditionally=None if tally is None else tally.unconditionally.bit_count(),
-                    did=self._did(separation.id, separation.chain, kind=separation.kind),
+                    did=self._did((separation.id, separation.chain)),
                     separation=separation,
                     collusion=groups.get(id(separation)),
                     unknown=tuple(item for item in separation.items if not analysis.access.knows(item)),
@@ -94,7 +92,7 @@ class Report:
                     kind=constraint.kind.value,
                     then=constraint.then,
                     title=constraint.title,
-                    did=self._did(constraint.id, constraint.chain, kind=constraint.kind.value),
+                    did=self._did((constraint.id, constraint.chain)),
                     unchecked=item.reason,
                     when="" if constraint.when is None else constraint.when.source,
                 )
@@ -146,11 +144,9 @@ class Report:
         """The person's name, if it may be shown and is known."""
         return self.examined.names.get(person, "") if self.with_names else ""
 
-    def _did(self, constraint: str, chain: str, *, kind: str) -> int | None:
+    def _did(self, key: Key) -> int | None:
         """Persons whose acts break the constraint; None where acts were not looked at for it."""
-        if self.examined.breaches is None or kind not in LOOKED_AT:
-            return None
-        return self._persons_by_constraint[constraint, chain]
+        return self._persons_by_constraint[key] if key in self.examined.looked_at else None
 
     @cached_property
     def _persons_by_constraint(self) -> Counter[Key]:
