@@ -1,7 +1,7 @@
 """What `controls duties analyse` looks at: a directory under a release, or the exports of another system.
 
-Guarantees: every constraint of the release is either checked or told, with the reason; what the sources do not
-say is in the notes.
+Guarantees: every constraint of the release is either checked or told, with the reason; what the sources do
+not say is in the notes.
 """
 
 from __future__ import annotations
