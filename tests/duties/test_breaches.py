@@ -45,7 +45,6 @@ def breaches_of(
     *histories: ChainHistory,
     roles: Mapping[str, frozenset[str]] | None = None,
     grants: Sequence[Grant] = GRANTS,
-    account: str = "",
 ) -> tuple[Breach, ...]:
     held = roles or {}
     found = Breaches(
@@ -56,7 +55,7 @@ def breaches_of(
         roles_at=lambda person, _: held.get(person, frozenset()),
     )
     for history in histories:
-        found.add(history, account=account)
+        found.add(history)
     return found.found()
 
 
@@ -186,22 +185,37 @@ def test_only_acts_within_the_period_break_a_constraint(start: datetime, breaks:
             effective=Period(start=start),
         ),
     ]
-    history = done(("capture", "ana"), ("approve", "ana"), ("settle", "ana"))
+    steps = ("capture", "approve", "settle")
+    history = a_history(*(an_act(step, "ana", material={"order.account": "A-1"}) for step in steps))
     held = {"ana": frozenset({"trader", "clerk"})}
-    assert len(breaches_of(rules, history, roles=held, account="A-1")) == (3 if breaks else 0)
+    assert len(breaches_of(rules, history, roles=held)) == (3 if breaks else 0)
 
 
 def test_counts_over_an_account_span_its_chains() -> None:
     """Two chains of one account count together, those of another account do not."""
     rule = a_constraint(ConstraintKind.AT_MOST, "capture", limit=1, scope=Scope.ACCOUNT, name="per_account")
-    first, second = done(("capture", "ana")), done(("capture", "ana"), chain="O-2")
-    (found,) = breaches_of([rule], first, second, account="A-1")
+
+    def on(account: str, chain: str, step: str = "capture") -> Act:
+        return an_act(step, "ana", chain=chain, material={"order.account": account})
+
+    first = a_history(on("A-1", "O-1"))
+    (found,) = breaches_of([rule], first, a_history(on("A-1", "O-2"), chain="O-2"))
     assert [act.chain for act in found.acts] == ["O-1", "O-2"]
     assert found.chain == ""
-    other = Breaches([rule], kinds=KINDS, grants=(), closure={}, roles_at=lambda *_: frozenset())
-    other.add(first, account="A-1")
-    other.add(second, account="A-2")
-    assert other.found() == ()
+    assert not breaches_of([rule], first, a_history(on("A-2", "O-2"), chain="O-2"))
+    # A chain that was amended from one account to another is a chain of both.
+    moved = a_history(on("A-2", "O-2"), on("A-1", "O-2", AMEND), chain="O-2")
+    assert len(breaches_of([rule], first, moved)) == 1
+    unstated = done(("capture", "ana"), chain="O-2")
+    assert not breaches_of([rule], first, unstated)
+
+
+def test_too_few_persons_is_said_of_the_chain_as_it_is() -> None:
+    """Where a step repeats, one more may have come."""
+    rule = a_constraint(ConstraintKind.AT_LEAST, "capture", "approve", limit=2, name="at_least")
+    alone = done(("capture", "ana"), ("approve", "ana"))
+    assert told(breaches_of([rule], alone)) == [("at_least", "ana", "O-1", ("capture", "approve"))]
+    assert not breaches_of([rule], done(("capture", "ana"), ("approve", "ana"), ("approve", "bea")))
 
 
 # -- which roles were used ---------------------------------------------------------------------------------

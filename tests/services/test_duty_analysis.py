@@ -239,6 +239,7 @@ def test_grants_name_persons_and_roles_that_exist() -> None:
 STRICTER = """\
 - {id: confirm_apart, kind: separate, steps: [allocate, confirm], then: deny}
 - {id: lines_apart, kind: separate, steps: [instruct, settle], when: order.notional > "1.00 EUR", then: deny}
+- {id: per_account, kind: at_most, steps: [capture], max: 1, scope: account, then: deny}
 - {id: clerks, kind: exclusive_roles, roles: [middle_office, settlement_clerk], then: deny}
 """
 
@@ -312,7 +313,10 @@ def test_what_was_done_is_measured_by_the_release_asked_about(desk: Desk) -> Non
         ("confirm_apart", "p-09", "O-2", False),
         ("lines_apart", "p-11", "O-1", True),
         ("lines_apart", "p-11", "O-2", True),
+        ("per_account", "p-05", "", False),
     ]
+    assert [act.chain for act in report.breaches[-1].acts] == ["O-1", "O-2"]
+    assert row(stricter, "per_account", "order_to_settlement").unchecked is not None
     assert row(stricter, "confirm_apart", "order_to_settlement").did == 1
     assert row(stricter, "clerks").did == 0
     told = report.as_json()["violations"]

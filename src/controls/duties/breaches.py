@@ -89,8 +89,8 @@ class Breaches:
         self.acts = 0
         self.unknown_kinds: set[str] = set()
 
-    def add(self, history: ChainHistory, *, account: str = "") -> None:
-        """Look at all acts on one chain, in ledger order; `account` is the chain's, where it has one."""
+    def add(self, history: ChainHistory) -> None:
+        """Look at all acts on one chain, in ledger order."""
         kind = self._kinds.get(history.kind)
         if kind is None:
             self.unknown_kinds.add(history.kind)
@@ -102,12 +102,20 @@ class Breaches:
             before = ChainHistory(history.kind, history.chain, history.acts[:number])
             step = kind.steps[0].id if act.step == AMEND else act.step
             for place, constraint in enumerate(self._on_chain):
-                if concerns(constraint, kind=kind, step=step):
-                    breach = _breach(constraint, act, step=step, before=before, kind=kind)
-                    if breach is not None:
-                        latest[place, act.person] = breach
-            self._note(act, kind=kind, history=history, step=step, account=account)
+                if not concerns(constraint, kind=kind, step=step):
+                    continue
+                if constraint.kind in _OF_STANDING and not act.stands():
+                    continue
+                breach = _breach(constraint, act, step=step, before=before, kind=kind)
+                # Too few persons is said of the chain as it is now: one more may come, where a step repeats.
+                whole = constraint.kind is ConstraintKind.AT_LEAST
+                if breach is not None:
+                    latest[place, "" if whole else act.person] = breach
+                elif whole:
+                    latest.pop((place, ""), None)
+            self._note_roles(act, kind=kind)
         self._found += latest.values()
+        self._note_accounts(history, kind=kind)
 
     def found(self) -> tuple[Breach, ...]:
         """All breaches so far, by constraint, chain and person."""
@@ -120,16 +128,23 @@ class Breaches:
             sorted(every, key=lambda item: (order[id(item.constraint)], item.kind, item.chain, item.person))
         )
 
-    def _note(self, act: Act, *, kind: ChainKind, history: ChainHistory, step: str, account: str) -> None:
+    def _note_roles(self, act: Act, *, kind: ChainKind) -> None:
         if act.capacity is Capacity.ACTOR:  # an approver acts as supervisor, not by the step's grant
             action = (kind.resource, act.step)
             used = self._used.setdefault(act.person, {})
             for role in self._shown.by(action, held=self._roles_at(act.person, act.at)):
                 used.setdefault(role, {}).setdefault(action, act)
-        for place, constraint in enumerate(self._on_account):
-            if account and step in constraint.steps and constraint.chain in ("", kind.id):
-                acts = self._accounts.setdefault((place, account, act.person), {})
-                acts.setdefault((history.kind, history.chain, step), act)
+
+    def _note_accounts(self, history: ChainHistory, *, kind: ChainKind) -> None:
+        """A chain belongs to each account that any of its acts states; all its acts count there."""
+        stated = [act.material.get(f"{kind.resource}.account", "") for act in history.acts]
+        for account in filter(None, dict.fromkeys(stated if self._on_account else ())):
+            for act in history.acts:
+                step = kind.steps[0].id if act.step == AMEND else act.step
+                for place, constraint in enumerate(self._on_account):
+                    if step in constraint.steps and constraint.chain in ("", kind.id):
+                        acts = self._accounts.setdefault((place, account, act.person), {})
+                        acts.setdefault((history.kind, history.chain, step), act)
 
     def _over_accounts(self) -> Iterable[Breach]:
         for (place, _, person), acts in self._accounts.items():
@@ -167,8 +182,6 @@ def _is_of_roles(constraint: Constraint) -> bool:
 def _breach(
     constraint: Constraint, act: Act, *, step: str, before: ChainHistory, kind: ChainKind
 ) -> Breach | None:
-    if constraint.kind in _OF_STANDING and not act.stands():
-        return None
     if not constraint.effective.holds(act.at):
         return None
     asked = Asked(person=act.person, step=step, kind=kind, history=before)

@@ -133,6 +133,4 @@ async def _breaches(
 
 def _add(breaches: Breaches, chain: list[StoredAct]) -> None:
     first = chain[0]
-    account = next((stored.scope_account for stored in chain if stored.scope_account), "")
-    history = ChainHistory(first.kind, first.act.chain, tuple(stored.act for stored in chain))
-    breaches.add(history, account=account)
+    breaches.add(ChainHistory(first.kind, first.act.chain, tuple(stored.act for stored in chain)))
