@@ -10,21 +10,20 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, StringMark
-from ruamel.yaml.events import (
+import yaml
+from yaml.events import (
     AliasEvent,
-    CollectionStartEvent,
+    DocumentEndEvent,
     DocumentStartEvent,
-    Event,
     MappingEndEvent,
     MappingStartEvent,
-    NodeEvent,
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
+    StreamEndEvent,
+    StreamStartEvent,
 )
 
 from controls.model.values import SMALL_INTEGER
@@ -53,6 +52,10 @@ REFUSED: Final = re.compile(
     "[^\t\n\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 _TEXT_TAG: Final = "tag:yaml.org,2002:str"
+_DIRECTIVE: Final = ("directive", "remove the `%` line: files are YAML 1.2 without tags")
+_KEY_MISSING: Final = ("bad_key", "a key is missing before this colon")
+_AFTER_ANCHOR: Final = ("", *" \t\n,[]{}")
+_AFTER_COLON: Final = ("", *" \t\n")
 
 
 class _Refused(Exception):
@@ -122,8 +125,8 @@ def read_yaml(file: str, text: str, diagnostics: Diagnostics) -> Node | None:
     except _Refused as refusal:
         diagnostics.add(refusal.place, refusal.code, refusal.message)
         return None
-    except MarkedYAMLError as error:
-        diagnostics.add(_place_of_error(file, error), "bad_yaml", _words_of(error))
+    except yaml.MarkedYAMLError as error:
+        diagnostics.add(*_explained(file, sound, error))
         return None
     except Exception as error:  # noqa: BLE001 - what the library trips over in hostile text is the text's fault
         diagnostics.add(start, "bad_yaml", f"this is not YAML: {type(error).__name__}")
@@ -133,6 +136,24 @@ def read_yaml(file: str, text: str, diagnostics: Diagnostics) -> Node | None:
     return node
 
 
+class _Mark(Protocol):
+    """A place in the text; all three count characters from 0."""
+
+    index: int
+    line: int
+    column: int
+
+
+class _Event(Protocol):
+    """What libyaml tells of a node. Which kind it is says its class; aliases have neither tag nor value."""
+
+    start_mark: _Mark
+    anchor: str | None
+    tag: str | None
+    value: str
+    style: str  # as in `Origin`
+
+
 class _Reader:
     """Builds nodes from the parser's events; its own stack, so that depth is bounded before recursion."""
 
@@ -140,33 +161,32 @@ class _Reader:
         self._file = file
         self._text = text
         self._diagnostics = diagnostics
-        yaml = YAML(typ="safe", pure=True)
-        self._events = cast(Iterator[Event], yaml.parse(text))
+        self._events: Iterator[_Event] = yaml.parse(text, Loader=yaml.CSafeLoader)
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._aliased = 0
         self._nodes = 0
 
     def document(self) -> Node | None:
         root: Node | None = None
-        documents = 0
         for event in self._events:
             if isinstance(event, DocumentStartEvent):
-                documents += 1
-                place = self._place(event.start_mark)
-                if documents > 1:
+                place = Place(self._file, event.end_mark.line + 1, 1)  # of the `---`
+                if root is not None:
                     raise _Refused(place, "several_documents", "a file holds one document: remove the `---`")
                 if event.version or event.tags:
-                    raise _Refused(place, "directive", "remove the `%` line: files are YAML 1.2 without tags")
-            elif isinstance(event, NodeEvent):
+                    raise _Refused(place, *_DIRECTIVE)
+            elif not isinstance(event, StreamStartEvent | DocumentEndEvent | StreamEndEvent):
                 root = self._node(event, MAX_DEPTH)
         if isinstance(root, Scalar) and root.value is None:
             return None
         return root
 
-    def _node(self, event: Event, depth: int) -> Node:
-        place = self._place(event.start_mark)
-        if isinstance(event, AliasEvent):
-            return self._alias(event, place, depth)
+    def _node(self, event: _Event, depth: int) -> Node:
+        mark = event.start_mark
+        place = Place(self._file, mark.line + 1, mark.column + 1)
+        kind = event.__class__
+        if kind is AliasEvent:
+            return self._alias(str(event.anchor), place, depth)
         if depth == 0:
             raise _Refused(place, "too_deep", f"nested deeper than {MAX_DEPTH} levels")
         first = self._nodes
@@ -174,28 +194,29 @@ class _Reader:
         if self._nodes > MAX_NODES:
             raise _Refused(place, "file_too_large", f"a file has at most {MAX_NODES} values: split it")
         node: Node
-        if isinstance(event, ScalarEvent):
+        if kind is ScalarEvent:
             node = self._scalar(event, place)
-        elif isinstance(event, SequenceStartEvent):
-            self._check_tag(event, place)
+        elif event.tag is not None:
+            raise _bad_tag(event.tag, place)
+        elif kind is SequenceStartEvent:
             node = self._sequence(place, depth)
         else:
-            assert isinstance(event, MappingStartEvent)
-            self._check_tag(event, place)
+            assert kind is MappingStartEvent
             node = self._mapping(place, depth)
         if event.anchor is not None:
+            self._check_anchor(event.anchor, event.start_mark.index, place)
             self._anchors[event.anchor] = (node, self._nodes - first)
         return node
 
     def _sequence(self, place: Place, depth: int) -> Sequence:
         items: list[Node] = []
-        while not isinstance(event := next(self._events), SequenceEndEvent):
+        while (event := next(self._events)).__class__ is not SequenceEndEvent:
             items.append(self._node(event, depth - 1))
         return Sequence(place, tuple(items))
 
     def _mapping(self, place: Place, depth: int) -> MappingNode:
         entries: dict[str, Entry] = {}
-        while not isinstance(event := next(self._events), MappingEndEvent):
+        while (event := next(self._events)).__class__ is not MappingEndEvent:
             key = self._key(event)
             value = self._node(next(self._events), depth - 1)
             if isinstance(value, Scalar) and value.value is None:
@@ -210,22 +231,22 @@ class _Reader:
             entries[name] = Entry(key, value)
         return MappingNode(place, entries)
 
-    def _key(self, event: Event) -> Scalar:
+    def _key(self, event: _Event) -> Scalar:
         place = self._place(event.start_mark)
-        if not isinstance(event, ScalarEvent) or event.anchor is not None:
+        if event.__class__ is not ScalarEvent or event.anchor is not None:
             raise _Refused(place, "bad_key", "a key is one plain word, without anchor, alias or brackets")
         self._check_tag(event, place)
         if not event.value:
-            raise _Refused(place, "bad_key", "a key is missing before this colon")
+            raise _Refused(place, *_KEY_MISSING)
         if max(event.value) > "\uffff":  # canonical JSON sorts keys by UTF-16, and this keeps that simple
             raise _Refused(place, "bad_key", "a key is made of ordinary letters")
         return Scalar(place, self._checked(event.value, place))
 
-    def _scalar(self, event: ScalarEvent, place: Place) -> Scalar:
+    def _scalar(self, event: _Event, place: Place) -> Scalar:
         self._check_tag(event, place)
         text = self._checked(event.value, place)
-        if event.style is not None or event.tag is not None:
-            return Scalar(place, text, Origin(self._text, event.start_mark.index, event.style or ""))
+        if event.style or event.tag is not None:
+            return Scalar(place, text, Origin(self._text, event.start_mark.index, event.style))
         if text in _CONSTANTS:
             return Scalar(place, _CONSTANTS[text])
         if text[0] in "-+.0123456789":
@@ -247,10 +268,10 @@ class _Reader:
             raise _Refused(place, "bad_character", f"U+{ord(refused.group()):04X} may not be in a rule file")
         return text if text.isascii() else unicodedata.normalize("NFC", text)
 
-    def _alias(self, event: AliasEvent, place: Place, depth: int) -> Node:
-        if event.anchor not in self._anchors:
-            raise _Refused(place, "unknown_alias", f"no anchor &{event.anchor} is complete before this alias")
-        node, size = self._anchors[event.anchor]
+    def _alias(self, anchor: str, place: Place, depth: int) -> Node:
+        if anchor not in self._anchors:
+            raise _Refused(place, "unknown_alias", f"no anchor &{anchor} is complete before this alias")
+        node, size = self._anchors[anchor]
         self._aliased += size
         self._nodes += size
         if self._aliased > MAX_ALIASED_NODES:
@@ -259,12 +280,23 @@ class _Reader:
             raise _Refused(place, "too_deep", f"nested deeper than {MAX_DEPTH} levels")
         return node
 
-    def _check_tag(self, event: ScalarEvent | CollectionStartEvent, place: Place) -> None:
-        if event.tag is not None and not (isinstance(event, ScalarEvent) and event.tag in ("!", _TEXT_TAG)):
-            raise _Refused(place, "bad_tag", f"rule files have no tags: remove {quoted(str(event.tag))}")
+    def _check_anchor(self, anchor: str, index: int, place: Place) -> None:
+        """To libyaml `&a:b` is `:b` with the anchor `a`, to YAML 1.2 nothing with the anchor `a:b`."""
+        end = self._text.index(f"&{anchor}", index) + 1 + len(anchor)
+        if self._text[end : end + 1] not in _AFTER_ANCHOR:
+            raise _Refused(place, "bad_yaml", f"write a blank after &{anchor}")
 
-    def _place(self, mark: StringMark) -> Place:
+    def _check_tag(self, event: _Event, place: Place) -> None:
+        """Only scalars may have a tag, and only one that says that they are text."""
+        if event.tag not in (None, "!", _TEXT_TAG):
+            raise _bad_tag(str(event.tag), place)
+
+    def _place(self, mark: _Mark) -> Place:
         return Place(self._file, mark.line + 1, mark.column + 1)
+
+
+def _bad_tag(tag: str, place: Place) -> _Refused:
+    return _Refused(place, "bad_tag", f"rule files have no tags: remove {quoted(tag)}")
 
 
 def _place_of(file: str, text: str, index: int) -> Place:
@@ -272,19 +304,35 @@ def _place_of(file: str, text: str, index: int) -> Place:
     return Place(file, before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1)
 
 
-def _place_of_error(file: str, error: MarkedYAMLError) -> Place:
-    mark = error.problem_mark or error.context_mark
-    if "stream end" in str(error.problem) or "end of stream" in str(error.problem):
-        mark = error.context_mark or mark  # what was opened says more than where the file ends
-    return Place(file, 1, 1) if mark is None else Place(file, mark.line + 1, mark.column + 1)
-
-
-def _words_of(error: MarkedYAMLError) -> str:
-    problem = str(error.problem or error.context or "this is not YAML")
-    if "'\\t'" in problem or "tab" in problem:
-        return "indent with spaces: YAML knows no tabs here"
-    context = f" ({error.context})" if error.context and error.problem else ""
-    return f"this is not YAML: {problem}{context}".replace("\n", " ")
+def _explained(file: str, text: str, error: yaml.MarkedYAMLError) -> tuple[Place, str, str]:
+    """Place, code and message for what libyaml does not take."""
+    problem, context, opened = str(error.problem), error.context, error.context_mark
+    mark: _Mark | None = error.problem_mark or opened
+    if mark is None:
+        return Place(file, 1, 1), "bad_yaml", f"this is not YAML: {problem}"
+    found = text[mark.index : mark.index + 1]
+    if not found and opened is not None:
+        mark = opened  # what was opened says more than where the file ends
+    place = Place(file, mark.line + 1, mark.column + 1)
+    if text.startswith("%", mark.index - mark.column):
+        return Place(file, mark.line + 1, 1), *_DIRECTIVE
+    if "invalid Unicode character" in problem:
+        return place, "bad_character", "this escape names no character: remove it"
+    if found == ":":
+        if text[mark.index + 1 : mark.index + 2] not in _AFTER_COLON:
+            # Readers of YAML differ on what `{a:}`, `[:a]` and `"a":b` mean, so that none of them will do.
+            return place, "bad_yaml", "write a blank after this colon, or quotes around the text"
+        if problem in ("did not find expected key", "did not find expected node content"):
+            return place, *_KEY_MISSING
+    if context is not None and opened is not None and context.endswith(("an anchor", "an alias", "a tag")):
+        opening = text[opened.index]
+        message = f"text that begins with {opening} stands in quotes, or after `>` on a line of its own"
+        return Place(file, opened.line + 1, opened.column + 1), "bad_yaml", message
+    if problem == "did not find expected <document start>":
+        return place, "bad_yaml", "what stands before is complete, so that this has no place: indent or quote it"
+    if found == "\t" or "tab character" in problem:
+        return place, "bad_yaml", "indent with spaces: YAML knows no tabs here"
+    return place, "bad_yaml", f"this is not YAML: {problem}" + (f" ({context})" if context else "")
 
 
 def check_size(files: Mapping[str, str], diagnostics: Diagnostics) -> None:
