@@ -10,7 +10,7 @@ from typing import Final
 
 from controls.rules.csv_files import read_csv
 from controls.rules.diagnostics import Diagnostics, Place
-from controls.rules.nodes import Node, Scalar, Sequence
+from controls.rules.nodes import FileText, Node, Scalar, Sequence
 
 MAX_ROWS: Final = 1_000  # below the header
 
@@ -29,11 +29,14 @@ def read_rows(file: str, text: str, diagnostics: Diagnostics) -> Node | None:
         diagnostics.add(place, "wrong_length", f"a decision table has at most {MAX_ROWS:,} rows: split it")
         return None
 
+    source = FileText(file)
+
     def row(line: int, cells: tuple[str, ...]) -> Sequence:
-        places = [grid.place(line, column) for column in range(len(cells))]
-        return Sequence(
-            places[0], tuple(Scalar(place, cell) for place, cell in zip(places, cells, strict=True))
+        columns = [grid.place(line, number).column for number in range(len(cells))]
+        scalars = tuple(
+            Scalar(source, line, column, cell) for column, cell in zip(columns, cells, strict=True)
         )
+        return Sequence(source, line, columns[0], scalars)
 
     rows = (row(found.line, found.cells) for found in grid.rows)
-    return Sequence(Place(file, 1, 1), (row(grid.header_line, grid.header), *rows))
+    return Sequence(source, 1, 1, (row(grid.header_line, grid.header), *rows))

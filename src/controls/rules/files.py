@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 import yaml
 from yaml.events import (
@@ -28,7 +28,7 @@ from yaml.events import (
 
 from controls.model.values import SMALL_INTEGER
 from controls.rules.diagnostics import Diagnostics, Place, quoted
-from controls.rules.nodes import MAX_DEPTH, Entry, MappingNode, Node, Origin, Scalar, Sequence, height_of
+from controls.rules.nodes import MAX_DEPTH, Entry, FileText, MappingNode, Node, Scalar, Sequence, height_of
 
 MAX_FILES: Final = 2_000
 MAX_FILE_BYTES: Final = 1024 * 1024
@@ -121,7 +121,7 @@ def read_yaml(file: str, text: str, diagnostics: Diagnostics) -> Node | None:
     if sound is None:
         return None
     try:
-        node = _Reader(file, sound, diagnostics).document()
+        node = _Reader(FileText(file, sound), diagnostics).document()
     except _Refused as refusal:
         diagnostics.add(refusal.place, refusal.code, refusal.message)
         return None
@@ -151,17 +151,16 @@ class _Event(Protocol):
     anchor: str | None
     tag: str | None
     value: str
-    style: str  # as in `Origin`
+    style: str  # "" plain, ' or " quoted, | literal, > folded
 
 
 class _Reader:
     """Builds nodes from the parser's events; its own stack, so that depth is bounded before recursion."""
 
-    def __init__(self, file: str, text: str, diagnostics: Diagnostics) -> None:
-        self._file = file
-        self._text = text
+    def __init__(self, source: FileText, diagnostics: Diagnostics) -> None:
+        self._source = source
         self._diagnostics = diagnostics
-        self._events: Iterator[_Event] = yaml.parse(text, Loader=yaml.CSafeLoader)
+        self._events: Iterator[_Event] = yaml.parse(source.text, Loader=yaml.CSafeLoader)
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._aliased = 0
         self._nodes = 0
@@ -170,7 +169,7 @@ class _Reader:
         root: Node | None = None
         for event in self._events:
             if isinstance(event, DocumentStartEvent):
-                place = Place(self._file, event.end_mark.line + 1, 1)  # of the `---`
+                place = Place(self._source.file, event.end_mark.line + 1, 1)  # of the `---`
                 if root is not None:
                     raise _Refused(place, "several_documents", "a file holds one document: remove the `---`")
                 if event.version or event.tags:
@@ -182,121 +181,125 @@ class _Reader:
         return root
 
     def _node(self, event: _Event, depth: int) -> Node:
-        mark = event.start_mark
-        place = Place(self._file, mark.line + 1, mark.column + 1)
         kind = event.__class__
         if kind is AliasEvent:
-            return self._alias(str(event.anchor), place, depth)
+            return self._alias(event, depth)
         if depth == 0:
-            raise _Refused(place, "too_deep", f"nested deeper than {MAX_DEPTH} levels")
+            raise self._refused(event, "too_deep", f"nested deeper than {MAX_DEPTH} levels")
         first = self._nodes
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            raise _Refused(place, "file_too_large", f"a file has at most {MAX_NODES} values: split it")
+            raise self._refused(event, "file_too_large", f"a file has at most {MAX_NODES} values: split it")
+        self._check_tag(event)
         node: Node
         if kind is ScalarEvent:
-            node = self._scalar(event, place)
-        elif event.tag is not None:
-            raise _bad_tag(event.tag, place)
+            node = self._scalar(event)
         elif kind is SequenceStartEvent:
-            node = self._sequence(place, depth)
+            node = self._sequence(event.start_mark, depth)
         else:
             assert kind is MappingStartEvent
-            node = self._mapping(place, depth)
+            node = self._mapping(event.start_mark, depth)
         if event.anchor is not None:
-            self._check_anchor(event.anchor, event.start_mark.index, place)
+            self._check_anchor(event, event.anchor)
             self._anchors[event.anchor] = (node, self._nodes - first)
         return node
 
-    def _sequence(self, place: Place, depth: int) -> Sequence:
+    def _sequence(self, mark: _Mark, depth: int) -> Sequence:
         items: list[Node] = []
         while (event := next(self._events)).__class__ is not SequenceEndEvent:
             items.append(self._node(event, depth - 1))
-        return Sequence(place, tuple(items))
+        return Sequence(self._source, mark.line + 1, mark.column + 1, tuple(items))
 
-    def _mapping(self, place: Place, depth: int) -> MappingNode:
+    def _mapping(self, mark: _Mark, depth: int) -> MappingNode:
+        source = self._source
         entries: dict[str, Entry] = {}
         while (event := next(self._events)).__class__ is not MappingEndEvent:
-            key = self._key(event)
+            key = event.start_mark
+            line, column = key.line + 1, key.column + 1
+            name = self._key(event)
             value = self._node(next(self._events), depth - 1)
-            if isinstance(value, Scalar) and value.value is None:
-                value = Scalar(key.place, None)  # an absent value has no place of its own
-            name = str(key.value)
+            if value.__class__ is Scalar and value.value is None:
+                value = Scalar(source, line, column, None)  # an absent value has no place of its own
             if name in entries:
-                first = entries[name].key.place
-                self._diagnostics.add(
-                    key.place, "duplicate_key", f"{quoted(name)} is already on line {first.line}: keep one"
-                )
+                message = f"{quoted(name)} is already on line {entries[name].line}: keep one"
+                self._diagnostics.add(Place(source.file, line, column), "duplicate_key", message)
                 continue
-            entries[name] = Entry(key, value)
-        return MappingNode(place, entries)
+            entries[name] = Entry(source, line, column, name, value)
+        return MappingNode(source, mark.line + 1, mark.column + 1, entries)
 
-    def _key(self, event: _Event) -> Scalar:
-        place = self._place(event.start_mark)
+    def _key(self, event: _Event) -> str:
         if event.__class__ is not ScalarEvent or event.anchor is not None:
-            raise _Refused(place, "bad_key", "a key is one plain word, without anchor, alias or brackets")
-        self._check_tag(event, place)
+            message = "a key is one plain word, without anchor, alias or brackets"
+            raise self._refused(event, "bad_key", message)
+        self._check_tag(event)
         if not event.value:
-            raise _Refused(place, *_KEY_MISSING)
+            raise self._refused(event, *_KEY_MISSING)
         if max(event.value) > "\uffff":  # canonical JSON sorts keys by UTF-16, and this keeps that simple
-            raise _Refused(place, "bad_key", "a key is made of ordinary letters")
-        return Scalar(place, self._checked(event.value, place))
+            raise self._refused(event, "bad_key", "a key is made of ordinary letters")
+        return self._checked(event)
 
-    def _scalar(self, event: _Event, place: Place) -> Scalar:
-        self._check_tag(event, place)
-        text = self._checked(event.value, place)
-        if event.style or event.tag is not None:
-            return Scalar(place, text, Origin(self._text, event.start_mark.index, event.style))
-        if text in _CONSTANTS:
-            return Scalar(place, _CONSTANTS[text])
-        if text[0] in "-+.0123456789":
-            if _INTEGER.match(text) and len(text) <= 17 and abs(int(text)) <= SMALL_INTEGER:
-                return Scalar(place, int(text))
-            if _INTEGER.match(text) or _OTHER_NUMBER.match(text):
-                self._diagnostics.add(
-                    place,
-                    "unquoted_number",
-                    "only plain integers up to 2^53 go without quotes: where text is meant, quote it "
-                    f'("{text[:40]}")',
-                )
-        return Scalar(place, text, Origin(self._text, event.start_mark.index, ""))
+    def _scalar(self, event: _Event) -> Scalar:
+        text = self._checked(event)
+        mark = event.start_mark
+        value: bool | int | str | None = text
+        if not event.style and event.tag is None:
+            if text in _CONSTANTS:
+                value = _CONSTANTS[text]
+            elif text[0] in "-+.0123456789":
+                if _INTEGER.match(text) and len(text) <= 17 and abs(int(text)) <= SMALL_INTEGER:
+                    value = int(text)
+                elif _INTEGER.match(text) or _OTHER_NUMBER.match(text):
+                    self._diagnostics.add(
+                        self._place(mark),
+                        "unquoted_number",
+                        "only plain integers up to 2^53 go without quotes: where text is meant, quote it "
+                        f'("{text[:40]}")',
+                    )
+        return Scalar(self._source, mark.line + 1, mark.column + 1, value)
 
-    def _checked(self, text: str, place: Place) -> str:
+    def _checked(self, event: _Event) -> str:
         """Escapes in quoted text can bring back what the file's own text may not hold."""
+        text = event.value
         refused = REFUSED.search(text)
         if refused:
-            raise _Refused(place, "bad_character", f"U+{ord(refused.group()):04X} may not be in a rule file")
+            message = f"U+{ord(refused.group()):04X} may not be in a rule file"
+            raise self._refused(event, "bad_character", message)
         return text if text.isascii() else unicodedata.normalize("NFC", text)
 
-    def _alias(self, anchor: str, place: Place, depth: int) -> Node:
+    def _alias(self, event: _Event, depth: int) -> Node:
+        anchor = str(event.anchor)
         if anchor not in self._anchors:
-            raise _Refused(place, "unknown_alias", f"no anchor &{anchor} is complete before this alias")
+            message = f"no anchor &{anchor} is complete before this alias"
+            raise self._refused(event, "unknown_alias", message)
         node, size = self._anchors[anchor]
         self._aliased += size
         self._nodes += size
         if self._aliased > MAX_ALIASED_NODES:
-            raise _Refused(place, "too_many_aliases", f"aliases add more than {MAX_ALIASED_NODES} nodes")
+            message = f"aliases add more than {MAX_ALIASED_NODES} nodes"
+            raise self._refused(event, "too_many_aliases", message)
         if height_of(node) > depth:
-            raise _Refused(place, "too_deep", f"nested deeper than {MAX_DEPTH} levels")
+            raise self._refused(event, "too_deep", f"nested deeper than {MAX_DEPTH} levels")
         return node
 
-    def _check_anchor(self, anchor: str, index: int, place: Place) -> None:
+    def _check_anchor(self, event: _Event, anchor: str) -> None:
         """To libyaml `&a:b` is `:b` with the anchor `a`, to YAML 1.2 nothing with the anchor `a:b`."""
-        end = self._text.index(f"&{anchor}", index) + 1 + len(anchor)
-        if self._text[end : end + 1] not in _AFTER_ANCHOR:
-            raise _Refused(place, "bad_yaml", f"write a blank after &{anchor}")
+        text = self._source.text
+        end = text.index(f"&{anchor}", event.start_mark.index) + 1 + len(anchor)
+        if text[end : end + 1] not in _AFTER_ANCHOR:
+            raise self._refused(event, "bad_yaml", f"write a blank after &{anchor}")
 
-    def _check_tag(self, event: _Event, place: Place) -> None:
+    def _check_tag(self, event: _Event) -> None:
         """Only scalars may have a tag, and only one that says that they are text."""
-        if event.tag not in (None, "!", _TEXT_TAG):
-            raise _bad_tag(str(event.tag), place)
+        tag = event.tag
+        if tag is None or (event.__class__ is ScalarEvent and tag in ("!", _TEXT_TAG)):
+            return
+        raise self._refused(event, "bad_tag", f"rule files have no tags: remove {quoted(tag)}")
+
+    def _refused(self, event: _Event, code: str, message: str) -> _Refused:
+        return _Refused(self._place(event.start_mark), code, message)
 
     def _place(self, mark: _Mark) -> Place:
-        return Place(self._file, mark.line + 1, mark.column + 1)
-
-
-def _bad_tag(tag: str, place: Place) -> _Refused:
-    return _Refused(place, "bad_tag", f"rule files have no tags: remove {quoted(tag)}")
+        return Place(self._source.file, mark.line + 1, mark.column + 1)
 
 
 def _place_of(file: str, text: str, index: int) -> Place:
@@ -329,7 +332,11 @@ def _explained(file: str, text: str, error: yaml.MarkedYAMLError) -> tuple[Place
         message = f"text that begins with {opening} stands in quotes, or after `>` on a line of its own"
         return Place(file, opened.line + 1, opened.column + 1), "bad_yaml", message
     if problem == "did not find expected <document start>":
-        return place, "bad_yaml", "what stands before is complete, so that this has no place: indent or quote it"
+        return (
+            place,
+            "bad_yaml",
+            "what stands before is complete, so that this has no place: indent or quote it",
+        )
     if found == "\t" or "tab character" in problem:
         return place, "bad_yaml", "indent with spaces: YAML knows no tabs here"
     return place, "bad_yaml", f"this is not YAML: {problem}" + (f" ({context})" if context else "")

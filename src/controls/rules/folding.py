@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from operator import is_
 from typing import Final, cast
 
 from controls.model.chain import ChainHistory
@@ -76,27 +77,25 @@ class Folder:
     def _with_folded_parts(self, node: Typed, around: int) -> Typed:
         match node:
             case FieldRead(base=base):
-                return replace(node, base=self.fold(base, around=around))
+                return _with(node, base=self.fold(base, around=around))
             case CellRead(keys=keys):
-                return replace(node, keys=tuple(self.fold(key, around=around) for key in keys))
+                return _with(node, keys=tuple([self.fold(key, around=around) for key in keys]))
             case Comparison(left=left, right=right):
-                return replace(
-                    node, left=self.fold(left, around=around), right=self.fold(right, around=around)
-                )
+                return _with(node, left=self.fold(left, around=around), right=self.fold(right, around=around))
             case Membership(item=item, source=source):
-                return replace(
+                return _with(
                     node, item=self.fold(item, around=around), source=self.fold(source, around=around)
                 )
-            case Operation(arguments=arguments):
-                return replace(node, arguments=tuple(self.fold(part, around=around) for part in arguments))
+            case Operation(arguments=parts):
+                return _with(node, arguments=tuple([self.fold(part, around=around) for part in parts]))
             case ListOf(items=items):
-                return replace(node, items=tuple(self.fold(part, around=around) for part in items))
+                return _with(node, items=tuple([self.fold(part, around=around) for part in items]))
             case Logic(parts=parts):
-                return replace(node, parts=tuple(self._condition(part, around) for part in parts))
+                return _with(node, parts=tuple([self._condition(part, around) for part in parts]))
             case Negation(part=part):
-                return replace(node, part=self._condition(part, around))
+                return _with(node, part=self._condition(part, around))
             case Choice(test=test, yes=yes, no=no):
-                return replace(
+                return _with(
                     node,
                     test=self._condition(test, around),
                     yes=self.fold(yes, around=around),
@@ -106,7 +105,7 @@ class Folder:
                 inner = self.fold(body, around=around + 1)
                 if name != "map":
                     self.decided(inner)
-                return replace(node, source=self.fold(source, around=around), body=inner)
+                return _with(node, source=self.fold(source, around=around), body=inner)
             case _:
                 return node
 
@@ -130,6 +129,19 @@ class Folder:
             value=cast(Value, value),
             parameters=parameters_of(node),
         )
+
+
+def _with(node: Typed, **parts: Typed | tuple[Typed, ...]) -> Typed:
+    """`node` with the given parts; itself where they are its own, since copies cost more than folding."""
+    if all(_same(getattr(node, name), part) for name, part in parts.items()):
+        return node
+    return replace(node, **parts)  # type: ignore[arg-type]
+
+
+def _same(before: Typed | tuple[Typed, ...], after: Typed | tuple[Typed, ...]) -> bool:
+    if isinstance(before, tuple) and isinstance(after, tuple):
+        return all(map(is_, before, after))
+    return before is after
 
 
 def _closed(node: Typed, around: int) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from controls.model.finding import Text
@@ -19,49 +19,64 @@ MAX_DEPTH: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a scalar stands in its file's text, to find places inside it."""
+class FileText:
+    """What nodes were read from: a file's name, and its text where places inside a scalar can be told."""
 
-    text: str
-    index: int
-    style: str  # "" plain, ' or " quoted, | literal, > folded
+    file: str
+    text: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Scalar:
-    place: Place
+class _Placed:
+    """What stands somewhere. A file has tens of thousands of these: the place itself is made when asked."""
+
+    source: FileText
+    line: int
+    column: int
+
+    @property
+    def place(self) -> Place:
+        return Place(self.source.file, self.line, self.column)
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar(_Placed):
     value: bool | int | str | None
-    origin: Origin | None = None
 
     def locate(self, offset: int) -> Place:
         """The place of the character at `offset` of a text value; the scalar's own when it is not known."""
-        if self.origin is None or not isinstance(self.value, str):
+        text = self.source.text
+        if not text or not isinstance(self.value, str):
             return self.place
-        index = _index_in_source(self.origin, self.value, offset)
+        index = _index_in_source(text, _index_of(text, self.line, self.column), self.value, offset)
         if index is None:
             return self.place
-        before = self.origin.text[:index]
+        before = text[:index]
         line_start = before.rfind("\n") + 1
-        return Place(self.place.file, before.count("\n") + 1, index - line_start + 1)
+        return Place(self.source.file, before.count("\n") + 1, index - line_start + 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
-    place: Place
+class Sequence(_Placed):
     items: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    key: Scalar
+class Entry(_Placed):
+    """A key at its place, with its value."""
+
+    name: str
     value: Node
+
+    @property
+    def key(self) -> Scalar:
+        return Scalar(self.source, self.line, self.column, self.name)
 
 
 @dataclass(frozen=True, slots=True)
-class MappingNode:
+class MappingNode(_Placed):
     """A mapping whose accessors expect what the structure check has already made sure of."""
 
-    place: Place
     entries: Mapping[str, Entry]
 
     def __contains__(self, key: str) -> bool:
@@ -150,7 +165,7 @@ def from_json(value: Json, *, file: str) -> Node:
     Raises:
         ValueError: a value that no rule file can hold.
     """
-    return _from_json(value, Place(file, 1, 1), MAX_DEPTH)
+    return _from_json(value, FileText(file), MAX_DEPTH)
 
 
 def canonical_json(value: Json) -> bytes:
@@ -158,34 +173,41 @@ def canonical_json(value: Json) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _from_json(value: Json, place: Place, depth: int) -> Node:
+def _from_json(value: Json, source: FileText, depth: int) -> Node:
     if depth == 0:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
     if value is None or isinstance(value, bool | int | str):
-        return Scalar(place, value)
+        return Scalar(source, 1, 1, value)
     if isinstance(value, list):
-        return Sequence(place, tuple(_from_json(item, place, depth - 1) for item in value))
+        return Sequence(source, 1, 1, tuple(_from_json(item, source, depth - 1) for item in value))
     if isinstance(value, dict):
         entries = {
-            key: Entry(Scalar(place, key), _from_json(item, place, depth - 1)) for key, item in value.items()
+            key: Entry(source, 1, 1, key, _from_json(item, source, depth - 1)) for key, item in value.items()
         }
-        return MappingNode(place, entries)
+        return MappingNode(source, 1, 1, entries)
     raise ValueError(f"a rule file cannot hold {type(value).__name__}")
 
 
-def _index_in_source(origin: Origin, value: str, offset: int) -> int | None:
-    """The index in the file of one character of a scalar.
+def _index_of(text: str, line: int, column: int) -> int:
+    start = 0
+    for _ in range(line - 1):
+        start = text.index("\n", start) + 1
+    return start + column - 1
+
+
+def _index_in_source(text: str, begin: int, value: str, offset: int) -> int | None:
+    """The index in `text` of one character of the scalar that begins at `begin`.
 
     Folding and indentation only touch white space, so the other characters of the value and of the file's
     text run in step; quotes and escapes are stepped over.
     """
-    start = _content_start(origin)
+    start, style = _content(text, begin)
     if start is None:
         return None
     wanted = sum(1 for letter in value[:offset] if not letter.isspace())
     last: int | None = None
     seen = 0
-    for index, letter in _letters(origin.text, start, origin.style):
+    for index, letter in _letters(text, start, style):
         if letter.isspace():
             continue
         if seen == wanted and not (offset < len(value) and value[offset].isspace()):
@@ -199,18 +221,18 @@ def _index_in_source(origin: Origin, value: str, offset: int) -> int | None:
     return start if last is None else last + 1
 
 
-def _content_start(origin: Origin) -> int | None:
-    """Where the scalar's own characters begin, after its quote or block header."""
-    text, index = origin.text, origin.index
+def _content(text: str, index: int) -> tuple[int | None, str]:
+    """Where a scalar's own characters begin, after its quote or block header; and that sign, or nothing."""
     while index < len(text) and text[index] in "&!":  # an anchor or a tag stands first
         while index < len(text) and not text[index].isspace():
             index += 1
         while index < len(text) and text[index].isspace():
             index += 1
-    if origin.style in ("|", ">"):
+    style = text[index : index + 1]
+    if style in ("|", ">"):
         end_of_header = text.find("\n", index)
-        return None if end_of_header < 0 else end_of_header + 1
-    return index + 1 if origin.style else index
+        return (None if end_of_header < 0 else end_of_header + 1), style
+    return (index + 1, style) if style in ("'", '"') else (index, "")
 
 
 def _letters(text: str, start: int, style: str) -> Iterable[tuple[int, str]]:

@@ -167,7 +167,11 @@ class _Reader:
         declared = self._node.mapping("people")
         for id_, entry in declared.entries.items() if declared is not None else ():
             node = entry.value
-            holder = node if isinstance(node, MappingNode) else MappingNode(node.place, {"roles": entry})
+            holder = (
+                node
+                if isinstance(node, MappingNode)
+                else MappingNode(node.source, node.line, node.column, {"roles": entry})
+            )
             for role in holder.scalars("roles"):
                 if str(role.value) not in roles.implied and self._scope.complete:
                     self._add(

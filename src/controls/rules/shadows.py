@@ -98,12 +98,12 @@ def shadows_of(
     """
     search = _Search(domains, solving)
     enforced = [rule for rule in rules if not rule.observe]
-    for place, rule in enumerate(enforced):
-        search.add(rule, place)
+    for rule in enforced:
+        search.add(rule)
     found: list[Shadow] = []
     for place, rule in enumerate(enforced):
         facts = witnesses.get(id(rule.condition))
-        by = search.shadow_of(_Candidate(rule, place), facts) if facts else None
+        by = search.shadow_of(place, facts) if facts else None
         if by is not None:
             found.append(Shadow(rule, by))
     return Shadows(tuple(found), search.uncompared)
@@ -112,12 +112,10 @@ def shadows_of(
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     rule: Rule
+    condition: WholeCondition
     place: int  # in the files
-    refused: tuple[_Key, ...] = ()  # texts of facts with which the condition is not true
-
-    @property
-    def condition(self) -> WholeCondition:
-        return cast(WholeCondition, self.rule.condition)
+    on: frozenset[str]
+    refused: tuple[_Key, ...]  # texts of facts with which the condition is not true
 
 
 @dataclass(slots=True)
@@ -141,15 +139,19 @@ class _Bucket:
 class _Search:
     domains: Mapping[str, Domain]
     solving: Callable[[], bool]
+    candidates: list[_Candidate] = field(default_factory=list)
     buckets: dict[str, _Bucket] = field(default_factory=lambda: defaultdict(_Bucket))
     compared: int = 0
     effort: int = 0
     uncompared: int = 0
 
-    def add(self, rule: Rule, place: int) -> None:
-        tree = Folder().fold(cast(WholeCondition, rule.condition).tree)
+    def add(self, rule: Rule) -> None:
+        condition = cast(WholeCondition, rule.condition)
+        tree = Folder().fold(condition.tree)
         keys = _keys_of(tree)
-        candidate = _Candidate(rule, place, tuple(_refused_by(tree)))
+        place, refused = len(self.candidates), tuple(_refused_by(tree))
+        candidate = _Candidate(rule, condition, place, frozenset(rule.on), refused)
+        self.candidates.append(candidate)
         for action in rule.on:
             bucket = self.buckets[action]
             if not keys:
@@ -158,18 +160,21 @@ class _Search:
                 bucket.keyed[key].append(candidate)
                 bucket.names.add(key[0])
 
-    def shadow_of(self, candidate: _Candidate, witnesses: Sequence[Facts]) -> Rule | None:
-        """A rule that shadows the candidate."""
+    def shadow_of(self, number: int, witnesses: Sequence[Facts]) -> Rule | None:
+        """A rule that shadows the one of that number, whose condition is true on the witnesses."""
+        candidate = self.candidates[number]
         known, effort = list(witnesses), 0
         others = list(self.buckets[candidate.rule.on[0]].near(known[0]))
+        holds_with = _With(candidate.condition, known[0])
         for place, other in enumerate(others):
             if self.compared >= MAX_COMPARED or effort >= MAX_EFFORT or self.effort >= MAX_WHOLE_EFFORT:
                 self.uncompared += len(others) - place
                 return None
-            if other.place == candidate.place:
+            if other is candidate:
                 continue
             self.compared += 1
-            if not _could_shadow(other, candidate, known) or _is_refuted(other, candidate, known[0]):
+            # A text that `other` refuses and the candidate does not is a request that only the latter denies.
+            if not _could_shadow(other, candidate, known) or any(map(holds_with, other.refused)):
                 continue
             answer = self._shadows(other, candidate)
             if isinstance(answer, Impossible):
@@ -206,7 +211,7 @@ class _Search:
         """Whether the candidate could be named as the other one's shadow just as well."""
         return (
             other.rule.then is candidate.rule.then
-            and set(other.rule.on) <= set(candidate.rule.on)
+            and other.on <= candidate.on
             and _covers(candidate.rule, other.rule)
             and isinstance(self._never(other, _TRUE, candidate, _NOT_TRUE), Impossible)
         )
@@ -224,21 +229,36 @@ class _Search:
 def _could_shadow(other: _Candidate, candidate: _Candidate, witnesses: Sequence[Facts]) -> bool:
     """What is quickly seen: everything but the proof about conditions."""
     test = other.condition.test
+    for facts in witnesses:
+        if test(facts) != Truth.TRUE:
+            return False
     return (
-        all(test(facts) == Truth.TRUE for facts in witnesses)
-        and _as_strict(other.rule, candidate.rule)
-        and set(candidate.rule.on) <= set(other.rule.on)
+        _as_strict(other.rule, candidate.rule)
+        and candidate.on <= other.on
         and _covers(other.rule, candidate.rule)
     )
 
 
-def _is_refuted(other: _Candidate, candidate: _Candidate, witness: Facts) -> bool:
-    """Whether a text that `other` refuses leaves the candidate true: then there is no shadow."""
-    for name, value in other.refused:
-        facts = replace(witness, values={**witness.values, name: value})
-        if candidate.condition.test(facts) == Truth.TRUE and other.condition.test(facts) != Truth.TRUE:
-            return True
-    return False
+class _With:
+    """Whether a condition stays true on a witness when one of its facts is another one."""
+
+    def __init__(self, condition: WholeCondition, witness: Facts) -> None:
+        self._condition = condition
+        self._values = dict(witness.values)
+        self._facts = replace(witness, values=self._values)
+        self._known: dict[_Key, bool] = {}
+
+    def __call__(self, key: _Key) -> bool:
+        if key not in self._known:
+            name, value = key
+            before = self._values.get(name)
+            self._values[name] = value
+            self._known[key] = self._condition.test(self._facts) == Truth.TRUE
+            if before is None:
+                del self._values[name]
+            else:
+                self._values[name] = before
+        return self._known[key]
 
 
 def _as_strict(rule: Rule, than: Rule) -> bool:
@@ -253,7 +273,9 @@ def _as_strict(rule: Rule, than: Rule) -> bool:
 
 def _covers(rule: Rule, other: Rule) -> bool:
     """Whether `rule` is in force whenever `other` is."""
-    return all(any(_within(period, wider) for wider in rule.periods) for period in other.periods)
+    return rule.periods == other.periods or all(
+        any(_within(period, wider) for wider in rule.periods) for period in other.periods
+    )
 
 
 def _within(period: Period, wider: Period) -> bool:
