@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from controls.model.chain import ActState, Capacity
 from controls.model.condition import Facts
 from controls.model.values import Money
-from tests.rules.trees import CALENDARS, Days, Tree
+from tests.rules.trees import CALENDARS, RATES, Days, Tree
 
 DIGITS = 34
 LARGEST = Fraction(10) ** 29
@@ -198,6 +198,8 @@ class Oracle:
             return union(unknown)
         if name in ("business_days", "add_business_days", "is_business_day"):
             return business(name, found)
+        if name == "convert":
+            return exchanged(*found)
         if name in ("date_of", "time_of_day"):
             return on_the_clock(name, *found)
         loose = any(rounds(part, env) for part in parts)
@@ -359,6 +361,18 @@ def cash(operator: str, left: Any, right: Any, *, loose: bool) -> Any:
     money, number = (left, right) if isinstance(left, Cash) else (right, left)
     found = arithmetic(operator, money.amount, number, loose=loose)
     return found if isinstance(found, Unk) else Cash(found, money.currency)
+
+
+def exchanged(money: Cash, currency: str, day: date, table: str) -> Cash | Unk:
+    """The money at the rate of the day, by looking at all rates."""
+    if money.currency == currency:
+        return money
+    for base, quote, first, last, rate in RATES[table]:
+        if first <= day <= last and {base, quote} == {money.currency, currency}:
+            exact = money.amount * Fraction(rate) if base == money.currency else money.amount / Fraction(rate)
+            found = limited(exact, loose=True)
+            return found if isinstance(found, Unk) else Cash(found, currency)
+    return FAILED
 
 
 def times(operator: str, left: Any, right: Any) -> Any:
@@ -528,9 +542,10 @@ def rounds(tree: Tree, env: Mapping[str, Any]) -> bool:
             return rounds(parts[0], env)
         case "call":
             name, *arguments = parts
-            return name not in ("round", "size", "currency", "has") and any(
-                rounds(part, env) for part in arguments
-            )
+            if name == "convert":
+                return True
+            exact = ("round", "size", "currency", "has")
+            return name not in exact and any(rounds(part, env) for part in arguments)
         case "macro":
             name, source, variable, body = parts
             if name == "filter":

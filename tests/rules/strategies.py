@@ -21,6 +21,7 @@ from controls.model.values import Money, canonical
 from controls.rules.calendars import Calendar
 from controls.rules.condition import ConditionInvalid, Names, compile_condition
 from controls.rules.datasets import Data
+from controls.rules.rates import RATE_HEADER
 from controls.rules.types import (
     BOOL,
     DATE,
@@ -36,7 +37,7 @@ from controls.rules.types import (
     record_of,
 )
 from tests.rules.rule_sets import data_of_files
-from tests.rules.trees import CALENDARS, COMPARISONS, ZONES, Tree, render
+from tests.rules.trees import CALENDARS, COMPARISONS, RATES, ZONES, Tree, render
 
 LINE = record_of({"account": STRING, "quantity": DECIMAL, "lots": INT, "price": MONEY, "final": BOOL})
 STEPS = ("capture", "approve", "execute", "allocate")
@@ -104,7 +105,7 @@ def _csv(header: tuple[str, ...], rows: list[list[Any]]) -> str:
 
 
 def _data() -> Data:
-    """The lists and tables through the loader; the oracle has them as they stand above."""
+    """The lists, tables and rates through the loader; the oracle has them as they stand above."""
     files = {
         f"lists/{name}.csv": _csv((f"item:{type_}",), [[item] for item in items])
         for name, (type_, items) in LISTS.items()
@@ -112,6 +113,9 @@ def _data() -> Data:
     for name, (header, rows) in TABLES.items():
         names = [column.partition(":")[0] for column in header]
         files[f"tables/{name}.csv"] = _csv(header, [[row.get(column) for column in names] for row in rows])
+    for name, rates in RATES.items():
+        rows = [[base, quote, first, last, rate] for base, quote, first, last, rate in rates]
+        files[f"rates/{name}.csv"] = _csv(tuple(RATE_HEADER.split(",")), rows)
     return data_of_files(files)
 
 
@@ -264,7 +268,7 @@ def _plain_value(random: Random, type_: ValueType) -> Any:
         case Kind.DECIMAL:
             return random.choice((Decimal(random.randint(0, 20_000)).scaleb(-2), random.choice(NUMBERS)))
         case Kind.MONEY:
-            return Money(_plain_value(random, DECIMAL), "USD" if random.random() < 0.04 else "EUR")
+            return Money(_plain_value(random, DECIMAL), "USD" if random.random() < 0.08 else "EUR")
         case Kind.STRING:
             return random.choice(TEXTS)
         case Kind.DATE:
@@ -406,7 +410,7 @@ def _tree(random: Random, scope: _Scope, type_: ValueType, depth: int) -> Tree:
     forms += {
         INT: ["size", "round", "business_days"],
         DECIMAL: ["amount", "round"],
-        MONEY: ["round"],
+        MONEY: ["round", *(["convert", "convert"] if scope.names.data.rates else [])],
         STRING: ["currency"],
         DATE: ["add_business_days", "date_of"],
         DURATION: ["time_of_day"],
@@ -448,6 +452,8 @@ def _tree(random: Random, scope: _Scope, type_: ValueType, depth: int) -> Tree:
             return _dated(random, scope, "add_business_days", (DATE, INT), less)
         case "date_of" | "time_of_day" as name:
             return _dated(random, scope, name, (TIMESTAMP,), less)
+        case "convert":
+            return _conversion(random, scope, less)
         case "amount":
             return Tree("call", ("amount", _not_bare_money(_tree(random, scope, MONEY, less))))
         case "currency":
@@ -461,6 +467,17 @@ def _dated(random: Random, scope: _Scope, name: str, types: tuple[ValueType, ...
     parts = [_tree(random, scope, type_, depth) for type_ in types]
     names = ZONES if types == (TIMESTAMP,) else tuple(CALENDARS)
     return Tree("call", (name, *parts, Tree("literal", (random.choice(names),))))
+
+
+def _conversion(random: Random, scope: _Scope, depth: int) -> Tree:
+    """Money into a currency of the table: another one is refused where it is known at load."""
+    table = random.choice(tuple(scope.names.data.rates))
+    codes = ("EUR", "USD") if table == "thirds" else ("EUR", "EUR", "USD", "GBP")
+    currency = Tree("literal", (random.choice(codes),))
+    if depth > 0 and random.random() < 0.2:
+        currency = Tree("call", ("currency", _not_bare_money(_tree(random, scope, MONEY, depth - 1))))
+    money, day = _not_bare_money(_tree(random, scope, MONEY, depth)), _tree(random, scope, DATE, depth)
+    return Tree("call", ("convert", money, currency, day, Tree("literal", (table,))))
 
 
 def _is_money_text(tree: Tree) -> bool:

@@ -32,7 +32,7 @@ from tests.rules.strategies import (
     fact_values,
     histories,
 )
-from tests.rules.trees import Tree, render
+from tests.rules.trees import RATES, Tree, render
 
 LONG_RUN = os.environ.get("CONTROLS_FUZZ") == "1"
 DIFFERENTIAL = settings(
@@ -122,13 +122,17 @@ def test_reasons_come_from_the_facts(tree: Tree, case: Facts) -> None:
     condition = compiled(tree)
     verdict = condition.evaluate(case)
     cells = {name: verdict.read[name] for name in verdict.read if name.startswith("table.")}
-    facts_read = {name: value for name, value in verdict.read.items() if name not in cells}
+    rates = {name: verdict.read[name] for name in verdict.read if name.startswith("rate.")}
+    facts_read = {name: value for name, value in verdict.read.items() if name not in {*cells, *rates}}
     assert facts_read.items() <= {name: case.values[name] for name in facts_read}.items()
     assert set(facts_read) <= condition.names <= set(NAMES.facts)
     assert set(cells) <= condition.cells
     for name, value in cells.items():
         table, _, column = re.sub(r"\[.*\]", "", name).removeprefix("table.").partition(".")
         assert value in NAMES.data.tables[table].columns[column].cells.values()
+    for name, value in rates.items():
+        table, pair = re.match(r"rate\.(\w+)\[(\w+/\w+), ", name).groups()
+        assert value in [rate for *pairs, _, _, rate in RATES[table] if "/".join(pairs) == pair]
     assert not set(verdict.missing) & set(case.values)
     if verdict.truth is not Truth.UNKNOWN:
         assert (verdict.missing, verdict.error) == ((), "")

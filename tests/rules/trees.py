@@ -26,6 +26,16 @@ CALENDARS = {
     "desk": Days(2024, 2027, frozenset((5, 6)), frozenset((date(2024, 3, 1), date(2026, 3, 3)))),
     "souk": Days(2026, 2026, frozenset((4,)), frozenset((date(2026, 1, 1), date(2026, 12, 31)))),
 }
+# The days on which one of the first currency was so much of the second, first and last included.
+RATES = {
+    "house": (
+        ("EUR", "USD", date(2024, 2, 29), date(2026, 3, 1), Decimal("1.1")),
+        ("EUR", "USD", date(2026, 3, 2), date(2026, 3, 2), Decimal("1.085")),
+        ("USD", "EUR", date(2026, 3, 3), date(2026, 3, 6), Decimal("0.9217")),
+        ("GBP", "USD", date(2026, 3, 2), date(2026, 3, 2), Decimal("0.0000000001")),
+    ),
+    "thirds": (("USD", "EUR", date(2026, 3, 1), date(2026, 3, 6), Decimal(3)),),
+}
 ZONES = ("Europe/Madrid", "America/New_York", "Asia/Tokyo", "UTC")
 
 

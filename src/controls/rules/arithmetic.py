@@ -5,8 +5,9 @@ values only, not on how they are written. Results have at most 34 digits and lie
 whole numbers have at most 29 digits.
 
 One exception: a quotient of decimals may need more digits than there are. It is rounded to 34 digits, half
-even, and so is what is computed further with it (`a / b + 1`), until `round(x, digits)` makes an exact
-number of it. Which operations those are is known at load (`rounding=True`), not by looking at the values.
+even, and so are what is computed further with it (`a / b + 1`) and amounts in another currency, until
+`round(x, digits)` makes an exact number of it. Which operations those are is known at load
+(`rounding=True`), not by looking at the values.
 """
 
 from __future__ import annotations
@@ -211,6 +212,11 @@ def _quantized(number: Decimal, digits: int) -> Decimal:
     if isinstance(exponent, int) and -exponent <= digits:
         return number
     return number.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN, context=_ROUNDED)
+
+
+def exchanged(amount: Decimal, rate: Decimal, *, against: bool) -> Decimal:
+    """`amount` times the rate, or `against` its direction divided by it; rounded to 34 digits, half even."""
+    return _ROUNDED.divide(amount, rate) if against else _ROUNDED.multiply(amount, rate)
 
 
 def total(

@@ -13,7 +13,7 @@ from controls.rules.checker import EXAMPLES
 from controls.rules.dates import DATE_FUNCTIONS, DateFunction
 from controls.rules.functions import FUNCTIONS, METHODS, Function, pattern_test
 from controls.rules.literals import parse_date, parse_duration, parse_time, parse_timestamp
-from controls.rules.lookups import LookupChecker
+from controls.rules.lookups import CONVERT, LookupChecker
 from controls.rules.scope import RESERVED_NAMES, suggestion
 from controls.rules.syntax import Call, Node, Path
 from controls.rules.tree import (
@@ -40,7 +40,7 @@ _LITERALS: Final[Mapping[str, tuple[ValueType, Callable[[str], Value]]]] = {
     "duration": (DURATION, parse_duration),
     "time": (DURATION, parse_time),
 }
-_NAMES_OF_FUNCTIONS: Final = (*FUNCTIONS, *DATE_FUNCTIONS, *_LITERALS, "has")
+_NAMES_OF_FUNCTIONS: Final = (*FUNCTIONS, *DATE_FUNCTIONS, *_LITERALS, "has", CONVERT)
 _NAMES_OF_METHODS: Final = (*METHODS, *MACROS, "matches")
 
 
@@ -52,6 +52,8 @@ class Checker(LookupChecker):
         if receiver is None:
             if node.name == "has":
                 return self._has(node)
+            if node.name == CONVERT:
+                return self._conversion(node)
             if node.name in _LITERALS:
                 return self._typed_literal(node)
             if node.name in DATE_FUNCTIONS:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from controls.rules.explanations import CHAIN, DUTY, LIST, SMALL, TABLE, VOCABULARY, WHEN, Change, Explanation
+from controls.rules.explanations import (
+    CHAIN,
+    DUTY,
+    LIST,
+    RATES,
+    SMALL,
+    TABLE,
+    VOCABULARY,
+    WHEN,
+    Change,
+    Explanation,
+)
+from controls.rules.rates import RATE_HEADER
 
 OF_FILES: Final = (
     Explanation(
@@ -259,8 +271,8 @@ OF_FILES: Final = (
     ),
     Explanation(
         "bad_header",
-        "The columns do not make a list (one column, and notes) or a table (keys and what is looked up).",
-        "Move it from lists/ to tables/ or the other way round, or mark a key.",
+        "The columns do not make a list (one column), a table (keys and what is looked up) or rates.",
+        "Move it from lists/ to tables/ or the other way round, mark a key, or give rates the columns named.",
         Change("isin:string,price:decimal\n", file=LIST),
     ),
     Explanation(
@@ -280,5 +292,14 @@ OF_FILES: Final = (
         "A spreadsheet would take the cell for a formula and could run it.",
         "Write the value itself.",
         Change("isin:string\n=1+1\n", file=LIST),
+    ),
+    Explanation(
+        "overlapping_rates",
+        "A table of rates says twice what two currencies are worth on a day.",
+        "Let one row end before the other begins, and state each pair in one direction.",
+        Change(
+            (f"{RATE_HEADER}\nEUR,USD,2026-03-01,2026-03-31,1.08\nUSD,EUR,2026-03-15,2026-04-15,0.92\n"),
+            file=RATES,
+        ),
     ),
 )

@@ -340,4 +340,10 @@ OF_RULES: Final = (
         "Correct the name, or add its file to calendars/.",
         Change('is_business_day(date("2026-03-02"), "madrid") && order.quantity > limit', WHEN),
     ),
+    Explanation(
+        "unknown_rates",
+        "There is no table of rates of that name.",
+        "Correct the name, or add its file to rates/.",
+        Change('convert(order.value, "EUR", date("2026-03-02"), "house") > "5 EUR"', WHEN),
+    ),
 )

@@ -73,7 +73,7 @@ OF_TABLES: Final = (
     Explanation(
         "mixed_currencies",
         "A column compares amounts of two currencies, which no rate joins.",
-        "Take currency(...) and amount(...) as inputs.",
+        "Take convert(...) into one of them as the input, or currency(...) and amount(...) as two.",
         Change(
             (
                 "    hit: unique\n"

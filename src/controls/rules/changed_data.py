@@ -1,22 +1,24 @@
 """What conditions read besides a request's facts, and what is not the same on both sides.
 
-Lists, tables and calendars are told apart by the digests in a tree's keys, so that a proof never takes two
-versions of one for the same. An aggregate is a fact whose value another definition changes: that no proof can
-see, and who compares conditions asks `recounted` first.
+Lists, tables, rates and calendars are told apart by the digests in a tree's keys, so that a proof never takes
+two versions of one for the same. An aggregate is a fact whose value another definition changes: that no proof
+can see, and who compares conditions asks `recounted` first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from controls.model.values import Json, Value, canonical
 from controls.rules.aggregates import Aggregate
 from controls.rules.datasets import DataColumn, DataList
+from controls.rules.rates import Rates
 from controls.rules.tree import (
     CellRead,
     Constant,
+    Conversion,
     ListRead,
     Logic,
     Membership,
@@ -45,7 +47,7 @@ class ChangedData:
 
 
 def changed_data(before: Typed, after: Typed) -> tuple[ChangedData, ...]:
-    """The lists, columns of tables and calendars that both trees read and that differ, by name."""
+    """The lists, columns of tables, rates and calendars that both trees read and that differ, by name."""
     ours, theirs = _data_of(before), _data_of(after)
     found = []
     for name in sorted(ours.keys() & theirs.keys()):
@@ -128,14 +130,19 @@ def _lists_of(tree: Typed) -> dict[str, DataList]:
     return {part.data.name: part.data for part in walk(tree) if isinstance(part, ListRead)}
 
 
-def _data_of(tree: Typed) -> dict[str, tuple[str, DataList | DataColumn | None]]:
+_Content: TypeAlias = "DataList | DataColumn | Rates | None"
+
+
+def _data_of(tree: Typed) -> dict[str, tuple[str, _Content]]:
     """Name -> digest, and what it holds where that can be told."""
-    found: dict[str, tuple[str, DataList | DataColumn | None]] = {}
+    found: dict[str, tuple[str, _Content]] = {}
     for part in walk(tree):
         if isinstance(part, ListRead):
             found[f"list.{part.data.name}"] = part.data.digest, part.data
         elif isinstance(part, CellRead):
             found[f"table.{part.table}.{part.column}"] = part.data.digest, part.data
+        elif isinstance(part, Conversion):
+            found[f"rate.{part.rates.name}"] = part.rates.digest, part.rates
         elif isinstance(part, Operation) and part.calendar:
             name = part.arguments[-1]
             assert isinstance(name, Constant)
@@ -143,7 +150,7 @@ def _data_of(tree: Typed) -> dict[str, tuple[str, DataList | DataColumn | None]]
     return found
 
 
-def _told(mine: DataList | DataColumn | None, other: DataList | DataColumn | None) -> str:
+def _told(mine: _Content, other: _Content) -> str:
     """What is in `mine` and not in `other`."""
     if isinstance(mine, DataList) and isinstance(other, DataList):
         return listed([_text(value) for value in mine.items if value not in other.members])
@@ -155,6 +162,9 @@ def _told(mine: DataList | DataColumn | None, other: DataList | DataColumn | Non
                 if other.cells.get(keys) != value
             ]
         )
+    if isinstance(mine, Rates) and isinstance(other, Rates):
+        known = {rate for rates in other.pairs.values() for rate in rates}
+        return listed([str(rate) for rates in mine.pairs.values() for rate in rates if rate not in known])
     return ""
 
 

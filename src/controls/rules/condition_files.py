@@ -125,6 +125,8 @@ class ConditionScope:
             return not self.chains_complete
         if error.code == "unknown_calendar":
             return not self.calendars.complete
+        if error.code == "unknown_rates":
+            return any(name.startswith("rate.") for name in self.data.broken)
         text = source[error.offset : error.offset + error.length]
         names = self.vocabulary.broken | self.data.broken | broken
         return error.code.startswith("unknown_") and _within(text, names)

@@ -1,4 +1,5 @@
-"""Lists and tables of a release: `lists/NAME.csv` and `tables/NAME.csv`, for conditions to look into.
+"""Lists and tables of a release: `lists/NAME.csv` and `tables/NAME.csv`, for conditions to look into; and the
+reading of `rates/NAME.csv`, tables with columns of their own (see `rates`).
 
 The first row says what the columns are, as `name:type`: the types are those of facts, without money in a
 list or a key (two currencies can never be compared). A table marks its key columns, an optional column may
@@ -18,6 +19,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from typing import Final, NamedTuple, TypeAlias, cast
@@ -26,6 +29,7 @@ from controls.model.values import Json, Value, canonical
 from controls.rules.common_shapes import MAX_STRING, SCALAR_TYPES
 from controls.rules.csv_files import MAX_COLUMNS, MAX_ROWS, Grid, Row
 from controls.rules.diagnostics import Diagnostics, closest, listed, quoted
+from controls.rules.rates import RATE_COLUMNS, RATE_HEADER, Rate, Rates, rates_of
 from controls.rules.readers import MalformedValue, Reader, reader_of
 from controls.rules.types import MONEY, Kind, ValueType, type_from_text
 from controls.rules.versions import version_of
@@ -42,6 +46,7 @@ class DataKind(StrEnum):
 
     LIST = "list"
     TABLE = "table"
+    RATE = "rate"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,10 +80,11 @@ class DataTable:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """All lists and tables by name. `broken`: `list.NAME` or `table.NAME` of files that are wrong."""
+    """All lists, tables and rates by name. `broken`: `list.NAME` and the like of files that are wrong."""
 
     lists: Mapping[str, DataList] = field(default_factory=dict)
     tables: Mapping[str, DataTable] = field(default_factory=dict)
+    rates: Mapping[str, Rates] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
 
 
@@ -90,18 +96,19 @@ class DataFile:
     kind: DataKind
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    content: DataList | DataTable
+    content: DataList | DataTable | Rates
 
     def as_json(self) -> Json:
         return {"columns": list(self.columns), "rows": [list(row) for row in self.rows]}
 
 
 def data_of(files: Iterable[DataFile], broken: frozenset[str]) -> Data:
-    """The lists and tables of files, by name."""
+    """What the files hold, by name."""
     contents = [file.content for file in files]
     return Data(
         {item.name: item for item in contents if isinstance(item, DataList)},
         {item.name: item for item in contents if isinstance(item, DataTable)},
+        {item.name: item for item in contents if isinstance(item, Rates)},
         broken,
     )
 
@@ -130,7 +137,7 @@ def _texts(value: Json) -> tuple[str, ...]:
 
 
 def data_file(grid: Grid, *, kind: DataKind, name: str, diagnostics: Diagnostics) -> DataFile | None:
-    """The list or table of a grid; None when something is wrong with it, which `diagnostics` then say."""
+    """What a grid holds; None when something is wrong with it, which `diagnostics` then say."""
     before = diagnostics.count
     columns = _columns(grid, diagnostics)
     if diagnostics.count == before:
@@ -140,7 +147,15 @@ def data_file(grid: Grid, *, kind: DataKind, name: str, diagnostics: Diagnostics
     values = _values(grid, columns, diagnostics)
     if diagnostics.count > before:
         return None
-    content = _list(name, columns[0], values) if kind is DataKind.LIST else _table(name, columns, values)
+    content: DataList | DataTable | Rates
+    if kind is DataKind.LIST:
+        content = _list(name, columns[0], values)
+    elif kind is DataKind.TABLE:
+        content = _table(name, columns, values)
+    else:
+        content = _rates(name, columns, values, grid, diagnostics)
+        if diagnostics.count > before:
+            return None
     texts = sorted(tuple(row.cells[column.at] for column in columns) for row in grid.rows)
     return DataFile(grid.file, kind, tuple(column.text for column in columns), tuple(texts), content)
 
@@ -197,6 +212,10 @@ def _columns(grid: Grid, diagnostics: Diagnostics) -> list[_Column]:
 def _check_columns(grid: Grid, columns: Sequence[_Column], kind: DataKind, diagnostics: Diagnostics) -> None:
     start = grid.place(grid.header_line, 0)
     keys = [column for column in columns if column.key]
+    if kind is DataKind.RATE:
+        if tuple(column.text for column in columns) != RATE_COLUMNS:
+            diagnostics.add(start, "bad_header", f"rates have the columns {RATE_HEADER}, and notes")
+        return
     if kind is DataKind.LIST:
         if len(columns) != 1:
             diagnostics.add(
@@ -280,3 +299,22 @@ def _table(name: str, columns: Sequence[_Column], rows: Sequence[Sequence[Value 
         digest = version_of({"keys": types, "type": str(column.type), "cells": told})
         found[column.name] = DataColumn(column.type, cells, digest)
     return DataTable(name, tuple((column.name, column.type) for column in columns[:width]), found)
+
+
+def _rates(
+    name: str,
+    columns: Sequence[_Column],
+    rows: Sequence[Sequence[Value | None]],
+    grid: Grid,
+    diagnostics: Diagnostics,
+) -> Rates:
+    places = {column.name: column.at for column in columns}
+
+    def refuse(line: int, column: str, code: str, message: str) -> None:
+        diagnostics.add(grid.place(line, places[column]), code, message)
+
+    found = []
+    for row, (base, quote, start, rate, end) in zip(grid.rows, rows, strict=True):
+        told = Rate(cast(date, start), cast(date, end), str(base), str(quote), cast(Decimal, rate))
+        found.append((row.line, told))
+    return rates_of(name, found, refuse)

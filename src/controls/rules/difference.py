@@ -22,7 +22,7 @@ from controls.rules.changes import Change, ChangeClass
 from controls.rules.rule_sets import RuleSet, Where
 
 _COMPARED: Final = ("vocabulary.yaml", "roles.yaml", "chains/", "duties/", "regulatory/", "system/")
-_LOOKED_UP: Final = ("aggregates/", "calendars/", "decisions/", "lists/", "tables/")
+_LOOKED_UP: Final = ("aggregates/", "calendars/", "decisions/", "lists/", "rates/", "tables/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def difference(one: RuleSet, other: RuleSet) -> Difference:
 
 
 def _changed_files(one: RuleSet, other: RuleSet) -> Iterator[Change]:
-    """Lists, tables, calendars, aggregates and files of decision tables: they speak through rules only."""
+    """Files that speak through rules only: data, calendars, aggregates and rows of decision tables."""
     ours, theirs = _other_files(one), _other_files(other)
     for path in sorted(ours.keys() | theirs.keys()):
         if ours.get(path) != theirs.get(path):

@@ -15,13 +15,14 @@ from typing import Final, TypeAlias, cast
 from controls.model.condition import Facts
 from controls.model.values import Money, Value
 from controls.rules.arithmetic import describe
-from controls.rules.reading import Run, Unknown, Variables, look_up, presence
+from controls.rules.reading import Run, Unknown, Variables, exchange, look_up, presence
 from controls.rules.tree import (
     CellRead,
     ChainRead,
     Choice,
     Comparison,
     Constant,
+    Conversion,
     FactRead,
     FieldRead,
     ListOf,
@@ -35,6 +36,7 @@ from controls.rules.tree import (
     Presence,
     Typed,
     VariableRead,
+    children,
 )
 from controls.rules.types import Kind, ValueType, class_of
 
@@ -57,7 +59,9 @@ def compiled(node: Typed) -> Run:
             items = data.items
             return lambda facts, variables: items
         case CellRead():
-            return look_up(node, _keys(node))
+            return look_up(node, _together(node.keys))
+        case Conversion():
+            return exchange(node, _together(children(node)))
         case ChainRead():
             return _chain(node)
         case Now():
@@ -181,13 +185,13 @@ def _field(node: FieldRead) -> Run:
     return read
 
 
-def _keys(cell: CellRead) -> Run:
-    """The row's keys together, or what keeps one of them from being known."""
-    runs = tuple(compiled(key) for key in cell.keys)
+def _together(nodes: tuple[Typed, ...]) -> Run:
+    """All the values as one tuple, or what keeps one of them from being known."""
+    runs = tuple(compiled(node) for node in nodes)
 
     def read(facts: Facts, variables: Variables) -> object:
-        keys = tuple([run(facts, variables) for run in runs])
-        return _joined(*keys) or keys
+        values = tuple([run(facts, variables) for run in runs])
+        return _joined(*values) or values
 
     return read
 
@@ -205,7 +209,7 @@ def _presence(part: Typed) -> Run:
 
         return stated
     if isinstance(part, CellRead):
-        return presence(part, _keys(part))
+        return presence(part, _together(part.keys))
     assert isinstance(part, FieldRead)
     base, field = compiled(part.base), part.field
 

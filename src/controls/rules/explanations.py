@@ -14,6 +14,7 @@ CHAIN: Final = "chains/order.yaml"
 DUTY: Final = "duties/order.yaml"
 LIST: Final = "lists/restricted.csv"
 TABLE: Final = "tables/limits.csv"
+RATES: Final = "rates/house.csv"
 SIDES: Final = "regulatory/pre_trade/sides.yaml"
 RULE: Final = "regulatory/pre_trade/size.yaml"
 

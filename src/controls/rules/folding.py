@@ -24,6 +24,7 @@ from controls.rules.tree import (
     Choice,
     Comparison,
     Constant,
+    Conversion,
     FactRead,
     FieldRead,
     ListOf,
@@ -80,6 +81,13 @@ class Folder:
                 return _with(node, base=self.fold(base, around=around))
             case CellRead(keys=keys):
                 return _with(node, keys=tuple([self.fold(key, around=around) for key in keys]))
+            case Conversion(money=money, currency=currency, day=day):
+                return _with(
+                    node,
+                    money=self.fold(money, around=around),
+                    currency=self.fold(currency, around=around),
+                    day=self.fold(day, around=around),
+                )
             case Comparison(left=left, right=right):
                 return _with(node, left=self.fold(left, around=around), right=self.fold(right, around=around))
             case Membership(item=item, source=source):

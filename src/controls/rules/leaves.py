@@ -14,6 +14,7 @@ from controls.rules.tree import (
     ChainRead,
     Comparison,
     Constant,
+    Conversion,
     FactRead,
     ListRead,
     Membership,
@@ -99,8 +100,8 @@ def _classified(node: Typed, domains: Mapping[str, Domain]) -> Classified:
             known = known and bool(step) and part.function not in ("person", "at")
             if step:
                 variables[Variable(step=step)] = None
-        elif isinstance(part, ListRead | CellRead):
-            known = False  # what lists and tables hold today proves nothing about a rule
+        elif isinstance(part, ListRead | CellRead | Conversion):
+            known = False  # what lists, tables and rates hold today proves nothing about a rule
     found = tuple(variables)
     if known and all(variable.finite for variable in found):
         return Classified(node, found, exact=True)

@@ -24,6 +24,7 @@ from controls.rules.tree import (
     Choice,
     Comparison,
     Constant,
+    Conversion,
     FactRead,
     Membership,
     Now,
@@ -293,6 +294,9 @@ class _Problem:
                 return self._read(of[name], node.type.kind)
             case Now():
                 return self._read(of[""], Kind.TIMESTAMP)
+            case Conversion(currency=currency):  # of the amount, only the currency is known
+                unit, _ = self._text(currency, of)
+                return _Term(self._opaque(node, ()).number, (self._known(node),), unit)
             case Choice(test=test, yes=yes, no=no):
                 return self._chosen(self._condition(test, of), self._term(yes, of), self._term(no, of))
             case Operation(arguments=arguments) if all(is_ordered(part.type.kind) for part in arguments):

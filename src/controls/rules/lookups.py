@@ -1,7 +1,7 @@
-"""Syntax tree -> typed tree: `list.NAME` and `table.NAME[key].column`.
+"""Syntax tree -> typed tree: `list.NAME`, `table.NAME[key].column`, `convert(money, currency, day, "NAME")`.
 
-Guarantees: those of `checker`. A look-up names a list or table of the release, with keys that its rows can
-have; nothing goes through a long list row by row.
+Guarantees: those of `checker`. A look-up names a list, table or rates of the release, with keys that its rows
+can have; nothing goes through a long list row by row.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import Final
 from controls.rules.checker import TreeChecker
 from controls.rules.datasets import DataColumn, DataTable
 from controls.rules.diagnostics import listed
+from controls.rules.rates import Rates
 from controls.rules.scope import suggestion
-from controls.rules.syntax import ConditionError, Index, Node, Path, Select
+from controls.rules.syntax import Call, ConditionError, Index, Node, Path, Select
 from controls.rules.tree import (
     CellRead,
     Constant,
+    Conversion,
     FieldRead,
     ListRead,
     Membership,
@@ -27,8 +29,9 @@ from controls.rules.tree import (
     children,
     key_of,
 )
-from controls.rules.types import comparable, list_of
+from controls.rules.types import DATE, MONEY, STRING, comparable, list_of
 
+CONVERT: Final = "convert"
 MAX_WALKED: Final = 1_000  # as many items as a fact may have: what grows with the list is paid per request
 
 
@@ -94,6 +97,49 @@ class LookupChecker(TreeChecker):
             data=column,
             name=f"table.{table.name}[{', '.join(map(self._said, keys))}].{node.field}",
         )
+
+    def _conversion(self, node: Call) -> Typed | None:
+        parts = [self.check(argument) for argument in node.arguments]
+        found = [part for part in parts if part is not None]
+        if len(found) < len(parts):
+            return None
+        usage = 'convert(money, "EUR", date, "NAME of rates/NAME.csv")'
+        if [part.type for part in found] != [MONEY, STRING, DATE, STRING]:
+            given = ", ".join(str(part.type) for part in found) or "nothing"
+            self._wrong(node, "wrong_type", f"this takes {usage} and not {given}")
+            return None
+        money, currency, day, name = found
+        if not isinstance(name, Constant):
+            self._wrong(name, "wrong_type", f"the table of rates is known at load: {usage}")
+            return None
+        rates = self._names.data.rates.get(str(name.value))
+        if rates is None:
+            hint = suggestion(str(name.value)[:80], self._names.data.rates) or ": add its file"
+            message = f"there is no rates/{str(name.value)[:63]}.csv{hint}"
+            self._wrong(name, "unknown_rates", message)
+            return None
+        if not self._is_quoted(currency, rates):
+            return None
+        return Conversion(
+            type=MONEY,
+            start=node.start,
+            end=node.end,
+            rounded=True,
+            money=money,
+            currency=currency,
+            day=day,
+            rates=rates,
+        )
+
+    def _is_quoted(self, currency: Typed, rates: Rates) -> bool:
+        """Whether the table has rates of a currency that is known at load; notes it when not."""
+        if not isinstance(currency, Constant) or currency.value in rates.currencies:
+            return True
+        code = str(currency.value)
+        known = suggestion(code[:20], rates.currencies) or f": it has {listed(rates.currencies) or 'none'}"
+        message = f"rates/{rates.name}.csv has no rate of `{code[:20]}`{known}"
+        self._wrong(currency, "bad_literal", message)
+        return False
 
     def _indexed(self, node: Index) -> DataTable | None:
         """The table that brackets stand behind; None when it is none, which is then noted."""

@@ -1,18 +1,22 @@
-"""What conditions read on their way to an answer: the unknown, the cells of tables, and a record of it all.
+"""What conditions read on their way to an answer: the unknown, cells, rates, and a record of it all.
 
 Guarantees: a key that is not in a table, or whose cell is empty, is missing and never an error; whether a
-table has a row for a key that is not known is not known either.
+table has a row for a key that is not known is not known either. A rate that is not there is an error: no
+`missing: skip` passes over it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from typing import TypeAlias, cast
 
 from controls.model.condition import Facts
 from controls.model.record import record
-from controls.model.values import Value
-from controls.rules.tree import CellRead, is_quotable
+from controls.model.values import Money, Value
+from controls.rules.arithmetic import describe
+from controls.rules.rates import converted
+from controls.rules.tree import CellRead, Conversion, is_quotable
 
 
 @record
@@ -35,7 +39,7 @@ Run: TypeAlias = Callable[[Facts, Variables], object]
 
 
 class Recording(Mapping[str, Value]):
-    """Facts that remember which of them were read; cells of tables are noted beside them.
+    """Facts that remember which of them were read; cells of tables and rates are noted beside them.
 
     A list is not: it may be long, and the version of the rule stands for what it held.
     """
@@ -90,3 +94,26 @@ def presence(cell: CellRead, keys_of: Run) -> Run:
         return keys if isinstance(keys, Unknown) else keys in cells
 
     return present
+
+
+def exchange(node: Conversion, parts_of: Run) -> Run:
+    """The closure that converts money; `parts_of` computes the money, the currency and the day."""
+    rates, quotable = node.rates, is_quotable(node)
+
+    def convert(facts: Facts, variables: Variables) -> object:
+        parts = parts_of(facts, variables)
+        if isinstance(parts, Unknown):
+            return parts
+        money, currency, day = cast("tuple[Money, str, date]", parts)
+        if money.currency == currency:
+            return money
+        try:
+            rate = rates.on(money.currency, currency, day)
+            found = converted(money, rate)
+        except ArithmeticError as problem:
+            return Unknown((), describe(problem))
+        if quotable and isinstance(facts.values, Recording):
+            facts.values.read[node.name_of(rate, day)] = rate.rate
+        return found
+
+    return convert

@@ -41,10 +41,10 @@ _PATHS: Final = (
     (re.compile(rf"scenarios/{_PART}\.yaml\Z"), FileKind.SCENARIO),
 )
 # The file's name is the name that conditions use: `list.restricted`.
-_DATA_PATH: Final = re.compile(r"(list|table)s/([a-z][a-z0-9_]{0,62})\.csv\Z")
+_DATA_PATH: Final = re.compile(r"(list|table|rate)s/([a-z][a-z0-9_]{0,62})\.csv\Z")
 _KNOWN: Final = (
     "vocabulary.yaml, roles.yaml, chains/*.yaml, duties/*.yaml, aggregates/*.yaml, "
-    "regulatory/<stage>/*.yaml, decisions/*.csv, calendars/*.yaml, lists/*.csv, tables/*.csv, "
+    "regulatory/<stage>/*.yaml, decisions/*.csv, calendars/*.yaml, lists/*.csv, tables/*.csv, rates/*.csv, "
     "scenarios/*.yaml"
 )
 _FOLDERS: Final = (
@@ -58,6 +58,7 @@ _FOLDERS: Final = (
     "calendars",
     "lists",
     "tables",
+    "rates",
     "scenarios",
 )
 
@@ -80,7 +81,7 @@ class SourceFile:
 class Sources:
     """All files by path, and the kinds of those that could not be read at all.
 
-    `data_files`: lists and tables; `broken_data`: `list.NAME` or `table.NAME` of those that are wrong.
+    `data_files`: lists, tables and rates; `broken_data`: `list.NAME` and the like of those that are wrong.
     """
 
     files: tuple[SourceFile, ...]
@@ -254,8 +255,8 @@ def _about_unknown(path: str) -> str:
         return "the files under system/ are built in: remove it"
     if path.endswith(".yml"):
         return "name it .yaml"
-    if path.startswith(("lists/", "tables/")):
-        return "lists and tables are CSV files named as conditions name them: lists/restricted_issuers.csv"
+    if path.startswith(("lists/", "tables/", "rates/")):
+        return "lists, tables and rates are CSV files named as conditions name them: lists/restricted.csv"
     if path.startswith("calendars/"):
         return "name it in small letters, digits and _: calendars/target.yaml"
     if path.startswith("regulatory/"):

@@ -16,6 +16,7 @@ from typing import Any, Final
 from controls.model.values import Money, Value, canonical, decimal_text
 from controls.rules.arithmetic import Implementation
 from controls.rules.datasets import DataColumn, DataList
+from controls.rules.rates import Rate, Rates
 from controls.rules.types import Kind, ValueType
 
 MACROS: Final = ("exists", "all", "exists_one", "filter", "map")
@@ -79,6 +80,20 @@ class CellRead(Typed):
     column: str
     data: DataColumn
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion(Typed):
+    """`convert(money, currency, day, "NAME")`: the money in that currency at the rate of the day."""
+
+    money: Typed
+    currency: Typed
+    day: Typed
+    rates: Rates
+
+    def name_of(self, rate: Rate, day: date) -> str:
+        """How people see the rate of a day when it is read."""
+        return f"rate.{self.rates.name}[{rate.base}/{rate.quote}, {day}]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +190,8 @@ def children(node: Typed) -> tuple[Typed, ...]:
             return (base,)
         case CellRead(keys=keys):
             return keys
+        case Conversion(money=money, currency=currency, day=day):
+            return (money, currency, day)
         case Presence(part=part) | Negation(part=part):
             return (part,)
         case Comparison(left=left, right=right):
@@ -215,19 +232,21 @@ def facts_of(node: Typed) -> frozenset[str]:
 
 
 def data_of(node: Typed) -> dict[str, str]:
-    """The lists and columns of tables that `node` may read, each with its digest."""
+    """The lists, columns of tables and rates that `node` may read, each with its digest."""
     found: dict[str, str] = {}
     for part in walk(node):
         if isinstance(part, ListRead):
             found[f"list.{part.data.name}"] = part.data.digest
         elif isinstance(part, CellRead):
             found[f"table.{part.table}.{part.column}"] = part.data.digest
+        elif isinstance(part, Conversion):
+            found[f"rate.{part.rates.name}"] = part.rates.digest
     return found
 
 
-def is_quotable(cell: CellRead) -> bool:
-    """Whether the cell is one cell in one evaluation: what a macro goes through is not."""
-    return not any(isinstance(part, VariableRead) for key in cell.keys for part in walk(key))
+def is_quotable(read: CellRead | Conversion) -> bool:
+    """Whether it reads one cell or rate in one evaluation: what a macro goes through does not."""
+    return not any(isinstance(part, VariableRead) for part in walk(read))
 
 
 def cells_of(node: Typed) -> frozenset[str]:
@@ -258,6 +277,8 @@ def key_of(node: Typed) -> str:
             return f"list.{data.name}#{data.digest}"
         case CellRead(table=table, keys=keys, column=column, data=cells):
             return f"table.{table}#{cells.digest}[{', '.join(map(key_of, keys))}].{column}"
+        case Conversion(rates=rates):
+            return f"convert#{rates.digest}({', '.join(map(key_of, children(node)))})"
         case ChainRead():
             return node.name
         case Now():

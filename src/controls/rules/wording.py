@@ -22,6 +22,7 @@ from controls.rules.tree import (
     Choice,
     Comparison,
     Constant,
+    Conversion,
     FactRead,
     FieldRead,
     ListOf,
@@ -107,6 +108,10 @@ _PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "field": ("{0} of {1}", "{0} de {1}"),
     "list": ("the list {0}", "la lista {0}"),
     "cell": ("{0} in the table {1} for {2}", "{0} en la tabla {1} para {2}"),
+    "convert": (
+        "{0} converted into {1} at the rate of {2} in the table of rates {3}",
+        "{0} convertido a {1} al cambio de {2} según la tabla de cambios {3}",
+    ),
     "business_days": (
         "the business days from {0} to {1} in the calendar {2}",
         "los días hábiles desde {0} hasta {1} en el calendario {2}",
@@ -251,6 +256,9 @@ class Wording:
             case CellRead(table=table, keys=keys, column=column):
                 key = self.listed(tuple(self.value(part) for part in keys), "and")
                 return self.phrase("cell", self.quoted(column.replace("_", " ")), self.quoted(table), key)
+            case Conversion(money=money, currency=currency, day=day, rates=rates):
+                parts = (self.value(money), self.value(currency), self.value(day))
+                return self.phrase("convert", *parts, self.quoted(rates.name))
             case VariableRead(level=level):
                 return self.phrase(f"element {min(level, 1) + 1}")
             case ChainRead(function=function, step=step) if node.type != BOOL:

@@ -33,8 +33,8 @@ def is_private(release: Release, name: str) -> bool:
     plain = name.removeprefix("recorded.")
     if plain in release.vocabulary.facts:
         return plain not in release.vocabulary.public
-    # A cell of a table may be a limit or a name, and tells which key was looked up.
-    return name in _PRIVATE_OF_SERVICE or name.startswith("table.")
+    # A cell of a table may be a limit or a name, and tells which key was looked up; a rate tells a currency.
+    return name in _PRIVATE_OF_SERVICE or name.startswith(("table.", "rate."))
 
 
 def private_text(value: Json | Mapping[str, Json]) -> str:
