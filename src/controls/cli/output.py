@@ -76,12 +76,17 @@ def fail(error: ControlsError, *, as_json: bool) -> NoReturn:
             }
         )
     else:
-        ERR.print(f"{error.title}.", style="bold red", markup=False)
-        if error.detail != error.title:
-            ERR.print(error.detail, markup=False)
-        if error.help:
-            ERR.print(error.help, style="dim", markup=False)
+        tell(error)
     raise typer.Exit(exit_code(error))
+
+
+def tell(error: ControlsError) -> None:
+    """Say what went wrong and what to do, in words."""
+    ERR.print(f"{error.title}.", style="bold red", markup=False)
+    if error.detail != error.title:
+        ERR.print(error.detail, markup=False)
+    if error.help:
+        ERR.print(error.help, style="dim", markup=False)
 
 
 def exit_code(error: ControlsError) -> Exit:

@@ -2,7 +2,8 @@
 
 Guarantees: only outside production, and only on a ledger whose name says that it is a demo's; what is
 published compiled, passed its examples and is an entry that says that no administrator stands behind it;
-what is broken is told with file, line and column, and the release in force stays.
+what is broken is told with file, line and column, and the release in force stays. So it does where a
+parameter of law is loosened; where nobody can tell whether one is, that is told with what is published.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from controls.bootstrap import read_rule_files
-from controls.cli.output import ERR
+from controls.cli.output import ERR, tell
 from controls.model.errors import ControlsError, InvalidInput
 from controls.services.release_changes import Publish
 from controls.services.service import Service
@@ -76,11 +77,17 @@ async def _publish(service: Service, files: Mapping[str, str], folder: Path) -> 
             return
         await service.writer.submit(Publish(service.new_id("pub"), change))
     except (ControlsError, OSError) as error:
-        _tell_kept(str(error))
+        _tell_kept(error)
     else:
         ERR.print(f"Published {change.digest}: {change.contents}.", style="green", markup=False)
+        if change.about_law:
+            words = f"Nobody confirms this release, so look at it yourself: {change.about_law}."
+            ERR.print(words, style="bold yellow", markup=False)
 
 
-def _tell_kept(wrong: str) -> None:
+def _tell_kept(wrong: str | ControlsError | OSError) -> None:
     ERR.print("Not published; the last good release stays in force.", style="bold red", markup=False)
-    ERR.print(wrong, markup=False)
+    if isinstance(wrong, ControlsError):
+        tell(wrong)
+    else:
+        ERR.print(str(wrong), markup=False)
