@@ -470,8 +470,10 @@ def changed_rule(*edits: tuple[str, str, str]) -> Change:
     return found
 
 
+TABLE = LOOKS_UP[LOOKS_UP.index("  table:") : LOOKS_UP.index("  message: {en: tier")]
 ROW = "{order.account: D-1, order.side: buy, then: review}"
 PERMITS = "{order.account: D-1, order.side: '-', then: permit}"
+LAST = "{order.account: D-2, order.side: '-', then: deny}"
 ONE = "{name: one, given: {order.account: D-1, order.side: buy}, expect: review}"
 DENIED, FLAGGED = ONE.replace("review", "deny"), ONE.replace("review", "flag")
 DATA_EDITS = [
@@ -485,16 +487,29 @@ DATA_EDITS = [
     ([(RULES, "most: {value: 3", "most: {value: 4")], "parameter", "often.most", LOOSENING),
     ([(RULES, "missing: skip", "missing: skip\n  silent: true")], "silent", "watched", NEUTRAL),
     ([(RULES, ROW, ROW.replace("review", "deny")), (RULES, ONE, DENIED)], "table", "tiers", TIGHTENING),
-    # Where the side is absent, `missing: review` speaks: a row that reviews is no milder than that, ...
+    # Where the side is absent, `missing: review` speaks on both sides.
     ([(RULES, PERMITS, PERMITS.replace("permit", "review"))], "table", "tiers", TIGHTENING),
-    # ... and one that flags may be.
     ([(RULES, PERMITS, PERMITS.replace("permit", "flag")), (RULES, ONE, f"{ONE}\n    - {FLAGGED}"),
       (RULES, "name: one, given: {order.account: D-1, order.side: buy}, expect: flag",
        "name: flagged, given: {order.account: D-1, order.side: sell}, expect: flag")],
-     "table", "tiers", NOT_PROVED),
+     "table", "tiers", TIGHTENING),
+    # Other cells, another column, another order, another hit policy: rows are compared with all rows.
     ([(RULES, "{order.account: D-2, order.side: '-'", "{order.account: D-2, order.side: buy")], "table",
-     "tiers", NOT_PROVED),
-    ([(RULES, "hit: first", "hit: priority")], "table", "tiers", NOT_PROVED),
+     "tiers", LOOSENING),
+    ([(RULES, "{order.account: D-2, order.side: '-'", "{order.account: 'D-2, D-3', order.side: buy")],
+     "table", "tiers", BOTH),
+    ([(RULES, f"{PERMITS}\n      - {LAST}", f"{LAST}\n      - {PERMITS}")], "table", "tiers", NEUTRAL),
+    ([(RULES, "hit: first", "hit: priority")], "table", "tiers", NEUTRAL),
+    ([(RULES, "inputs: [order.account, order.side]", "inputs: [order.account, order.side, order.quantity]"),
+      (RULES, ROW, ROW.replace(", then", ", order.quantity: '> 10', then")),
+      (RULES, PERMITS, PERMITS.replace(", then", ", order.quantity: '-', then")),
+      (RULES, "{order.account: D-2, order.side: '-', then", "{order.account: D-2, order.side: '-', "
+       "order.quantity: '-', then"),
+      (RULES, ONE, ONE.replace("side: buy", "side: buy, order.quantity: '11'"))],
+     "table", "tiers", LOOSENING),
+    # What the table becomes as a condition, and the other way round.
+    ([(RULES, TABLE, '  when: order.account == "D-2"\n  then: deny\n'),
+      (RULES, ONE, "{name: one, given: {order.account: D-1}, expect: permit}")], "table", "tiers", LOOSENING),
     ([(RULES, "default: permit", "default: deny"),
       (RULES, "C-1, order.side: buy}, expect: permit", "D-1, order.side: sell}, expect: permit")], "table",
      "tiers", TIGHTENING),
@@ -549,3 +564,55 @@ def test_what_a_table_s_examples_show_is_shown() -> None:
     assert (shown.before, shown.after) == (Effect.REVIEW, Effect.DENY)
     assert found.before.startswith('row 1: order.account == "D-1"')
     assert found.before.endswith("-> review")
+
+
+def of_tiers(*edits: tuple[str, str, str]) -> Change:
+    """The change of the table as a whole, with a parameter in one of its inputs."""
+    asked = "inputs: [order.account, {name: large, value: order.quantity > size}]"
+    rows = TABLE.replace("order.side: buy", "large: 'true'").replace("order.side", "large")
+    base = LOOKS_UP.replace(TABLE, rows.replace("inputs: [order.account, large]", asked))
+    base = base.replace("  on: [order.capture]\n  table:", f"  on: [order.capture]\n{SIZE}  table:")
+    base = (
+        base[: base.index("    - {name: one")]
+        + """\
+    - {name: one, given: {order.account: D-1, order.quantity: "11"}, expect: review}
+    - {name: two, given: {order.account: D-2, order.quantity: "1"}, expect: deny}
+    - {name: other, given: {order.account: C-1, order.quantity: "1"}, expect: permit}
+"""
+    )
+    changed = base
+    for _, old, new in edits:
+        assert changed.count(old) == 1, old
+        changed = changed.replace(old, new)
+    sides = [rule_set({**desk_files(), **LOOKED_UP, RULES: text}) for text in (base, changed)]
+    (found,) = [item for item in difference(*sides).changes if item.what not in ("file", "wording")]
+    return found
+
+
+SIZE = "  parameters: {size: {value: 10, type: int, basis: law}}\n"
+
+
+def test_a_parameter_of_law_inside_a_table_is_proved_to_be_loosened() -> None:
+    """With a request; so a release that does it is refused (see services.release_changes)."""
+    found = of_tiers((RULES, "size: {value: 10", "size: {value: 20"), (RULES, '"11"', '"21"'))
+    assert (found.what, found.id, found.kind, found.basis) == ("parameter", "tiers.size", LOOSENING, "law")
+    (shown,) = found.shown
+    assert (shown.before, shown.after) == (Effect.REVIEW, None)
+    assert shown.facts.values["order.account"] == "D-1"
+
+
+def test_rows_too_many_to_compare_with_one_another_are_still_compared_one_by_one() -> None:
+    """The same rows with another outcome are proved however many there are; other rows are not."""
+
+    def many(*, cell: str = "C-1", then: str = "review") -> RuleSet:
+        rows = "".join(f"      - {{order.account: B-{n}, order.side: '-', then: deny}}\n" for n in range(120))
+        last = f"      - {{order.account: {cell}, order.side: buy, then: {then}}}\n    default: permit\n"
+        text = LOOKS_UP.replace("    default: permit\n", rows + last)
+        text = text.replace("account: C-1, order.side: buy}, expect: permit", "account: D-9}, expect: permit")
+        return rule_set({**desk_files(), **LOOKED_UP, RULES: text})
+
+    (outcome,) = [item for item in difference(many(), many(then="deny")).changes if item.what == "table"]
+    assert outcome.kind is TIGHTENING
+    (cell,) = [item for item in difference(many(), many(cell="C-2")).changes if item.what == "table"]
+    assert cell.kind is NOT_PROVED
+    assert "too many" in cell.reason

@@ -7,7 +7,7 @@ can see, and who compares conditions asks `recounted` first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
@@ -83,8 +83,10 @@ def in_words(items: Iterable[ChangedData]) -> tuple[str, str]:
     return "; ".join(old), "; ".join(new)
 
 
-def with_shared_lists(before: Typed, after: Typed) -> tuple[Typed, Typed]:
-    """Both trees with `x in list.NAME` as `x in what both have || x in what only this side has`.
+def with_shared_lists(
+    before: Sequence[Typed], after: Sequence[Typed]
+) -> tuple[tuple[Typed, ...], tuple[Typed, ...]]:
+    """The trees of both sides with `x in list.NAME` as `x in what both have || x in what only this side has`.
 
     So two versions of a list share what they have in common, and a proof can look at the few other items.
     """
@@ -96,9 +98,10 @@ def with_shared_lists(before: Typed, after: Typed) -> tuple[Typed, Typed]:
         and 0 < len(ours[name].members ^ theirs[name].members) <= MAX_LOOKED_AT
     }
     if not split:
-        return before, after
+        return tuple(before), tuple(after)
     common = {name: _common(one, other) for name, (one, other) in split.items()}
-    return _split(before, common), _split(after, common)
+    one, other = (tuple(_split(tree, common) for tree in trees) for trees in (before, after))
+    return one, other
 
 
 def _split(node: Typed, common: Mapping[str, DataList]) -> Typed:
@@ -126,8 +129,8 @@ def _common(one: DataList, other: DataList) -> DataList:
     return DataList(one.name, one.type, items, frozenset(items), digest)
 
 
-def _lists_of(tree: Typed) -> dict[str, DataList]:
-    return {part.data.name: part.data for part in walk(tree) if isinstance(part, ListRead)}
+def _lists_of(trees: Sequence[Typed]) -> dict[str, DataList]:
+    return {part.data.name: part.data for tree in trees for part in walk(tree) if isinstance(part, ListRead)}
 
 
 _Content: TypeAlias = "DataList | DataColumn | Rates | None"

@@ -201,8 +201,8 @@ def _compared(one: RuleSet, other: RuleSet, before: Constraint, after: Constrain
 
     timed = any(map(reads_time, trees)) and periods not in ((), (Period(),))
     found = compare(
-        Speaker(trees[0], effects),
-        Speaker(trees[1], effects),
+        Speaker.of(trees[0], effects),
+        Speaker.of(trees[1], effects),
         domains=domains,
         confirm=confirm,
         given=(holds(within(periods)),) if timed else (),

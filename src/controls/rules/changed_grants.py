@@ -213,8 +213,8 @@ def _compared(
         return Shown(action, facts, names, *answers)
 
     return compare(
-        Speaker(trees[0], _EFFECTS),
-        Speaker(trees[1], _EFFECTS),
+        Speaker.of(trees[0], _EFFECTS),
+        Speaker.of(trees[1], _EFFECTS),
         domains=domains,
         confirm=confirm,
         given=asked(action, trees=trees),

@@ -176,9 +176,10 @@ class _Pair:
         vocabularies = (self.one.release.vocabulary, self.other.release.vocabulary)
         versions = Versions.of(before, after, vocabularies=vocabularies)
         found = versions.compared(before, variant)
-        if found.kind is ChangeClass.NEUTRAL or (before.table is None and variant.table is None):
+        tabular = before.table is not None or variant.table is not None
+        if not tabular or found.shown or found.kind is ChangeClass.NEUTRAL:
             return found
-        # No search goes through decision tables: what their examples show is shown.
+        # Where no search finds one for a table, what its examples show is shown.
         examples = [
             (example.action or rule.on[0], facts_of_example(rules.release, rule, example))
             for rules, rule in ((self.one, before), (self.other, after))

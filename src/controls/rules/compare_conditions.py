@@ -21,7 +21,7 @@ from controls.rules.changes import ChangeClass, Shown, looser, tighter
 from controls.rules.domains import Domain, domains_of
 from controls.rules.folding import Folder
 from controls.rules.linear import available
-from controls.rules.satisfiable import NotDecided, Wanted, Witness, find
+from controls.rules.satisfiable import Asked, NotDecided, Together, Wanted, Witness, find
 from controls.rules.tree import Comparison as ComparisonNode
 from controls.rules.tree import Constant, FactRead, Logic, Now, Operation, Typed, facts_of, key_of, walk
 from controls.rules.types import BOOL, STRING, TIMESTAMP, Kind
@@ -33,14 +33,29 @@ Confirm: TypeAlias = Callable[[Facts], Shown | None]
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A condition's tree (`WholeCondition.tree`) with what each of its truths asks for.
+    """Conditions' trees (`WholeCondition.tree`) and what is said by their truths.
 
+    `answers` gives what must hold of the trees, or of others in their places, for each thing that is said:
+    one of them holds of every request. Two speakers with equal trees and equal `meaning` say the same.
     `skips`: what is unknown is passed over when facts are missing, and reviewed when it cannot be computed.
     """
 
-    tree: Typed
-    effects: Mapping[Truth, Effect | None]
+    trees: tuple[Typed, ...]
+    answers: Callable[[Sequence[Typed]], Sequence[tuple[Asked, Effect | None]]]
+    meaning: object
     skips: bool = False
+
+    @classmethod
+    def of(cls, tree: Typed, effects: Mapping[Truth, Effect | None], *, skips: bool = False) -> Speaker:
+        """One condition, with what each of its truths asks for."""
+        return cls(
+            (tree,),
+            lambda trees: [
+                (Wanted(trees[0], frozenset({truth})), effect) for truth, effect in effects.items()
+            ],
+            effects,
+            skips,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +92,11 @@ def compare(
         confirm: evaluates both sides on facts, and says what they answer.
         given: what holds of every request that is looked at, such as its action and time.
     """
-    if key_of(_folded(before.tree)) == key_of(_folded(after.tree)) and before.effects == after.effects:
+    if _keys(before.trees) == _keys(after.trees) and before.meaning == after.meaning:
         return Comparison(ChangeClass.NEUTRAL)
-    changed = changed_data(before.tree, after.tree)
-    one, other = with_shared_lists(before.tree, after.tree)
-    before, after = replace(before, tree=one), replace(after, tree=other)
+    changed = changed_data(any_of(before.trees), any_of(after.trees))
+    one, other = with_shared_lists(before.trees, after.trees)
+    before, after = replace(before, trees=one), replace(after, trees=other)
     milder = _searched(before, after, looser, domains=domains, confirm=confirm, given=given)
     stricter = _searched(before, after, tighter, domains=domains, confirm=confirm, given=given)
     shown = tuple(item for item in (milder.shown, stricter.shown) if item is not None)
@@ -174,11 +189,12 @@ def _searched(
 ) -> _Searched:
     """The search for a request on which the answers stand in the relation."""
     excluded, but_for_digits = True, False
-    for truth in (Truth.TRUE, Truth.FALSE, Truth.UNKNOWN):
-        others = frozenset(other for other in Truth if relation(before.effects[truth], after.effects[other]))
+    answers = after.answers(after.trees)
+    for first, effect in before.answers(before.trees):
+        others = tuple(asked for asked, other in answers if relation(effect, other))
         if not others:
             continue
-        wanted = (Wanted(before.tree, frozenset({truth})), Wanted(after.tree, others), *given)
+        wanted = (first, Together(every=False, parts=others), *given)
         answer = find(wanted, domains=domains)
         if isinstance(answer, Witness):
             shown = confirm(answer.facts)
@@ -198,12 +214,13 @@ def _leaves_errors_aside(*speakers: Speaker) -> bool:
         or part.type.kind is Kind.MONEY
         or (isinstance(part, FactRead) and part.name.startswith(PREFIX))
         for speaker in speakers
-        for part in walk(speaker.tree)
+        for tree in speaker.trees
+        for part in walk(tree)
     )
 
 
-def _folded(tree: Typed) -> Typed:
-    return Folder().fold(tree)
+def _keys(trees: Sequence[Typed]) -> list[str]:
+    return [key_of(Folder().fold(tree)) for tree in trees]
 
 
 def _joined(parts: list[Typed], *, every: bool) -> Typed:

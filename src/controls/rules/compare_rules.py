@@ -7,10 +7,11 @@ watch, at the times when both apply.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Final, cast
 
 from controls.model.condition import Facts, Truth
@@ -32,10 +33,13 @@ from controls.rules.compare_conditions import (
 )
 from controls.rules.compare_tables import compared_tables
 from controls.rules.condition import WholeCondition
+from controls.rules.domains import Domain
 from controls.rules.effective import moment_in, overlap
 from controls.rules.engine import build_engine
+from controls.rules.hits import ranks_of
 from controls.rules.rule import MissingPolicy, Rule
-from controls.rules.tree import facts_of
+from controls.rules.table_answers import NotComparable, answers_of_table
+from controls.rules.tree import Typed, facts_of
 from controls.rules.vocabulary import Vocabulary
 
 _STRICTNESS: Final = tuple(Effect)  # in rising strictness
@@ -76,21 +80,39 @@ class Versions:
             return Comparison(ChangeClass.NEUTRAL, (), "the rule is only observed")
         if not self.actions or not self.periods:
             return Comparison(ChangeClass.NEUTRAL, (), "no request is watched by both")
-        trees = [cast(WholeCondition, rule.condition).tree for rule in (before, after)]
+        trees = [tree for rule in (before, after) for tree in _trees(rule)]
         names = frozenset().union(*map(facts_of, trees))
         domains = shared_domains(*self.vocabularies, names)
         if isinstance(domains, str):
             return Comparison(ChangeClass.NOT_PROVED, (), domains)
-        if before.table is not None or after.table is not None:
-            return compared_tables(before, after)
+        by_rows = None
+        if before.table is not None and after.table is not None:
+            by_rows = compared_tables(before, after)
+            if by_rows.kind is ChangeClass.NEUTRAL:
+                return by_rows
+        found = self._searched(before, after, trees=trees, names=names, domains=domains)
+        if by_rows is None or found.kind is not ChangeClass.NOT_PROVED:
+            return found
+        return by_rows if by_rows.kind is not ChangeClass.NOT_PROVED else found
+
+    def _searched(
+        self,
+        before: Rule,
+        after: Rule,
+        *,
+        trees: Sequence[Typed],
+        names: frozenset[str],
+        domains: Mapping[str, Domain],
+    ) -> Comparison:
+        """The same, from what is found or excluded on all requests."""
         timed = any(map(reads_time, trees))
         given = [holds(within(self.periods))] if timed and self.periods != (Period(),) else []
         moment = None if timed else moment_in(self.periods)
         one, other = (replace(rule, periods=self.periods) for rule in (before, after))
         # The same condition means the same under each action, unless it asks which one it is.
         tellers = [action for action in self.actions if asked(action, trees=trees)]
-        return _together(
-            [
+        try:
+            found = [
                 compare(
                     _speaker(one),
                     _speaker(other),
@@ -100,7 +122,9 @@ class Versions:
                 )
                 for action in (tellers or self.actions[:1])
             ]
-        )
+        except NotComparable as problem:
+            return Comparison(ChangeClass.NOT_PROVED, (), str(problem))
+        return _together(found)
 
     def shown_by(
         self, requests: Iterable[tuple[str, Facts]], before: Rule, after: Rule, *, found: Comparison
@@ -117,17 +141,23 @@ class Versions:
         return _together([replace(found, shown=tuple(shown))])
 
 
+def _trees(rule: Rule) -> tuple[Typed, ...]:
+    return tuple(cast(WholeCondition, condition).tree for condition in rule.conditions)
+
+
 def _speaker(rule: Rule) -> Speaker:
+    skips = rule.missing is MissingPolicy.SKIP and not rule.observe
+    if rule.table is not None and not rule.observe:
+        meaning = (rule.table.hit, ranks_of(rule.table), rule.missing)
+        answers = partial(answers_of_table, rule)
+        return Speaker(_trees(rule), answers, meaning, skips)
     effects: dict[Truth, Effect | None] = {
         Truth.TRUE: rule.then,
         Truth.UNKNOWN: _UNKNOWN[rule.missing],
         Truth.FALSE: None,
     }
-    return Speaker(
-        cast(WholeCondition, rule.condition).tree,
-        dict.fromkeys(effects) if rule.observe else effects,
-        skips=rule.missing is MissingPolicy.SKIP and not rule.observe,
-    )
+    tree = cast(WholeCondition, rule.condition).tree
+    return Speaker.of(tree, dict.fromkeys(effects) if rule.observe else effects, skips=skips)
 
 
 def _confirm(

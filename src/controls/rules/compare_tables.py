@@ -1,4 +1,5 @@
-"""Two decision tables, compared row by row.
+"""Two decision tables with the same conditions, compared row by row: however many rows there are, and
+whatever their conditions ask. What comparing all requests decides is in `compare_rules`.
 
 Guarantees: a class other than `not proved` is claimed only where the same rows are tried in the same order
 under the same hit policy, from what `controls.rules.hits` makes of their truths, absent inputs included. For

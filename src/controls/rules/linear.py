@@ -33,7 +33,18 @@ from controls.rules.tree import (
     Typed,
     key_of,
 )
-from controls.rules.truths import Chosen, Joined, LeafAt, Leaves, Mask, Opposite, Same, Skeleton
+from controls.rules.truths import (
+    Among,
+    Chosen,
+    Combined,
+    Goal,
+    Joined,
+    LeafAt,
+    Leaves,
+    Opposite,
+    Same,
+    Skeleton,
+)
 from controls.rules.types import BOOL, Kind
 
 MAX_EFFORT: Final = 400_000  # z3's `rlimit`: some tenths of a second
@@ -55,12 +66,13 @@ def available() -> bool:
 
 
 def solve(
-    goals: Sequence[tuple[Skeleton, Mask]], leaves: Sequence[Classified], *, exact: bool
+    goal: Goal, conditions: Sequence[Skeleton], leaves: Sequence[Classified], *, exact: bool
 ) -> Solution | None:
-    """A solution of the goals, or None when none is found and nothing is proved.
+    """A solution of the goal, or None when none is found and nothing is proved.
 
     Args:
-        goals: conditions over `leaves`, each with the truths that it shall have one of.
+        goal: the truths that conditions shall have.
+        conditions: what the goal's indexes mean, over `leaves`.
         leaves: what the skeletons' indexes mean.
         exact: only requests on which every sum and product can be computed within 34 digits.
     """
@@ -68,7 +80,7 @@ def solve(
     if z3 is None or not any(_is_linear(leaf) for leaf in leaves):
         return None
     try:
-        return _Problem(z3, leaves, exact).solution(goals)
+        return _Problem(z3, leaves, exact).solution(goal, conditions)
     except z3.Z3Exception:  # it gave up: nothing is known
         return None
 
@@ -123,17 +135,25 @@ class _Problem:
         self.solver.set("rlimit", MAX_EFFORT)
         self.solver.set("ctrl_c", False)
 
-    def solution(self, goals: Sequence[tuple[Skeleton, Mask]]) -> Solution | None:
-        truths = [self._leaf(leaf.node, _by_fact(leaf)) for leaf in self.leaves]
-        for skeleton, mask in goals:
-            true, false = self._truths(skeleton, truths)
-            unknown = self.z3.And(self.z3.Not(true), self.z3.Not(false))
-            options = [option for bit, option in ((1, false), (2, unknown), (4, true)) if mask & bit]
-            self.solver.add(self.z3.Or(options))
+    def solution(self, goal: Goal, conditions: Sequence[Skeleton]) -> Solution | None:
+        leaves = [self._leaf(leaf.node, _by_fact(leaf)) for leaf in self.leaves]
+        truths = [self._truths(condition, leaves) for condition in conditions]
+        self.solver.add(self._reached(goal, truths))
         answer = self.solver.check()
         if answer == self.z3.unsat:
             return Solution(None)
         return self._assignment(self.solver.model()) if answer == self.z3.sat else None
+
+    def _reached(self, goal: Goal, truths: Sequence[tuple[Any, Any]]) -> Any:
+        z3 = self.z3
+        match goal:
+            case Among(index=index, mask=mask):
+                true, false = truths[index]
+                unknown = z3.And(z3.Not(true), z3.Not(false))
+                return z3.Or([option for bit, option in ((1, false), (2, unknown), (4, true)) if mask & bit])
+            case Combined(every=every, parts=parts):
+                found = [self._reached(part, truths) for part in parts]
+                return z3.And(found) if every else z3.Or(found)
 
     # Connectives: each condition as (it is true, it is false)
 

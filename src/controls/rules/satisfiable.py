@@ -36,8 +36,19 @@ from controls.rules.folding import Folder
 from controls.rules.guesses import guesses_of, hints_of
 from controls.rules.leaves import NOW, Variable, classified
 from controls.rules.reading import Run
-from controls.rules.tree import Typed
-from controls.rules.truths import ANY, Leaves, Mask, Skeleton, mask_of, possible
+from controls.rules.tree import Typed, key_of
+from controls.rules.truths import (
+    ANY,
+    Among,
+    Combined,
+    Goal,
+    Leaves,
+    Mask,
+    Skeleton,
+    mask_of,
+    possible,
+    reached,
+)
 
 MAX_VISITS: Final = 3_000  # partial assignments looked at
 MAX_OUTSIDE: Final = 3  # leaves outside the fragment whose truths are tried together
@@ -54,6 +65,17 @@ class Wanted:
 
     condition: Typed
     truths: frozenset[Truth]
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """`every` one of what is wanted, or one of it at least."""
+
+    every: bool
+    parts: tuple[Asked, ...]
+
+
+Asked: TypeAlias = "Wanted | Together"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +118,11 @@ def implies(condition: Typed, other: Typed, *, domains: Mapping[str, Domain]) ->
     return find(wanted, domains=domains)
 
 
-def find(wanted: Sequence[Wanted], *, domains: Mapping[str, Domain], solve: bool = True) -> Answer:
+def find(wanted: Sequence[Asked], *, domains: Mapping[str, Domain], solve: bool = True) -> Answer:
     """Facts on which each condition has one of its wanted truths.
 
     Args:
-        wanted: the conditions, type-checked.
+        wanted: the conditions, type-checked, and how they go together; all of it is wanted.
         domains: what the facts may be (`domains_of`); a fact without one may be any value of its type.
         solve: ask the solver as well, where samples do not suffice.
     """
@@ -110,16 +132,12 @@ def find(wanted: Sequence[Wanted], *, domains: Mapping[str, Domain], solve: bool
 class _Search:
     """One question. Variables are facts, the states of steps, and the time."""
 
-    def __init__(self, wanted: Sequence[Wanted], domains: Mapping[str, Domain]) -> None:
+    def __init__(self, wanted: Sequence[Asked], domains: Mapping[str, Domain]) -> None:
         leaves = Leaves()
-        trees = [Folder().fold(item.condition) for item in wanted]
-        masks = [mask_of(item.truths) for item in wanted]
-        self._goals: list[tuple[Skeleton, Mask]] = [
-            (leaves.skeleton(tree), mask) for tree, mask in zip(trees, masks, strict=True)
-        ]
-        self._runs: list[tuple[Run, Mask]] = [
-            (compiled(tree), mask) for tree, mask in zip(trees, masks, strict=True)
-        ]
+        self._conditions: list[Skeleton] = []
+        self._runs: list[Run] = []
+        self._indexes: dict[str, int] = {}
+        self._goal = Combined(every=True, parts=tuple(self._goal_of(item, leaves) for item in wanted))
         self._leaves = classified(leaves.nodes, domains)
         self._leaf_runs = [compiled(node) for node in leaves.nodes]
         self._masks: list[Mask] = [ANY] * len(self._leaves)
@@ -130,19 +148,40 @@ class _Search:
         self._samples = self._sampled()
         self._guesses = self._guessed()
 
+    def _goal_of(self, asked: Asked, leaves: Leaves) -> Goal:
+        if isinstance(asked, Together):
+            return Combined(asked.every, tuple(self._goal_of(part, leaves) for part in asked.parts))
+        tree = Folder().fold(asked.condition)
+        index = self._indexes.setdefault(key_of(tree), len(self._conditions))
+        if index == len(self._conditions):
+            self._conditions.append(leaves.skeleton(tree))
+            self._runs.append(compiled(tree))
+        return Among(index, mask_of(asked.truths))
+
+    def _reachable(self) -> bool:
+        """Whether the goal may be reached with the truths that leaves may have now."""
+        known: dict[int, Mask] = {}
+
+        def truths(index: int) -> Mask:
+            if index not in known:
+                known[index] = possible(self._conditions[index], self._masks)
+            return known[index]
+
+        return reached(self._goal, truths)
+
     def answer(self, *, solve: bool) -> Answer:
         found = self._assign(list(self._samples), {})
         if found is not None:
             return Witness(found)
         if not self._open:
             return Impossible()
-        solution = linear.solve(self._goals, self._leaves, exact=True) if solve else None
+        solution = linear.solve(self._goal, self._conditions, self._leaves, exact=True) if solve else None
         if solution is None:
             return NotDecided()
         if solution.assignment is not None:
             facts = self._facts(solution.assignment)
             return Witness(facts) if self._holds(facts) else NotDecided()
-        solution = linear.solve(self._goals, self._leaves, exact=False)
+        solution = linear.solve(self._goal, self._conditions, self._leaves, exact=False)
         if solution is not None and solution.assignment is None:
             return Impossible()
         return NotDecided(but_for_digits=True)
@@ -202,7 +241,7 @@ class _Search:
         if self._visits > MAX_VISITS or self._tries >= MAX_TRIES:
             self._open = True
             return None
-        if any(not possible(skeleton, self._masks) & mask for skeleton, mask in self._goals):
+        if not self._reachable():
             return None
         if not todo:
             return self._realised(chosen)
@@ -240,7 +279,7 @@ class _Search:
         for truths in product((1, 2, 4), repeat=len(outside)):
             for index, mask in zip(outside, truths, strict=True):
                 self._masks[index] = mask
-            if all(possible(skeleton, self._masks) & mask for skeleton, mask in self._goals):
+            if self._reachable():
                 found = True
                 break
         self._masks[:] = before
@@ -299,7 +338,14 @@ class _Search:
         return Facts(values=values, chain=ChainHistory("", _CHAIN, tuple(acts)), now=now)
 
     def _holds(self, facts: Facts) -> bool:
-        return all(mask >> self._truth(run, facts) & 1 for run, mask in self._runs)
+        known: dict[int, Mask] = {}
+
+        def truths(index: int) -> Mask:
+            if index not in known:
+                known[index] = 1 << self._truth(self._runs[index], facts)
+            return known[index]
+
+        return reached(self._goal, truths)
 
     @staticmethod
     def _truth(run: Run, facts: Facts) -> int:

@@ -1,7 +1,8 @@
 """Conditions as connectives over leaves, and the truths they may have when leaves are only partly known.
 
-A set of truths is a mask: 1 for false, 2 for unknown, 4 for true. Guarantees: `possible` never leaves out a
-truth that some choice of the leaves' truths gives (it may hold more: leaves are taken as independent).
+A set of truths is a mask: 1 for false, 2 for unknown, 4 for true. A goal is what several conditions shall be
+together. Guarantees: `possible` never leaves out a truth that some choice of the leaves' truths gives (it may
+hold more: leaves are taken as independent), so that `reached` never denies a goal that some choice reaches.
 """
 
 from __future__ import annotations
@@ -63,6 +64,35 @@ class Same:
 
 
 Skeleton: TypeAlias = "LeafAt | Joined | Opposite | Chosen | Same"
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """The condition of that index has one of the truths."""
+
+    index: int
+    mask: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """`every` one of the parts, or one of them at least."""
+
+    every: bool
+    parts: tuple[Goal, ...]
+
+
+Goal: TypeAlias = "Among | Combined"
+
+
+def reached(goal: Goal, truths: Callable[[int], Mask]) -> bool:
+    """Whether the goal is reached when each condition has one of the truths of its mask."""
+    match goal:
+        case Among(index=index, mask=mask):
+            return bool(truths(index) & mask)
+        case Combined(every=every, parts=parts):
+            found = (reached(part, truths) for part in parts)
+            return all(found) if every else any(found)
 
 
 class Leaves:
