@@ -81,7 +81,7 @@ def answers_of_table(rule: Rule, trees: Sequence[Typed]) -> list[tuple[Asked, Ef
     """
     assert rule.table is not None
     ranks = ranks_of(rule.table)
-    if rule.table.hit is HitPolicy.COLLECT and _UNLIKE <= set(ranks):
+    if rule.table.hit is HitPolicy.COLLECT and set(ranks) >= _UNLIKE:
         raise NotComparable("it may oblige and flag at once, and neither of the two is the stricter one")
     found: dict[Effect | None, list[Asked]] = {}
     parts = 0
