@@ -174,7 +174,7 @@ async def test_an_idle_replica_hears_of_changes(
     desk = pressure_desk(tmp_path, migrated_database_url)
     now = time.time_ns() // 1000
     _, key = api_keys.mint(name="new", scopes=("read",), at=now, entropy=os.urandom)
-    empty = Directory(index=0, names={}, accounts=(), assignments=())
+    empty = Directory(index=0, people=())
     async with running(desk) as busy, running(desk) as idle:
 
         def revoked() -> bool:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controls.model.errors import InvalidInput
-from controls.services.directory_file import PersonPlan, read_directory
+from controls.services.directory_file import read_directory
+from controls.services.directory_plans import PersonPlan, open_roles
 
 HEADER = "person,name,account,roles,valid_from,valid_to\n"
 
@@ -30,13 +31,13 @@ def test_rows_of_one_person_are_one_person_with_all_accounts_and_roles() -> None
     (person,) = read_directory(HEADER + "p-1,Ana,ana,trader,,\np-1,Ana,ana.bot,trader;clerk,,\n")
     assert person.id == "p-1"
     assert [account.login for account in person.accounts] == ["ana", "ana.bot"]
-    assert person.roles == {"trader", "clerk"}
+    assert person.roles == open_roles(["trader", "clerk"])
 
 
 def test_optional_columns_may_be_left_out_and_their_order_is_free() -> None:
     """Only person, account and roles are needed, in any order."""
     (person,) = read_directory("roles,account,person\ntrader,ana,p-1\n")
-    assert (person.id, person.name, person.roles) == ("p-1", "", {"trader"})
+    assert (person.id, person.name, person.roles) == ("p-1", "", open_roles(["trader"]))
 
 
 def test_a_byte_order_mark_and_blank_lines_do_not_matter() -> None:

@@ -16,9 +16,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import insert, text
 
 from controls.model.chain import ActState
+from controls.model.people import Attribute
 from controls.model.window import Window
 from controls.store.database import Database
-from controls.store.directory import AccountRecord, Assignment, replace_person
+from controls.store.directory import replace_people
 from controls.store.guard_checks import check_guards, check_surroundings
 from controls.store.migrate import MigrationFailed, migrate, newest_revision
 from controls.store.observations import (
@@ -28,6 +29,7 @@ from controls.store.observations import (
     forget_observations,
     observation_row,
 )
+from controls.store.people import Absence, AccountRecord, Assignment, AttributeRecord, PersonRecord
 from controls.store.rights import READER, READER_RIGHTS, SERVICE, SERVICE_RIGHTS
 from controls.store.tables import metadata, observations
 from controls.store.unit import forget_answers
@@ -193,14 +195,15 @@ async def test_the_service_can_do_its_work(service: Database) -> None:
         await end_aggregates(connection, tenant="work", versions=["a"])
         await forget_answers(connection, "work", before=2**62)
         for _ in range(2):
-            await replace_person(
-                connection,
-                "work",
-                person="p1",
-                name="Ana",
-                records=[AccountRecord("ana.back", "a1", "p1", 0, None)],
-                roles=[Assignment("p1", "trader", 0, None)],
+            ana = PersonRecord(
+                "p1",
+                "Ana",
+                (AccountRecord("ana.back", "a1", "p1", 0, None),),
+                (Assignment("p1", "trader", 0, None),),
+                (AttributeRecord("p1", Attribute.DESK, "rates", 0, None),),
+                (Absence("p1", 0, None),),
             )
+            await replace_people(connection, "work", [ana])
         erased = text('DELETE FROM ledger_disclosures WHERE tenant = :t AND "index" = 0')
         assert (await connection.execute(erased, {"t": "work"})).rowcount == 1
 

@@ -19,7 +19,8 @@ from controls.model.chain import ChainKind
 from controls.model.errors import InvalidInput
 from controls.rules.release import Release
 from controls.services.activate import activate
-from controls.services.directory_file import AccountLine, PersonPlan, read_directory
+from controls.services.directory_file import read_directory
+from controls.services.directory_plans import AccountLine, PersonPlan, open_roles
 from controls.services.event_log import Event, read_log
 from controls.services.genesis import Genesis, start_ledger
 from controls.services.keys import mint
@@ -128,10 +129,8 @@ def _administrators() -> tuple[PersonPlan, ...]:
     return tuple(
         PersonPlan(
             id=login,
-            name="",
-            line=0,
-            accounts=[AccountLine(login=login, valid_from=None, valid_to=None, line=0)],
-            roles={"administrator"},
+            accounts=[AccountLine(login=login, valid_from=None, valid_to=None, where="")],
+            roles=open_roles(["administrator"]),
         )
         for login in _ADMINISTRATORS
     )

@@ -12,7 +12,8 @@ When the answer is "verified", then
   every other signed tree head in the export (and the one that you kept) is a prefix of that tree. Roots
   are recomputed from the leaves, so a consistency proof between two of them could not add anything;
 - what the database says of an entry (columns) is what the entry says; times never go back; ids are unique;
-- disclosed private values are those that were committed to (erased ones are counted, and stay unknown);
+- disclosed private values are those that were committed to (erased ones are counted, and stay unknown),
+  in the entry or in the directory that it puts in force;
 - every release that an entry names is there, unchanged, and so is every directory;
 - release, directory, key and account of every entry are those that the entries before it put in force, so
   that nobody slipped others into the database; each change of them was proposed before it was confirmed,
@@ -559,6 +560,14 @@ class Approved:
     until: str
 
 
+@dataclass(frozen=True)
+class Directory:
+    """What a directory blob says: accounts by reference, and commitments by path."""
+
+    accounts: dict[bytes, Account]
+    private: dict[str, str]
+
+
 class InForce:
     """Release, directory, keys, cases and approvals as of each entry; Bad(FORCE) where one is another."""
 
@@ -571,7 +580,7 @@ class InForce:
         self.watched = 0  # releases that no administrator, but a watched folder published
         self._cases: dict[bytes, bytes] = {}  # review -> what it is about; nothing once it is resolved
         self._approvals: dict[bytes, Approved] = {}
-        self._directories: dict[str, list[tuple[bytes, Account]]] = {}
+        self._directories: dict[str, Directory] = {}
 
     def offer(self, digest: str, text: str) -> None:
         """A blob that may be a directory: a JSON object that holds `persons`."""
@@ -579,9 +588,14 @@ class InForce:
             try:
                 content = json.loads(text)
                 if "persons" in content and content["v"] == 1:
-                    self._directories[digest] = list(_accounts(content["persons"]))
-            except (KeyError, TypeError, ValueError, RecursionError):
+                    self._directories[digest] = read_directory(content["persons"])
+            except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
                 return  # some other text; an entry that names it as a directory is told so
+
+    def commitments(self, entry: dict[str, Any]) -> dict[str, str]:
+        """Those of the directory that an entry puts in force, by their path."""
+        made = self._directories.get(_as_text(entry.get("blob", "")))
+        return made.private if made is not None and entry["kind"] in ("genesis", "directory") else {}
 
     def entry(self, entry: dict[str, Any], index: int) -> Iterator[Bad]:
         """What this entry rests on and no entry before it put in force."""
@@ -645,7 +659,7 @@ class InForce:
 
     def _load(self, digest: str) -> Iterator[Bad]:
         if digest in self._directories:
-            self._accounts.update(self._directories[digest])
+            self._accounts.update(self._directories[digest].accounts)
         else:
             yield force(f"the blob {digest} is no directory that can be read")
 
@@ -692,11 +706,23 @@ def force(message: str) -> Bad:
     return Bad(Failure.FORCE, message)
 
 
-def _accounts(persons: list[Any]) -> Iterator[tuple[bytes, Account]]:
-    for person in persons:
+def read_directory(persons: list[Any]) -> Directory:
+    """What a directory blob says; raises Bad, KeyError, TypeError, ValueError if none."""
+    found = Directory({}, {})
+    for position, person in enumerate(persons):
+        name = _as_text(person["id"])
         for item in person["accounts"]:
-            held = Account(_as_text(person["id"]), _as_text(item["from"]), _as_text(item["to"] or "~"))
-            yield short(_as_text(item["ref"])), held
+            if item.get("kind", "bot") != "bot":
+                raise ValueError("unknown kind of account")
+            held = Account(name, _as_text(item["from"]), _as_text(item["to"] or "~"))
+            found.accounts[short(_as_text(item["ref"]))] = held
+        for item in person.get("reports_to", []):
+            _as_text(item["value"]), _as_text(item["from"]), _as_text(item["to"] or "~")
+        if "private" in person:  # department, desk, household and absences
+            if person["private"].keys() != {"hmac"} or not _is_hex(person["private"]["hmac"]):
+                raise ValueError("what is private must be a commitment")
+            found.private[f"persons/{position}"] = person["private"]["hmac"]
+    return found
 
 
 def _about(entry: dict[str, Any]) -> bytes:
@@ -943,7 +969,7 @@ class Verification:
                 yield Bad(Failure.MISSING_BLOB, f"the blob {digest} that it names is not in the export")
 
     def _disclosure(self, entry: dict[str, Any], disclosure: dict[str, Any] | None) -> Iterator[Bad]:
-        committed = commitments(entry)
+        committed = commitments(entry) | self._force.commitments(entry)
         opened = disclosure or {}
         self.report.erased += len(committed.keys() - opened.keys())
         self.report.disclosed += len(opened)

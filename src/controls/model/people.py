@@ -1,8 +1,9 @@
-"""Natural persons, the accounts that are theirs, the roles they hold, and how they stand to each other."""
+"""Natural persons, the accounts that belong to them, their roles, and how they stand to each other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from controls.model.record import record
 
@@ -29,6 +30,22 @@ class Profile:
     reports_to: str = ""
 
 
+class Attribute(StrEnum):
+    """What a `Profile` holds, by the name of its field."""
+
+    DEPARTMENT = "department"
+    DESK = "desk"
+    HOUSEHOLD = "household"
+    REPORTS_TO = "reports_to"
+
+
+class AccountKind(StrEnum):
+    """Whose hands are on an account. A bot's acts are those of the person it belongs to."""
+
+    PERSON = "person"
+    BOT = "bot"
+
+
 @record
 class Account:
     """A login, known in records by its pseudonym `ref`, and the one person it belongs to now."""
@@ -36,3 +53,4 @@ class Account:
     login: str
     ref: str
     person: Person
+    kind: AccountKind = AccountKind.PERSON

@@ -44,8 +44,9 @@ class ChangeKind(Protocol):
         """One sentence that says what the change does; raises a ControlsError when it may not be made."""
         ...
 
-    def apply(self, context: Context, *, index: int) -> dict[str, Json]:
-        """Put it into force as entry `index`; the fields of that entry. Must have been checked."""
+    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
+        """Put it into force as entry `index`; that entry's fields and what opens its commitments. Must have
+        been checked."""
         ...
 
     def payload(self) -> dict[str, Json]: ...
@@ -172,14 +173,15 @@ class Confirm:
         summary = change.check(context)
         fields, disclosure = _fields(context, request, decision, key=self.key)
         index = work.next_index
-        fields |= {"change": self.change_id, "act": CONFIRM, **change.apply(context, index=index)}
+        made, opened = change.apply(context, index=index)
+        fields |= {"change": self.change_id, "act": CONFIRM, **made}
         work.append(
             _ENTRIES[proposed.kind],
             self.id,
             fields,
             chain=f"administration:{self.change_id}",
             person=decision.person,
-            disclosure=disclosure,
+            disclosure=disclosure | opened,
         )
         leaf = work.entries[-1].leaf
         _record_act(context, decision, self.id, self.change_id, CONFIRM, index, self.key)

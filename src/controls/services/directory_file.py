@@ -10,12 +10,12 @@ import io
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from controls.model.errors import FieldError, InvalidInput
 from controls.model.values import microseconds
+from controls.services.directory_plans import AccountLine, PersonPlan, RoleLine
 
 COLUMNS: Final = ("person", "name", "account", "roles", "valid_from", "valid_to")
 REQUIRED: Final = ("person", "account", "roles")
@@ -26,25 +26,6 @@ MAX_ERRORS: Final = 200
 _ID: Final = re.compile(
     r"[^\s,;:()\[\]#\"'\\\x00-\x1f\x7f]([^,;()\[\]#\"'\\\x00-\x1f\x7f]{0,126}[^\s,;:()\[\]#\"'\\\x00-\x1f\x7f])?\Z"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class AccountLine:
-    login: str
-    valid_from: int | None  # None: from the moment of the import
-    valid_to: int | None
-    line: int
-
-
-@dataclass(slots=True)
-class PersonPlan:
-    """What the file says of one person."""
-
-    id: str
-    name: str
-    line: int
-    accounts: list[AccountLine] = field(default_factory=list)
-    roles: set[str] = field(default_factory=set)
 
 
 def read_directory(text: str) -> tuple[PersonPlan, ...]:
@@ -155,12 +136,12 @@ def _read_row(
         )
     if len(errors) > before:
         return
-    person = people.setdefault(row["person"], PersonPlan(row["person"], row.get("name", ""), line))
+    person = people.setdefault(row["person"], PersonPlan(row["person"], row.get("name", ""), where))
     if row.get("name") and person.name and person.name != row["name"]:
         errors.append(FieldError(where, "two_names", f"{person.id} is called {person.name} above"))
     person.name = person.name or row.get("name", "")
-    person.roles |= roles
-    person.accounts.append(AccountLine(row["account"], valid_from, valid_to, line))
+    person.roles = (person.roles or set()) | {RoleLine(role) for role in roles}
+    person.accounts.append(AccountLine(row["account"], valid_from, valid_to, where))
 
 
 def _moment(where: str, column: str, text: str, errors: list[FieldError]) -> int | None:

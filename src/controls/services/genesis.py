@@ -11,21 +11,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from controls.decide import ActiveRelease
-from controls.ledger.envelope import EntryKind, blob_digest
+from controls.ledger.envelope import EntryKind
 from controls.ledger.merkle import Frontier
 from controls.model.errors import Conflict, FieldError, InvalidInput, NotFound
 from controls.services.counting import begin_all
-from controls.services.directory_changes import (
-    check_people,
-    directory_blob,
-    merge_people,
-)
-from controls.services.directory_file import PersonPlan
+from controls.services.directory_changes import check_people, record_people
+from controls.services.directory_merge import merge_people
+from controls.services.directory_plans import PersonPlan
 from controls.services.records import LANGUAGE
 from controls.services.writer import WriterSettings
 from controls.store.connection import StoreConnection
 from controls.store.database import Database
-from controls.store.directory import Directory, add_key, add_people
+from controls.store.directory import Directory, add_key, replace_people
 from controls.store.registers import key_digest
 from controls.store.rows import ApiKey, Head
 from controls.store.unit import create_head, flush, lock_head
@@ -73,20 +70,14 @@ async def start_ledger(database: Database, settings: WriterSettings, genesis: Ge
         await create_head(connection, head)
         head, now = await lock_head(connection, tenant, clock=settings.clock)
         work = Workspace(head, now=now, entropy=settings.entropy)
-        empty = Directory(index=0, names={}, accounts=(), assignments=())
+        empty = Directory(index=0, people=())
         check_people(genesis.people, directory=empty, active=genesis.active, at=work.at)
-        records = merge_people(genesis.people, directory=empty, at=work.at, new_id=settings.new_id)
-        accounts = [account for record in records for account in record.accounts]
-        roles = [role for record in records for role in record.roles]
-        directory = Directory(index=0, names={}, accounts=accounts, assignments=roles)
-        chosen = _administrators(genesis, directory, at=work.at)
-        names = {record.id: record.name for record in records}
-        work.later(partial(add_people, tenant=tenant, names=names, records=accounts, roles=roles))
+        records = merge_people(genesis.people, people={}, at=work.at, new_id=settings.new_id)
+        chosen = _administrators(genesis, Directory(index=0, people=records), at=work.at)
+        work.later(partial(replace_people, tenant=tenant, people=records))
         for key in genesis.keys:
             work.later(_writes_key(tenant, key, work.at))
-        blob = directory_blob(records)
-        digest = blob_digest(blob)
-        work.new_blobs[digest] = blob
+        digest, opened = record_people(work, records)
         work.new_blobs[genesis.active.release.digest] = genesis.active.release.document
         begin_all(work, genesis.active.release)
         work.append(
@@ -102,6 +93,7 @@ async def start_ledger(database: Database, settings: WriterSettings, genesis: Ge
                 "language": LANGUAGE,
                 "tenant": tenant,
             },
+            disclosure=opened,
         )
         sealed = work.seal(settings.sign)
         await flush(connection, work, sealed)

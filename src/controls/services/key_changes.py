@@ -34,7 +34,7 @@ class KeyCreation:
         whose = f"bound to {self.key.account}" if self.key.account else "for a system"
         return f"key {self.key.name} ({self.key.id}), {whose}, scopes {', '.join(sorted(self.key.scopes))}"
 
-    def apply(self, context: Context, *, index: int) -> dict[str, Json]:
+    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
         work = context.work
         born = replace(self.key, created_at=work.at)
         work.later(partial(add_key, tenant=work.head.tenant, key=born))
@@ -43,7 +43,7 @@ class KeyCreation:
             "key_created": born.id,
             "scopes": list[Json](sorted(born.scopes)),
             "key_digests": {born.id: key_digest(born)},
-        }
+        }, {}
 
     def payload(self) -> dict[str, Json]:
         return asdict(self.key) | {"scopes": sorted(self.key.scopes), "actions": list(self.key.actions)}
@@ -70,11 +70,11 @@ class KeyRevocation:
             raise Conflict("key_revoked", "This key is revoked already", help="Nothing is left to do.")
         return f"revoke key {known.name} ({known.id})"
 
-    def apply(self, context: Context, *, index: int) -> dict[str, Json]:
+    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
         work = context.work
         work.later(partial(revoke_key, tenant=work.head.tenant, key=self.key, at=work.at))
         work.set_head(keys_index=index)
-        return {"key_revoked": self.key}
+        return {"key_revoked": self.key}, {}
 
     def payload(self) -> dict[str, Json]:
         return {"key": self.key}

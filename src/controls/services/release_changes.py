@@ -78,13 +78,13 @@ class ReleaseActivation:
         about_law = f"; {self.about_law}" if self.about_law else ""
         return f"activate {self.digest}: {self.contents}{about_law}"
 
-    def apply(self, context: Context, *, index: int) -> dict[str, Json]:
+    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
         work = context.work
         work.new_blobs[self.digest] = self.document
         before = work.head.release
         work.set_head(release=self.digest)
         change_over(work, before=context.active.release, after=self.aggregates)
-        return {"release": self.digest, "replaces": before}
+        return {"release": self.digest, "replaces": before}, {}
 
     def payload(self) -> dict[str, Json]:
         return {
@@ -167,7 +167,7 @@ class Publish:
             )
         summary = self.change.check(context)
         index = work.next_index
-        fields = self.change.apply(context, index=index)
+        fields, _ = self.change.apply(context, index=index)
         work.append(EntryKind.RELEASE, self.id, {**fields, "published_by": WATCHER})
         leaf = work.entries[-1].leaf
         work.add_change(

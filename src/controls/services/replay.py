@@ -20,7 +20,7 @@ from controls.model.request import Request
 from controls.model.values import Json
 from controls.services.answers import Item, Told
 from controls.services.decisions import Decide
-from controls.services.directory_file import AccountLine, PersonPlan
+from controls.services.directory_plans import AccountLine, PersonPlan, open_roles
 from controls.services.event_log import Event
 from controls.services.service import Service
 from controls.store.workspace import Sealed
@@ -106,14 +106,12 @@ def chain_named(chains: Iterable[ChainKind], name: str) -> ChainKind:
 
 def everyone(events: Iterable[Event], roles: Iterable[str]) -> tuple[PersonPlan, ...]:
     """A directory in which every resource of the log is a person with every role."""
-    held = set(roles)
+    held = open_roles(roles)
     names = sorted({event.resource for event in events if event.resource})
     return tuple(
         PersonPlan(
             id=f"p-{number:06}",
-            name="",
-            line=number,
-            accounts=[AccountLine(login=name, valid_from=None, valid_to=None, line=number)],
+            accounts=[AccountLine(login=name, valid_from=None, valid_to=None, where=name)],
             roles=set(held),
         )
         for number, name in enumerate(names, start=1)

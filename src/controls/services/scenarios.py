@@ -38,7 +38,7 @@ from controls.services.activate import activate
 from controls.services.answers import Item, Told
 from controls.services.candidates import Candidates
 from controls.services.decisions import Decide
-from controls.services.directory_file import AccountLine, PersonPlan
+from controls.services.directory_plans import AccountLine, PersonPlan, open_roles
 from controls.services.genesis import ADMINISTRATOR, Genesis, start_ledger
 from controls.services.identifiers import new_id
 from controls.services.keys import mint
@@ -323,17 +323,14 @@ def _people(scenario: Scenario) -> tuple[PersonPlan, ...]:
     plans = [
         PersonPlan(
             id=person.id,
-            name="",
-            line=scenario.line,
-            accounts=[AccountLine(login, None, None, scenario.line) for login in person.accounts],
-            roles=set(person.roles),
+            where=f"line {scenario.line}",
+            accounts=[AccountLine(login, None, None, f"line {scenario.line}") for login in person.accounts],
+            roles=open_roles(person.roles),
         )
         for person in scenario.people
     ]
     plans += [
-        PersonPlan(
-            id=login, name="", line=0, accounts=[AccountLine(login, None, None, 0)], roles={ADMINISTRATOR}
-        )
+        PersonPlan(id=login, accounts=[AccountLine(login, None, None, "")], roles=open_roles([ADMINISTRATOR]))
         for login in _ADMINISTRATORS
     ]
     return tuple(plans)

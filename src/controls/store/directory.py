@@ -1,145 +1,190 @@
-"""Persons, accounts and roles as one immutable snapshot, valid for one directory version.
+"""The directory as one immutable snapshot of all persons, valid for one directory version.
 
 Guarantees: a login belongs to at most one person at any moment; what is asked about a moment is answered
-for that moment (half-open validity).
+for that moment (half-open validity). What is asked about everybody at once is made once for each stretch of
+time in which nothing begins or ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Table, delete, select, update
 
-from controls.model.people import Account, Person
+from controls.model.people import Account, AccountKind, Attribute, Person, Profile
+from controls.store.among import also, among
 from controls.store.connection import StoreConnection
-from controls.store.registers import PersonState, check_keys, check_people, time_text
+from controls.store.people import (
+    Absence,
+    AccountRecord,
+    Assignment,
+    AttributeRecord,
+    PersonRecord,
+    Record,
+    holds,
+)
+from controls.store.registers import check_keys, check_people
 from controls.store.rows import ApiKey
-from controls.store.tables import accounts, api_keys, assignments, heads, persons
+from controls.store.tables import absences, accounts, api_keys, assignments, attributes, heads, persons
+
+_T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class AccountRecord:
-    login: str
-    ref: str
-    person: str
-    valid_from: int
-    valid_to: int | None
+class _Stretches(Generic[_T]):
+    """A value that changes only at known moments, kept for the stretch between two that was asked last."""
 
+    def __init__(self, records: Iterable[Record], make: Callable[[int], _T]) -> None:
+        ends = {moment for item in records for moment in (item.valid_from, item.valid_to)}
+        self._moments = sorted(moment for moment in ends if moment is not None)
+        self._make = make
+        self._held: tuple[int, _T] | None = None
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    person: str
-    role: str
-    valid_from: int
-    valid_to: int | None
-
-
-def _holds(record: AccountRecord | Assignment, at: int) -> bool:
-    return record.valid_from <= at and (record.valid_to is None or at < record.valid_to)
+    def at(self, moment: int) -> _T:
+        stretch, held = bisect_right(self._moments, moment), self._held
+        if held is None or held[0] != stretch:
+            self._held = held = stretch, self._make(moment)
+        return held[1]
 
 
 class Directory:
     """The directory as of one ledger entry."""
 
-    def __init__(
-        self,
-        *,
-        index: int,
-        names: dict[str, str],
-        accounts: Iterable[AccountRecord],
-        assignments: Iterable[Assignment],
-    ) -> None:
+    def __init__(self, *, index: int, people: Iterable[PersonRecord]) -> None:
         self.index = index
-        self.names = names
-        self.accounts: dict[str, list[AccountRecord]] = {}
-        for record in accounts:
-            self.accounts.setdefault(record.login, []).append(record)
-        self.assignments: dict[str, list[Assignment]] = {}
-        for assignment in assignments:
-            self.assignments.setdefault(assignment.person, []).append(assignment)
+        self.people: Mapping[str, PersonRecord] = {record.id: record for record in people}
+        self.accounts: dict[str, list[AccountRecord]] = {}  # by login
+        for record in self.people.values():
+            for account in record.accounts:
+                self.accounts.setdefault(account.login, []).append(account)
+        everybody = self.people.values()
+        self._profiles = _Stretches((item for one in everybody for item in one.attributes), self._profiles_at)
+        self._present = _Stretches(
+            (item for one in everybody for of in (one.accounts, one.absences) for item in of),
+            self._present_at,
+        )
 
     def account(self, login: str, *, at: int) -> Account | None:
         """The account with this login at the moment `at` (microseconds), with its person's roles then."""
         for record in self.accounts.get(login, ()):
-            if _holds(record, at):
-                return Account(login, record.ref, Person(record.person, self.roles(record.person, at=at)))
+            if holds(record, at):
+                person = Person(record.person, self.roles(record.person, at=at))
+                return Account(login, record.ref, person, record.kind)
         return None
 
     def roles(self, person: str, *, at: int) -> frozenset[str]:
-        return frozenset(item.role for item in self.assignments.get(person, ()) if _holds(item, at))
+        """The roles assigned to a person then, without inheritance."""
+        known = self.people.get(person)
+        return frozenset(item.role for item in known.roles if holds(item, at)) if known else frozenset()
+
+    def profiles(self, *, at: int) -> Mapping[str, Profile]:
+        """What is known of every person then besides roles, by person; a person without attributes too."""
+        return self._profiles.at(at)
+
+    def present(self, *, at: int) -> frozenset[str]:
+        """The persons who can act then: they have an account in force that is no bot's, and are not away."""
+        return self._present.at(at)
+
+    def available(self, person: str, *, at: int) -> bool:
+        """Whether a person can act then (`present`)."""
+        return person in self._present.at(at)
+
+    def _profiles_at(self, at: int) -> Mapping[str, Profile]:
+        return {
+            one.id: Profile(
+                one.id, **{item.attribute.value: item.value for item in one.attributes if holds(item, at)}
+            )
+            for one in self.people.values()
+        }
+
+    def _present_at(self, at: int) -> frozenset[str]:
+        return frozenset(
+            one.id
+            for one in self.people.values()
+            if any(item.kind is AccountKind.PERSON and holds(item, at) for item in one.accounts)
+            and not any(holds(item, at) for item in one.absences)
+        )
 
 
 async def load_directory(connection: StoreConnection, tenant: str, *, index: int) -> Directory:
-    """The tenant's directory as stored now; `index` is the entry that made it so."""
-    named = await connection.execute(select(persons).where(persons.c.tenant == tenant))
-    names = {row.id: row.name for row in named}
-    held = await connection.execute(select(accounts).where(accounts.c.tenant == tenant))
-    known = [AccountRecord(row.login, row.ref, row.person, row.valid_from, row.valid_to) for row in held]
-    given = await connection.execute(select(assignments).where(assignments.c.tenant == tenant))
-    roles = [Assignment(row.person, row.role, row.valid_from, row.valid_to) for row in given]
-    await check_people(connection, tenant, _states(known, roles))
-    return Directory(index=index, names=names, accounts=known, assignments=roles)
+    """The tenant's directory as stored now; `index` is the entry that made it so.
+
+    Raises:
+        VerificationFailed: the tables do not hold what the ledger's entries made.
+    """
+    people = await _stored_people(connection, tenant)
+    await check_people(connection, tenant, people)
+    return Directory(index=index, people=people.values())
 
 
-def _states(known: Iterable[AccountRecord], roles: Iterable[Assignment]) -> dict[str, PersonState]:
-    """The tables in the form that the ledger's directory compares with."""
-    accounts_of: dict[str, set[tuple[str, str | None, str | None]]] = {}
-    roles_of: dict[str, set[tuple[str, str | None, str | None]]] = {}
-    for record in known:
-        times = time_text(record.valid_from), time_text(record.valid_to)
-        accounts_of.setdefault(record.person, set()).add((record.ref, *times))
-    for item in roles:
-        times = time_text(item.valid_from), time_text(item.valid_to)
-        roles_of.setdefault(item.person, set()).add((item.role, *times))
+async def _stored_people(connection: StoreConnection, tenant: str) -> dict[str, PersonRecord]:
+    """Every person that any table of the directory names."""
+
+    async def rows(table: Table) -> Iterable[Any]:
+        return (await connection.execute(select(table).where(table.c.tenant == tenant))).all()
+
+    names = {row.id: row.name for row in await rows(persons)}
+    held: dict[str, list[AccountRecord]] = {}
+    for row in await rows(accounts):
+        record = AccountRecord(
+            row.login, row.ref, row.person, row.valid_from, row.valid_to, AccountKind(row.kind)
+        )
+        held.setdefault(row.person, []).append(record)
+    given: dict[str, list[Assignment]] = {}
+    for row in await rows(assignments):
+        given.setdefault(row.person, []).append(
+            Assignment(row.person, row.role, row.valid_from, row.valid_to)
+        )
+    known: dict[str, list[AttributeRecord]] = {}
+    for row in await rows(attributes):
+        known.setdefault(row.person, []).append(
+            AttributeRecord(row.person, Attribute(row.attribute), row.value, row.valid_from, row.valid_to)
+        )
+    away: dict[str, list[Absence]] = {}
+    for row in await rows(absences):
+        away.setdefault(row.person, []).append(Absence(row.person, row.valid_from, row.valid_to))
     return {
-        person: (frozenset(accounts_of.get(person, ())), frozenset(roles_of.get(person, ())))
-        for person in accounts_of.keys() | roles_of.keys()
+        person: PersonRecord(
+            person,
+            names.get(person, ""),
+            tuple(held.get(person, ())),
+            tuple(given.get(person, ())),
+            tuple(known.get(person, ())),
+            tuple(away.get(person, ())),
+        )
+        for person in names | held | given | known | away
     }
 
 
-async def add_people(
-    connection: StoreConnection,
-    tenant: str,
-    *,
-    names: Mapping[str, str],
-    records: Iterable[AccountRecord],
-    roles: Iterable[Assignment],
-) -> None:
-    """Write a first directory; `names` holds every person's."""
-    everybody: list[dict[str, Any]] = [
-        {"tenant": tenant, "id": person, "name": name} for person, name in names.items()
-    ]
-    logins = [{"tenant": tenant} | _fields(record) for record in records]
-    held = [{"tenant": tenant} | _fields(item) for item in roles]
-    for table, rows in ((persons, everybody), (accounts, logins), (assignments, held)):
+# Where each sort of a person's records is.
+_KEPT: Final[Mapping[str, Table]] = {
+    "accounts": accounts,
+    "roles": assignments,
+    "attributes": attributes,
+    "absences": absences,
+}
+_FORGET: Final = [
+    delete(column.table).where(also(column.table.c.tenant, "tenant"), among(column, "people"))
+    for column in (persons.c.id, *(table.c.person for table in _KEPT.values()))
+]
+
+
+async def replace_people(connection: StoreConnection, tenant: str, people: Iterable[PersonRecord]) -> None:
+    """Write the names and records of persons over what was there of them."""
+    changed = list(people)
+    for forget in _FORGET:
+        await connection.execute(forget, {"tenant": tenant, "people": [record.id for record in changed]})
+    written = {persons: [{"tenant": tenant, "id": record.id, "name": record.name} for record in changed]}
+    for name, table in _KEPT.items():
+        found = [item for record in changed for item in getattr(record, name)]
+        written[table] = [{"tenant": tenant} | _fields(item) for item in found]
+    for table, rows in written.items():
         if rows:
             await connection.execute(table.insert(), rows)
 
 
-async def replace_person(
-    connection: StoreConnection,
-    tenant: str,
-    *,
-    person: str,
-    name: str,
-    records: Iterable[AccountRecord],
-    roles: Iterable[Assignment],
-) -> None:
-    """Write one person's name, accounts and roles over what was there."""
-    for table, column in ((persons, "id"), (accounts, "person"), (assignments, "person")):
-        await connection.execute(delete(table).where(table.c.tenant == tenant, table.c[column] == person))
-    await connection.execute(persons.insert(), [{"tenant": tenant, "id": person, "name": name}])
-    rows: list[dict[str, Any]] = [{"tenant": tenant} | _fields(record) for record in records]
-    if rows:
-        await connection.execute(accounts.insert(), rows)
-    rows = [{"tenant": tenant} | _fields(item) for item in roles]
-    if rows:
-        await connection.execute(assignments.insert(), rows)
-
-
-def _fields(record: AccountRecord | Assignment) -> dict[str, Any]:
+def _fields(record: Record) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__dataclass_fields__}
 
 

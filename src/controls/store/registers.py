@@ -1,44 +1,50 @@
 """What the ledger says of directory and keys, to hold the tables against.
 
 Guarantees: persons, accounts, roles and keys are used only as the entries put them in force; a row that was
-slipped into a table, or changed in it, is an error that permits nothing. (Logins and names are not in the
-ledger, for privacy: which login stands for which account rests on the database.)
+slipped into a table, or changed in it, is an error that permits nothing. What is only committed to is held
+against the commitment, with the salt of the last disclosure. (Logins and names are not in the ledger, for
+privacy: which login stands for which account rests on the database.)
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import and_, bindparam, select
 
 from controls.ledger.canonical import canonical_bytes
+from controls.ledger.commitment import commit
 from controls.model.errors import VerificationFailed
-from controls.model.values import Json, from_microseconds, utc_text
+from controls.model.values import Json
 from controls.store.among import also, among
 from controls.store.connection import StoreConnection
+from controls.store.people import PersonRecord, private_document, private_path, public_document
 from controls.store.rows import ApiKey
-from controls.store.tables import blobs, entries
-
-# One person's records in a form that compares: accounts and roles with their times.
-Record: TypeAlias = tuple[str, str | None, str | None]
-PersonState: TypeAlias = tuple[frozenset[Record], frozenset[Record]]
+from controls.store.tables import blobs, disclosures, entries
 
 _OF_KINDS: Final = (
     select(entries.c.bytes)
     .where(entries.c.tenant == bindparam("tenant"), among(entries.c.kind, "kinds"))
     .order_by(entries.c.index)
 )
+_DIRECTORIES: Final = (
+    select(entries.c.bytes, disclosures.c.data)
+    .join_from(
+        entries,
+        disclosures,
+        and_(disclosures.c.tenant == entries.c.tenant, disclosures.c.index == entries.c.index),
+        isouter=True,
+    )
+    .where(entries.c.tenant == bindparam("tenant"), entries.c.kind.in_(("genesis", "directory")))
+    .order_by(entries.c.index)
+)
 _BLOBS: Final = select(blobs.c.digest, blobs.c.data).where(
     also(blobs.c.tenant, "tenant"), among(blobs.c.digest, "digests")
 )
-
-
-def time_text(at: int | None) -> str | None:
-    """A moment as directory blobs hold it."""
-    return None if at is None else utc_text(from_microseconds(at))
 
 
 def key_digest(key: ApiKey) -> str:
@@ -56,24 +62,47 @@ def key_digest(key: ApiKey) -> str:
     return sha256(canonical_bytes(told)).hexdigest()
 
 
-async def recorded_people(connection: StoreConnection, tenant: str) -> dict[str, PersonState]:
-    """Every person's accounts and roles as the directory entries left them."""
-    named = [str(entry["blob"]) async for entry in _entries(connection, tenant, ("genesis", "directory"))]
-    rows = await connection.execute(_BLOBS, {"tenant": tenant, "digests": named})
+@dataclass(frozen=True, slots=True)
+class RecordedPerson:
+    """What the last entry about a person says: in clear, committed to, and what opens that."""
+
+    said: Mapping[str, Any]
+    path: str
+    opening: Mapping[str, Any] | None
+
+    def is_of(self, stored: PersonRecord) -> bool:
+        """Whether this is what the entry that stored this person would say."""
+        said = {name: _sorted(value) for name, value in self.said.items() if name != "private"}
+        if said != {name: _sorted(value) for name, value in public_document(stored).items()}:
+            return False
+        private, committed = private_document(stored), self.said.get("private")
+        if not private or not committed:
+            return bool(private) == bool(committed)
+        # Without its salt nobody can tell whether this is what was committed to.
+        return self.opening is not None and committed == {
+            "hmac": commit(self.path, private, bytes.fromhex(self.opening["salt"]))
+        }
+
+
+async def recorded_people(connection: StoreConnection, tenant: str) -> dict[str, RecordedPerson]:
+    """What the directory entries left of every person."""
+    made = [
+        (str(json.loads(bytes(row.bytes))["blob"]), json.loads(row.data or "{}"))
+        for row in await connection.execute(_DIRECTORIES, {"tenant": tenant})
+    ]
+    rows = await connection.execute(_BLOBS, {"tenant": tenant, "digests": [digest for digest, _ in made]})
     documents = {row.digest: json.loads(bytes(row.data)) for row in rows}
-    people: dict[str, PersonState] = {}
-    for digest in named:
+    people: dict[str, RecordedPerson] = {}
+    for digest, opened in made:
         if digest not in documents:
             raise _differs("directory", f"the blob {digest} is missing")
-        for person in documents[digest]["persons"]:
-            people[person["id"]] = (
-                frozenset((item["ref"], item["from"], item["to"]) for item in person["accounts"]),
-                frozenset((item["role"], item["from"], item["to"]) for item in person["roles"]),
-            )
+        for position, person in enumerate(documents[digest]["persons"]):
+            path = private_path(position)
+            people[person["id"]] = RecordedPerson(person, path, opened.get(path))
     return people
 
 
-async def check_people(connection: StoreConnection, tenant: str, stored: dict[str, PersonState]) -> None:
+async def check_people(connection: StoreConnection, tenant: str, stored: Mapping[str, PersonRecord]) -> None:
     """Refuse a directory that is not the one the entries made.
 
     Raises:
@@ -81,8 +110,14 @@ async def check_people(connection: StoreConnection, tenant: str, stored: dict[st
     """
     recorded = await recorded_people(connection, tenant)
     for person in sorted(recorded.keys() | stored.keys()):
-        if recorded.get(person) != stored.get(person):
-            raise _differs("directory", f"accounts or roles of {person} are not those of the ledger")
+        here, there = stored.get(person), recorded.get(person)
+        if here is None or there is None or not there.is_of(here):
+            raise _differs("directory", f"what is stored of {person} is not what the ledger has")
+
+
+def _sorted(value: Any) -> Any:
+    """A document's list whatever its order: the first ledgers have theirs in that of the file."""
+    return sorted(value, key=canonical_bytes) if isinstance(value, list) else value
 
 
 async def check_keys(connection: StoreConnection, tenant: str, stored: Iterable[ApiKey]) -> None:

@@ -39,6 +39,8 @@ SERVICE_RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "persons": _REPLACE,  # a directory change writes a person's rows anew
     "accounts": _REPLACE,
     "role_assignments": _REPLACE,
+    "person_attributes": _REPLACE,
+    "absences": _REPLACE,
     "api_keys": _KEEP,
     "changes": _KEEP,
 }

@@ -271,6 +271,7 @@ accounts: Final = Table(
     Column("person", identifier(), nullable=False),
     Column("valid_from", BigInteger, nullable=False),
     Column("valid_to", BigInteger),
+    Column("kind", identifier(), nullable=False, server_default=text("'person'")),
     PrimaryKeyConstraint("tenant", "login", "valid_from"),
     UniqueConstraint("ref", "tenant"),
 )
@@ -284,6 +285,29 @@ assignments: Final = Table(
     Column("valid_from", BigInteger, nullable=False),
     Column("valid_to", BigInteger),
     PrimaryKeyConstraint("tenant", "person", "role", "valid_from"),
+)
+
+# Department, desk, household and superior, each with its times.
+attributes: Final = Table(
+    "person_attributes",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("person", identifier(), nullable=False),
+    Column("attribute", identifier(), nullable=False),
+    Column("value", identifier(), nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_to", BigInteger),
+    PrimaryKeyConstraint("tenant", "person", "attribute", "valid_from"),
+)
+
+absences: Final = Table(
+    "absences",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("person", identifier(), nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_to", BigInteger),
+    PrimaryKeyConstraint("tenant", "person", "valid_from"),
 )
 
 api_keys: Final = Table(

@@ -1,0 +1,120 @@
+"""The directory snapshot: what is asked about a moment is answered for that moment."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controls.model.people import AccountKind, Attribute, Profile
+from controls.store.directory import Directory
+from controls.store.people import (
+    Absence,
+    AccountRecord,
+    Assignment,
+    AttributeRecord,
+    PersonRecord,
+    private_document,
+    public_document,
+)
+
+MOMENTS = st.integers(0, 12)
+PERIODS = st.tuples(MOMENTS, st.none() | st.integers(1, 12)).filter(
+    lambda period: period[1] is None or period[0] < period[1]
+)
+
+
+def a_person(person: str = "p-1", **records: object) -> PersonRecord:
+    """A person with an account from the beginning on, unless other accounts are named."""
+    accounts = {"accounts": (AccountRecord(person, f"acc-{person}", person, 0, None),)}
+    return PersonRecord(person, "", **{**accounts, **records})  # type: ignore[arg-type]
+
+
+@st.composite
+def people(draw: st.DrawFn) -> list[PersonRecord]:
+    made = []
+    for person in draw(st.sets(st.sampled_from(("p-1", "p-2", "p-3")), min_size=1)):
+        accounts = [
+            AccountRecord(f"{person}.{number}", f"{person}/{number}", person, start, end, kind)
+            for number, ((start, end), kind) in enumerate(
+                draw(st.lists(st.tuples(PERIODS, st.sampled_from(AccountKind)), max_size=3))
+            )
+        ]
+        cuts = sorted(draw(st.sets(MOMENTS, max_size=4)))
+        desks = [
+            AttributeRecord(person, Attribute.DESK, f"desk-{start}", start, end)
+            for start, end in zip(cuts, [*cuts[1:], None], strict=False)
+        ]
+        absences = [Absence(person, start, end) for start, end in draw(st.lists(PERIODS, max_size=3))]
+        made.append(
+            PersonRecord(person, "", tuple(accounts), attributes=tuple(desks), absences=tuple(absences))
+        )
+    return made
+
+
+@given(people(), st.lists(MOMENTS, min_size=1, max_size=8))
+def test_who_can_act_and_what_is_known_follow_the_records_at_every_moment(
+    everybody: list[PersonRecord], moments: list[int]
+) -> None:
+    """Whatever was asked before, the answers are those of the records that hold at the moment asked about."""
+    directory = Directory(index=1, people=everybody)
+    for at in moments:
+
+        def now(start: int, end: int | None, at: int = at) -> bool:
+            return start <= at and (end is None or at < end)
+
+        for person in everybody:
+            desks = [item.value for item in person.attributes if now(item.valid_from, item.valid_to)]
+            assert directory.profiles(at=at)[person.id] == Profile(person.id, desk=(desks or [""])[0])
+            acts = any(
+                item.kind is AccountKind.PERSON and now(item.valid_from, item.valid_to)
+                for item in person.accounts
+            )
+            away = any(now(item.valid_from, item.valid_to) for item in person.absences)
+            assert directory.available(person.id, at=at) is (acts and not away)
+            assert (person.id in directory.present(at=at)) is (acts and not away)
+
+
+def test_what_does_not_change_is_made_once() -> None:
+    """Asked again in the same stretch of time, everybody's profiles are the same object."""
+    desk = AttributeRecord("p-1", Attribute.DESK, "rates", 5, 9)
+    directory = Directory(index=1, people=[a_person(attributes=(desk,), absences=(Absence("p-1", 2, 3),))])
+    assert directory.profiles(at=5) is directory.profiles(at=8)
+    assert directory.profiles(at=9) is not directory.profiles(at=8)
+    assert directory.present(at=3) is directory.present(at=10**15)
+
+
+def test_a_stranger_is_not_available() -> None:
+    """Nobody is known who is not in the directory."""
+    directory = Directory(index=1, people=[a_person()])
+    assert not directory.available("p-9", at=1)
+    assert "p-9" not in directory.profiles(at=1)
+    assert directory.roles("p-9", at=1) == frozenset()
+
+
+def test_an_account_says_whose_hands_are_on_it() -> None:
+    """A bot's account is its owner's, and is told apart; alone it makes nobody available."""
+    bot = AccountRecord("ana.bot", "acc-1", "p-1", 0, None, AccountKind.BOT)
+    directory = Directory(index=1, people=[a_person(accounts=(bot,))])
+    account = directory.account("ana.bot", at=1)
+    assert account is not None
+    assert (account.person.id, account.kind) == ("p-1", AccountKind.BOT)
+    assert not directory.available("p-1", at=1)
+
+
+def test_where_a_person_is_and_with_whom_is_not_said_in_clear() -> None:
+    """Department, desk, household and absences are in the private part only, names and logins in neither."""
+    record = PersonRecord(
+        "p-1",
+        "Ana Arce",
+        (AccountRecord("ana.login", "acc-1", "p-1", 0, None),),
+        (Assignment("p-1", "trader", 0, None),),
+        tuple(AttributeRecord("p-1", attribute, f"some-{attribute}", 0, None) for attribute in Attribute),
+        (Absence("p-1", 7, 8),),
+    )
+    public, private = str(public_document(record)), str(private_document(record))
+    assert "some-reports_to" in public
+    for said in ("some-department", "some-desk", "some-household", "00:00:00.000007Z"):
+        assert said in private
+        assert said not in public
+    for said in ("Ana", "ana.login"):
+        assert said not in public + private
