@@ -35,7 +35,11 @@ OPERATIONS = [
     ("GET", "/v1/reviews/{id}"),
     ("POST", "/v1/reviews/{id}/resolution"),
     ("GET", "/v1/changes"),
+    ("GET", "/v1/changes/{id}"),
     ("POST", "/v1/changes/{id}/confirmation"),
+    ("GET", "/v1/directory/persons"),
+    ("GET", "/v1/directory/persons/{person}"),
+    ("POST", "/v1/directory/changes"),
     ("GET", "/v1/releases"),
     ("POST", "/v1/releases"),
     ("GET", "/v1/releases/{digest}"),
@@ -79,7 +83,7 @@ def test_whatever_is_sent_is_answered(either_api: Api, method: str, path: str, m
 def sent(api: Api, case: schemathesis.Case) -> Any:
     """The answer to a generated request, made with a key that the route takes."""
     path = case.operation.path
-    administers = path.startswith(("/v1/changes", "/v1/releases"))
+    administers = path.startswith(("/v1/changes", "/v1/directory", "/v1/releases"))
     key = "supervisor1" if "resolution" in path else "admin1" if administers else "caller"
     headers = {"Authorization": f"Bearer {api.desk.keys[key]}"}
     if case.method.upper() == "POST" and case.operation.path.startswith("/v1/"):

@@ -381,3 +381,75 @@ def test_a_release_that_does_not_load_or_fails_its_examples_is_not_proposed(
     assert said.code == Exit.RULES_INVALID
     assert "regulatory/pre_trade/limits.yaml:" in said.err
     assert well("changes", "list", "--json", env=acting(desk)).json() == []
+
+
+# -- what a file would change, and who is away -------------------------------------------------------------
+
+FULL = "person,name,account,kind,roles,desk\n"
+
+
+def test_a_dry_run_shows_what_would_change_and_proposes_nothing(desk: Desk, tmp_path: Path) -> None:
+    """Person by person: what begins, ends and changes; the same in JSON."""
+    people = written(
+        tmp_path,
+        FULL
+        + "p-90,Nina Núñez,nina.trader,,trader,rates\n"
+        + "p-05,Tina Toro,tina.trader,,middle_office,credit\n"
+        + "p-05,Tina Toro,tina.bot,bot,middle_office,\n"
+        + "p-06,Tomas Tena,tomas.trader,,trader,\n",
+    )
+    said = well("directory", "import", people, "--dry-run", env=acting(desk))
+    assert said.out == (
+        "p-90 (Nina Núñez): new\n"
+        "  + account nina.trader\n"
+        "  + role trader\n"
+        "  + desk rates\n"
+        "p-05 (Tina Toro): changed\n"
+        "  + account tina.bot (bot)\n"
+        "  + role middle_office\n"
+        "  + desk credit\n"
+        f"  - account tina.bot until {ending(said.out, 'account tina.bot until')}\n"
+        f"  - role trader until {ending(said.out, 'role trader until')}\n"
+    )
+    assert said.err == "1 new persons, 1 changed, 6 records added, 2 records ended.\n"
+    told = well("directory", "import", people, "--dry-run", "--json", env=acting(desk)).json()
+    assert [(one["person"], one["change"]) for one in told["differences"]] == [
+        ("p-90", "added"),
+        ("p-05", "changed"),
+    ]
+    assert well("changes", "list", "--json", env=acting(desk)).json() == []
+
+
+def ending(text: str, after: str) -> str:
+    """The moment that a line names, which is the one of the command."""
+    return text.split(after)[1].split(maxsplit=1)[0]
+
+
+def test_a_dry_run_names_conflicts_as_a_proposal_would(desk: Desk, tmp_path: Path) -> None:
+    """Exit code 2 and every conflict by line, and no difference."""
+    people = written(tmp_path, HEADER + "p-05,Tina Toro,tina.trader,trader;reconciler\n")
+    said = controls("directory", "import", people, "--dry-run", env=acting(desk))
+    assert (said.code, said.out) == (Exit.USAGE, "")
+    assert "line 2: exclusive_roles: p-05 would hold reconciler and trader" in said.err
+
+
+def test_absences_are_proposed_compared_and_shown_to_whoever_confirms(desk: Desk, tmp_path: Path) -> None:
+    """`changes show` tells the second administrator what it is that is to be confirmed."""
+    rows = "p-05,2199-08-01T00:00:00Z,2199-08-21T00:00:00Z\n"
+    away = written(tmp_path, "person,absent_from,absent_to\n" + rows, "away.csv")
+    words = (
+        "p-05 (Tina Toro): changed\n"
+        "  + away from 2199-08-01T00:00:00.000000Z until 2199-08-21T00:00:00.000000Z\n"
+    )
+    assert well("directory", "absences", away, "--dry-run", env=acting(desk)).out == words
+    told = proposed(desk, "directory", "absences", away)
+    assert told["summary"] == "1 persons with 0 accounts and 1 absences"
+    shown = well("changes", "show", told["change"], env=acting(desk, "admin2"))
+    assert shown.out.startswith(f"{told['change']}: proposed: 1 persons")
+    assert shown.out.endswith(words)
+    confirmed(desk, told["change"])
+    shown = well("changes", "show", told["change"], env=acting(desk, "admin2"))
+    assert "confirmed" in shown.out
+    assert words not in shown.out
+    again = well("directory", "absences", away, "--dry-run", env=acting(desk))
+    assert (again.out, again.err) == ("", "nothing changes.\n")

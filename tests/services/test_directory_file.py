@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controls.model.errors import InvalidInput
-from controls.services.directory_file import read_directory
-from controls.services.directory_plans import PersonPlan, open_roles
+from controls.model.people import AccountKind, Attribute
+from controls.services.directory_file import read_absences, read_directory
+from controls.services.directory_plans import AbsenceLine, PersonPlan, RoleLine, open_roles
 
 HEADER = "person,name,account,roles,valid_from,valid_to\n"
 
@@ -93,3 +94,92 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     assert all(pointer.startswith("line ") for pointer in mistakes)
     logins = [account.login for person in people for account in person.accounts]
     assert all(login and not set(login) & set(",;:()[]#'\\\n") for login in logins)
+
+
+FULL = "person,name,account,kind,roles,valid_from,valid_to,department,desk,household,reports_to\n"
+
+
+def test_attributes_and_kinds_of_accounts_are_read() -> None:
+    """Every column of the file has its place in the plan; a value in one row of a person is enough."""
+    (person,) = read_directory(
+        FULL + "p-1,Ana,ana,,trader,,,Sales,rates,h-7,p-2\np-1,,ana.bot,bot,trader,,,Sales,,,\n"
+    )
+    assert person.attributes == {
+        Attribute.DEPARTMENT: "Sales",
+        Attribute.DESK: "rates",
+        Attribute.HOUSEHOLD: "h-7",
+        Attribute.REPORTS_TO: "p-2",
+    }
+    assert [(line.login, line.kind) for line in person.accounts] == [
+        ("ana", None),
+        ("ana.bot", AccountKind.BOT),
+    ]
+
+
+def test_a_column_that_is_not_there_changes_nothing_and_an_empty_cell_ends() -> None:
+    """A file may say of an attribute that there is none, or nothing at all."""
+    (person,) = read_directory("person,account,roles,desk\np-1,ana,trader,\n")
+    assert person.attributes == {Attribute.DESK: ""}
+
+
+def test_roles_may_have_times() -> None:
+    """Either end may be left open, in the notation of ISO 8601."""
+    cell = (
+        "trader[2026-04-01T00:00:00Z/2026-07-01T00:00:00Z]; clerk[/2026-07-01T00:00:00Z];"
+        "head[2026-04-01T00:00:00+02:00/]"
+    )
+    (person,) = read_directory(f"person,account,roles\np-1,ana,{cell}\n")
+    april, july = 1_775_001_600_000_000, 1_782_864_000_000_000
+    assert person.roles == {
+        RoleLine("trader", april, july),
+        RoleLine("clerk", None, july),
+        RoleLine("head", april - 2 * 3_600_000_000, None),
+    }
+
+
+def test_mistakes_in_the_new_columns_have_their_lines() -> None:
+    """Kinds, times of roles, values that contradict each other, control characters."""
+    text = FULL + (
+        "p-1,Ana,ana,robot,trader,,,,,,\n"
+        "p-2,Leo,leo,,trader[tomorrow/],,,,,,\n"
+        "p-3,Eva,eva,,trader[2026-04-01T00:00:00Z/2026-03-01T00:00:00Z],,,,,,\n"
+        "p-4,Max,max,,trader[2026-04-01T00:00:00Z,,,,,,\n"
+        "p-5,Zoe,zoe,,trader,,,Sales,,,\n"
+        "p-5,Zoe,zoe.2,,trader,,,Risk,,,\n"
+        "p-6,Noa,noa,,trader,,,a\tb,,,\n"
+        f"p-7,Ute,ute,,trader{'x' * 300},,,,,,\n"
+    )
+    assert codes(text) == [
+        ("line 2", "bad_kind"),
+        ("line 3", "bad_time"),
+        ("line 4", "period_reversed"),
+        ("line 5", "bad_role"),
+        ("line 7", "two_values"),
+        ("line 8", "bad_text"),
+        ("line 9", "bad_role"),
+    ]
+
+
+def test_absences_are_read_by_person() -> None:
+    """All rows of a person are all absences to come; a row without times says that there are none."""
+    rows = "p-1,2026-04-01T00:00:00Z,2026-05-01T00:00:00Z\np-1,2026-07-01T00:00:00Z,\np-2,,\n"
+    ana, leo = read_absences("person,absent_from,absent_to\n" + rows)
+    assert ana.absences == [
+        AbsenceLine(1_775_001_600_000_000, 1_777_593_600_000_000),
+        AbsenceLine(1_782_864_000_000_000, None),
+    ]
+    assert (leo.id, leo.absences) == ("p-2", [])
+    assert (ana.roles, ana.accounts, ana.attributes) == (None, [], {})
+
+
+def test_mistakes_in_absences_have_their_lines() -> None:
+    """As with persons: everything at once."""
+    rows = "p 1;x,,\np-2,yesterday,\np-3,2026-04-01T00:00:00Z,2026-03-01T00:00:00Z\np-4,\n"
+    with pytest.raises(InvalidInput) as refused:
+        read_absences("person,absent_from,absent_to\n" + rows)
+    assert [(item.pointer, item.code) for item in refused.value.errors] == [
+        ("line 2", "bad_id"),
+        ("line 3", "bad_time"),
+        ("line 4", "period_reversed"),
+        ("line 5", "wrong_column_count"),
+    ]

@@ -9,10 +9,10 @@ from sqlalchemy import text
 
 from controls.model.errors import VerificationFailed
 from controls.services.directory_changes import DirectoryChange
-from controls.services.directory_file import read_directory
+from controls.services.directory_file import read_absences, read_directory
 from controls.services.service import Service
 from controls.store.database import Database
-from tests.desk import Desk, ask, start_desk, submit
+from tests.desk import DESK_PEOPLE, Desk, ask, start_desk, submit
 from tests.services.test_administration import confirm, propose
 
 SLIPPED = {
@@ -20,6 +20,15 @@ SLIPPED = {
     "SELECT tenant, 'p-05', 'supervisor', valid_from FROM role_assignments WHERE person = 'p-03'",
     "a role ended": "UPDATE role_assignments SET valid_to = valid_from + 1 WHERE person = 'p-05'",
     "an account of somebody else": "UPDATE accounts SET person = 'p-07' WHERE login = 'tina.bot'",
+    "an account that is a bot's": "UPDATE accounts SET kind = 'bot' WHERE login = 'tina.trader'",
+    "another desk": "UPDATE person_attributes SET value = 'credit' WHERE attribute = 'desk'",
+    "another superior": "UPDATE person_attributes SET value = 'p-01' WHERE attribute = 'reports_to'",
+    "a household left": "DELETE FROM person_attributes WHERE attribute = 'household'",
+    "a household more": "INSERT INTO person_attributes (tenant, person, attribute, value, valid_from) "
+    "VALUES ('default', 'p-06', 'household', 'flat 7', 0)",
+    "an absence of somebody else": "INSERT INTO absences (tenant, person, valid_from) "
+    "VALUES ('default', 'p-06', 0)",
+    "a person of nobody's making": "INSERT INTO persons (tenant, id, name) VALUES ('default', 'p-99', 'X')",
     "a stranger's account": "INSERT INTO accounts (tenant, login, ref, person, valid_from) "
     "VALUES ('default', 'mallory', 'acc_x', 'p-05', 0)",
     "wider actions": "UPDATE api_keys SET actions = '[\"*\"]' WHERE name = 'traders'",
@@ -32,9 +41,18 @@ SLIPPED = {
 }
 
 
+def known() -> str:
+    """The desk with one person of whom everything is known that a file of persons can say."""
+    rows = [f"{row},,," for row in DESK_PEOPLE.splitlines()]
+    rows[0] = "person,name,account,roles,desk,household,reports_to"
+    tina = "p-05,Tina Toro,tina.trader,trader,,,"
+    rows[rows.index(tina)] = "p-05,Tina Toro,tina.trader,trader,rates,flat 7,p-14"
+    return "\n".join(rows)
+
+
 @pytest.fixture
 def desk(tmp_path: Path, migrated_database_url: str) -> Desk:
-    return start_desk(tmp_path, database_url=migrated_database_url)
+    return start_desk(tmp_path, database_url=migrated_database_url, directory=known())
 
 
 async def write(desk: Desk, statement: str) -> None:
@@ -54,6 +72,34 @@ async def test_a_service_does_not_start_on_registers_that_the_ledger_did_not_mak
     with pytest.raises(VerificationFailed) as refused:
         await service.start()
     assert refused.value.code == "register_differs"
+    await service.close()
+
+
+async def test_absences_are_held_against_the_ledger_too(desk: Desk) -> None:
+    """Who is said to be away can only be changed on record; what the ledger made is accepted."""
+    service = desk.build()
+    await service.start()
+    away = read_absences("person,absent_from,absent_to\np-05,2199-08-01T00:00:00Z,2199-08-21T00:00:00Z\n")
+    await confirm(service, desk, await propose(service, desk, DirectoryChange(away)))
+    await service.close()
+    service = desk.build()
+    await service.start()
+    _, directory = await service.snapshot()
+    assert len(directory.people["p-05"].absences) == 1
+    await service.close()
+    await write(desk, "UPDATE absences SET valid_to = valid_to - 1")
+    service = desk.build()
+    with pytest.raises(VerificationFailed, match="p-05"):
+        await service.start()
+    await service.close()
+
+
+async def test_without_what_opens_a_commitment_nobody_vouches_for_a_person(desk: Desk) -> None:
+    """A salt that was deleted while the record still stands leaves it unproved: nothing is permitted."""
+    await write(desk, 'DELETE FROM ledger_disclosures WHERE "index" = 0')
+    service = desk.build()
+    with pytest.raises(VerificationFailed, match="was committed to for p-05 is gone"):
+        await service.start()
     await service.close()
 
 

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from controls.api.authzen import authzen_routes
 from controls.api.changes import change_routes
 from controls.api.decisions import decision_routes
+from controls.api.directory import directory_routes
 from controls.api.entrance import Entrance
 from controls.api.exchange import Exchange, ExchangeMiddleware
 from controls.api.json_body import escape
@@ -64,6 +65,7 @@ def create_app(service: Service, *, settings: Settings) -> FastAPI:
         decision_routes(entrance),
         review_routes(entrance),
         change_routes(entrance),
+        directory_routes(entrance),
         release_routes(entrance),
         ledger_routes(entrance),
         authzen_routes(entrance, public_url=settings.public_url),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from controls.api.directory_schemas import PersonDifference
 from controls.api.schemas import Asked, Receipt, Told
 from controls.rules.files import MAX_CSV_BYTES
 
@@ -64,6 +65,13 @@ class ChangeTold(Told):
     proposed_at: str
     confirmed_by: str | None = None
     confirmed_at: str | None = None
+
+
+class OneChange(ChangeTold):
+    """A change; a proposed one of the directory with what it would do now, for who administers that."""
+
+    effect: str | None = None
+    differences: list[PersonDifference] | None = None
 
 
 class ChangePage(Told):

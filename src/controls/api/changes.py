@@ -38,6 +38,20 @@ def change_routes(entrance: Entrance) -> APIRouter:
         await entrance.reader(request, "directory", "release")
         return JSONResponse(await service.changes.changes(state=state, limit=limit, cursor=cursor))
 
+    @router.get(
+        "/v1/changes/{id}",
+        summary="One change, and what it would do",
+        responses=answers(change_schemas.OneChange, says="The change.", problems=(401, 403, 404, 422, 503)),
+        openapi_extra=keyed(),
+    )
+    async def read(request: HttpRequest, id: OurId) -> Response:
+        """Needs the scope `directory` or `release`. A proposed change of the directory is shown with what it
+        would do, person by person, to whoever has the scope `directory`; at most 1,000 persons."""
+        key = await entrance.reader(request, "directory", "release")
+        _, directory = await service.snapshot()
+        seen = directory if "directory" in key.scopes else None
+        return JSONResponse(await service.changes.change(id, directory=seen, at=service.now()))
+
     @router.post(
         "/v1/changes/{id}/confirmation",
         summary="Confirm, as the second administrator",

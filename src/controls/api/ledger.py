@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from controls.api import schemas
 from controls.api.entrance import Entrance
 from controls.api.openapi import answers, keyed, text_answers
-from controls.model.values import SMALL_INTEGER
+from controls.model.values import SMALL_INTEGER, Json
 
 Index = Annotated[int, Path(ge=0, le=SMALL_INTEGER)]
 Size = Annotated[
@@ -46,7 +46,8 @@ def ledger_routes(entrance: Entrance) -> APIRouter:
         summary="One entry with its inclusion proof",
         responses=answers(
             schemas.ProvenEntry,
-            says="The entry. Private values are shown to keys that also have the scope `read`.",
+            says="The entry. Private values are shown to keys that also have the scope `read`, and those of "
+            "persons only with the scope `directory` as well.",
             problems=(401, 403, 404, 422, 503),
         ),
         openapi_extra=keyed(),
@@ -55,7 +56,7 @@ def ledger_routes(entrance: Entrance) -> APIRouter:
         """Needs the scope `verify`."""
         key = await entrance.reader(request, "verify")
         found = await service.queries.entry(index, size=size)
-        if "read" not in key.scopes:
+        if "read" not in key.scopes or (_is_of_persons(found) and "directory" not in key.scopes):
             found.pop("disclosure", None)
         return JSONResponse(found)
 
@@ -71,3 +72,9 @@ def ledger_routes(entrance: Entrance) -> APIRouter:
         return JSONResponse(await service.queries.consistency(old, to))
 
     return router
+
+
+def _is_of_persons(found: dict[str, Json]) -> bool:
+    """Whether what an entry's disclosure opens is who persons are, where they live and when they are away."""
+    entry = found["entry"]
+    return isinstance(entry, dict) and entry["kind"] in ("genesis", "change", "directory")

@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from controls.api import change_schemas, schemas
+from controls.api import change_schemas, directory_schemas, schemas
 from controls.api.problems import declared, declared_plain
 
 _REF: Final = "#/components/schemas/{model}"
@@ -88,7 +88,11 @@ def _ok(schema: dict[str, Any] | type[BaseModel], says: str) -> dict[str, Any]:
 
 
 def _models() -> list[type[BaseModel]]:
-    found = [item for item in (vars(schemas) | vars(change_schemas)).values() if isinstance(item, type)]
+    found = [
+        item
+        for item in (vars(schemas) | vars(directory_schemas) | vars(change_schemas)).values()
+        if isinstance(item, type)
+    ]
     return [item for item in found if issubclass(item, BaseModel) and item is not BaseModel]
 
 

@@ -1,4 +1,4 @@
-"""`controls directory | keys | changes | release`: changes that one administrator proposes, another confirms.
+"""`controls keys | changes | release`: changes that one administrator proposes, another confirms.
 
 Each command acts as the administrator whose API key is in CONTROLS_KEY, directly on the database.
 """
@@ -17,13 +17,12 @@ import typer
 from rich.table import Table
 
 from controls.bootstrap import build_service, shipped
+from controls.cli.directory_difference import print_differences
 from controls.cli.output import ERR, OUT, JsonOption, guarded, print_json
-from controls.cli.troubles import database_explained, read_rules, read_text
+from controls.cli.troubles import database_explained, read_rules
 from controls.model.errors import Forbidden, Unauthenticated
 from controls.model.values import Json, from_microseconds, utc_text
 from controls.services.administration import PROPOSE, ChangeKind, Confirm, Propose
-from controls.services.directory_changes import DirectoryChange
-from controls.services.directory_file import read_directory
 from controls.services.key_changes import KeyCreation, KeyRevocation
 from controls.services.keys import SCOPES, authenticate, mint
 from controls.services.queries import PAGE_LIMIT
@@ -34,7 +33,6 @@ from controls.store.directory import load_keys
 from controls.store.listings import proposed_changes
 from controls.store.rows import ApiKey, Change
 
-directory = typer.Typer(help="Persons, accounts and roles.", no_args_is_help=True)
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 changes = typer.Typer(help="Changes that wait for a second administrator.", no_args_is_help=True)
 release = typer.Typer(help="The rule files in force.", no_args_is_help=True)
@@ -44,7 +42,7 @@ KeyOption = Annotated[
 ]
 
 
-def _run(work: Callable[[Service], Awaitable[Json]]) -> Json:
+def run_service(work: Callable[[Service], Awaitable[Json]]) -> Json:
     settings = Settings()
 
     async def run() -> Json:
@@ -59,7 +57,7 @@ def _run(work: Callable[[Service], Awaitable[Json]]) -> Json:
         return asyncio.run(run())
 
 
-def _administrator(service: Service, text: str, *scopes: str) -> ApiKey:
+def administrator(service: Service, text: str, *scopes: str) -> ApiKey:
     if not text:
         raise Unauthenticated(
             "key_missing", "Nobody acts", help="Set CONTROLS_KEY to an administrator's API key."
@@ -72,18 +70,18 @@ def _administrator(service: Service, text: str, *scopes: str) -> ApiKey:
     return key
 
 
-def _propose(text: str, change: ChangeKind) -> dict[str, Json]:
+def propose(text: str, change: ChangeKind) -> dict[str, Json]:
     async def found(_service: Service, _key: ApiKey) -> ChangeKind:
         return change
 
-    return _propose_found(text, change.scope, found)
+    return propose_found(text, change.scope, found)
 
 
-def _propose_found(
+def propose_found(
     text: str, scope: str, find: Callable[[Service, ApiKey], Awaitable[ChangeKind]]
 ) -> dict[str, Json]:
     async def work(service: Service) -> Json:
-        key = _administrator(service, text, scope)
+        key = administrator(service, text, scope)
         change = await find(service, key)
         command = Propose(
             id=service.new_id("chg"), change_id=service.new_id("change"), key=key.id, change=change
@@ -91,12 +89,12 @@ def _propose_found(
         answer: Json = json.loads(await service.writer.submit(command))
         return answer
 
-    answer = _run(work)
+    answer = run_service(work)
     assert isinstance(answer, dict)
     return answer
 
 
-def _show(answer: Json, *, as_json: bool) -> None:
+def show_change(answer: Json, *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     elif isinstance(answer, dict):
@@ -106,19 +104,6 @@ def _show(answer: Json, *, as_json: bool) -> None:
                 "It takes effect when another administrator runs: "
                 f"controls changes confirm {answer['change']}"
             )
-
-
-@directory.command("import")
-@guarded
-def import_directory(
-    file: Annotated[Path, typer.Argument(help="CSV: person,name,account,roles,valid_from,valid_to.")],
-    *,
-    key: KeyOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Propose to bring the directory up to a file; persons that it does not name stay as they are."""
-    change = DirectoryChange(read_directory(read_text(file)))
-    _show(_propose(key, change), as_json=as_json)
 
 
 @keys.command("create")
@@ -145,8 +130,8 @@ def create_key(
         at=time.time_ns() // 1000,
         entropy=os.urandom,
     )
-    answer = _propose(key, KeyCreation(minted))
-    _show({**answer, "id": minted.id, "key": text}, as_json=as_json)
+    answer = propose(key, KeyCreation(minted))
+    show_change({**answer, "id": minted.id, "key": text}, as_json=as_json)
     if not as_json:
         OUT.print(f"The key, shown only now: {text}", markup=False)
 
@@ -160,7 +145,7 @@ def revoke_key(
     as_json: JsonOption = False,
 ) -> None:
     """Propose to end a key's life."""
-    _show(_propose(key, KeyRevocation(id)), as_json=as_json)
+    show_change(propose(key, KeyRevocation(id)), as_json=as_json)
 
 
 @keys.command("list")
@@ -169,12 +154,12 @@ def list_keys(*, key: KeyOption = "", as_json: JsonOption = False) -> None:
     """Show all keys with what they may do; never a secret."""
 
     async def work(service: Service) -> Json:
-        _administrator(service, key, "directory")
+        administrator(service, key, "directory")
         async with service.database.read() as connection:
             known = await load_keys(connection, service.tenant)
         return [_key_json(item) for item in sorted(known.values(), key=lambda item: (item.name, item.id))]
 
-    rows = _run(work)
+    rows = run_service(work)
     if as_json:
         print_json(rows)
         return
@@ -213,7 +198,7 @@ def list_changes(*, key: KeyOption = "", as_json: JsonOption = False) -> None:
     """Show what waits for a second administrator."""
 
     async def work(service: Service) -> Json:
-        _administrator(service, key, "directory", "release")
+        administrator(service, key, "directory", "release")
         async with service.database.read() as connection:
             waiting = [Change.read(row) for row in await proposed_changes(connection, service.tenant)]
         return [
@@ -227,7 +212,7 @@ def list_changes(*, key: KeyOption = "", as_json: JsonOption = False) -> None:
             for item in waiting
         ]
 
-    rows = _run(work)
+    rows = run_service(work)
     if as_json:
         print_json(rows)
         return
@@ -236,6 +221,34 @@ def list_changes(*, key: KeyOption = "", as_json: JsonOption = False) -> None:
             OUT.print(f"{row['change']}  {row['proposed_by']}  {row['summary']}", markup=False)
     if not rows:
         ERR.print("Nothing waits.")
+
+
+@changes.command("show")
+@guarded
+def show(
+    change: Annotated[str, typer.Argument(help="The change's id.")],
+    *,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show a change; a proposed one of the directory with what it would do, person by person."""
+
+    async def work(service: Service) -> Json:
+        seen = "directory" in administrator(service, key, "directory", "release").scopes
+        _, known = await service.snapshot()
+        return await service.changes.change(change, directory=known if seen else None, at=service.now())
+
+    told = run_service(work)
+    assert isinstance(told, dict)
+    if as_json:
+        print_json(told)
+        return
+    OUT.print(f"{told['change']}: {told['state']}: {told['summary']}", markup=False)
+    OUT.print(f"proposed {told['proposed_at']} by {told['proposed_by']}", markup=False)
+    if "confirmed_at" in told:
+        OUT.print(f"confirmed {told['confirmed_at']} by {told['confirmed_by']}", markup=False)
+    if "effect" in told:
+        print_differences(told)
 
 
 @changes.command("confirm")
@@ -249,7 +262,7 @@ def confirm(
     """Confirm a change that another administrator proposed; it takes effect at once."""
 
     async def work(service: Service) -> Json:
-        acting = _administrator(service, key, "directory", "release")
+        acting = administrator(service, key, "directory", "release")
         command = Confirm(id=service.new_id("chg"), key=acting.id, change_id=change)
         command.prepared = await service.on_record(
             service.releases.prepared(change), key=acting.id, act=command.refused_act()
@@ -257,7 +270,7 @@ def confirm(
         answer: Json = json.loads(await service.writer.submit(command))
         return answer
 
-    _show(_run(work), as_json=as_json)
+    show_change(run_service(work), as_json=as_json)
 
 
 def _propose_release(key: str, asked: Callable[[Service], Awaitable[ReleaseActivation]]) -> Json:
@@ -267,7 +280,7 @@ def _propose_release(key: str, asked: Callable[[Service], Awaitable[ReleaseActiv
         act = {"act": PROPOSE, "change_kind": ReleaseActivation.kind}
         return await service.on_record(asked(service), key=acting.id, act=act)
 
-    return _propose_found(key, ReleaseActivation.scope, found)
+    return propose_found(key, ReleaseActivation.scope, found)
 
 
 @release.command("activate")
@@ -280,7 +293,7 @@ def activate_release(
 ) -> None:
     """Propose to put a folder of rule files into force; they must load and pass examples and scenarios."""
     files = read_rules(folder or shipped("rules"))
-    _show(_propose_release(key, lambda service: service.releases.of_files(files)), as_json=as_json)
+    show_change(_propose_release(key, lambda service: service.releases.of_files(files)), as_json=as_json)
 
 
 @release.command("rollback")
@@ -292,7 +305,7 @@ def roll_back(
     as_json: JsonOption = False,
 ) -> None:
     """Propose to put an earlier release into force again."""
-    _show(_propose_release(key, lambda service: service.releases.of_digest(digest)), as_json=as_json)
+    show_change(_propose_release(key, lambda service: service.releases.of_digest(digest)), as_json=as_json)
 
 
 @release.command("list")
@@ -306,10 +319,10 @@ def list_releases(
     """Show the releases that are proposed, in force and past; the newest first."""
 
     async def work(service: Service) -> Json:
-        _administrator(service, key, "release", "read")
+        administrator(service, key, "release", "read")
         return (await service.changes.releases(limit=limit, cursor=None))["releases"]
 
-    rows = _run(work)
+    rows = run_service(work)
     if as_json:
         print_json(rows)
         return

@@ -5,7 +5,18 @@ from __future__ import annotations
 import typer
 
 from controls.bootstrap import configure_logging
-from controls.cli import administration, bench, demo, duties, ledger, operate, replay, rules, serve
+from controls.cli import (
+    administration,
+    bench,
+    demo,
+    directory,
+    duties,
+    ledger,
+    operate,
+    replay,
+    rules,
+    serve,
+)
 
 app = typer.Typer(
     name="controls",
@@ -22,7 +33,7 @@ app.command("replay")(replay.replay)
 app.command("bench")(bench.bench)
 app.add_typer(rules.app, name="rules")
 app.add_typer(duties.app, name="duties")
-app.add_typer(administration.directory, name="directory")
+app.add_typer(directory.app, name="directory")
 app.add_typer(administration.keys, name="keys")
 app.add_typer(administration.changes, name="changes")
 app.add_typer(administration.release, name="release")

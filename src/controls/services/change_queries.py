@@ -12,11 +12,14 @@ from typing import Any
 
 from controls.model.errors import NotFound
 from controls.model.values import Json, from_microseconds, utc_text
+from controls.services.directory_changes import DirectoryChange
+from controls.services.directory_queries import told_difference
 from controls.services.queries import cursor_of, read_cursor
 from controls.services.release_candidates import is_release
 from controls.services.release_changes import ReleaseActivation, digest_named
 from controls.store.connection import StoreConnection
 from controls.store.database import Database
+from controls.store.directory import Directory
 from controls.store.ledger_reads import blob, entry_at
 from controls.store.listings import change_named, changes_page, in_force
 
@@ -34,6 +37,22 @@ class ChangeQueries:
         async with self.database.read() as connection:
             rows = await changes_page(connection, self.tenant, state=state, limit=limit + 1, before=before)
         return _page("changes", [_change(row) for row in rows[:limit]], rows, limit)
+
+    async def change(self, id: str, *, directory: Directory | None, at: int) -> dict[str, Json]:
+        """One change; `directory`: with what it would do to that one, if it is proposed and about it.
+
+        Raises:
+            NotFound: there is no such change.
+        """
+        async with self.database.read() as connection:
+            row = await change_named(connection, self.tenant, id)
+        if row is None:
+            raise NotFound("change_unknown", "There is no such change", help="List them: GET /v1/changes.")
+        told = _change(row)
+        if directory is not None and row.state == "proposed" and row.kind == DirectoryChange.kind:
+            change = DirectoryChange.from_payload(json.loads(row.payload))
+            told |= told_difference(change, directory, at=at)
+        return told
 
     async def releases(self, *, limit: int, cursor: str | None) -> dict[str, Json]:
         """Every time that a release was proposed, newest first; the last one started the ledger. `state` is

@@ -15,7 +15,8 @@ from controls.ledger.envelope import EntryKind
 from controls.ledger.merkle import Frontier
 from controls.model.errors import Conflict, FieldError, InvalidInput, NotFound
 from controls.services.counting import begin_all
-from controls.services.directory_changes import check_people, record_people
+from controls.services.directory_changes import record_people
+from controls.services.directory_checks import check_people
 from controls.services.directory_merge import merge_people
 from controls.services.directory_plans import PersonPlan
 from controls.services.records import LANGUAGE
@@ -71,7 +72,7 @@ async def start_ledger(database: Database, settings: WriterSettings, genesis: Ge
         head, now = await lock_head(connection, tenant, clock=settings.clock)
         work = Workspace(head, now=now, entropy=settings.entropy)
         empty = Directory(index=0, people=())
-        check_people(genesis.people, directory=empty, active=genesis.active, at=work.at)
+        check_people(genesis.people, directory=empty, release=genesis.active.release, at=work.at)
         records = merge_people(genesis.people, people={}, at=work.at, new_id=settings.new_id)
         chosen = _administrators(genesis, Directory(index=0, people=records), at=work.at)
         work.later(partial(replace_people, tenant=tenant, people=records))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 import structlog
 
+from controls.decide import ActiveRelease
 from controls.model.errors import ControlsError
 from controls.model.values import Json, microseconds
 from controls.services.change_queries import ChangeQueries
@@ -26,6 +27,7 @@ from controls.services.signing import CheckpointSigner
 from controls.services.state import ReleaseAhead, StateCache
 from controls.services.writer import Writer
 from controls.store.database import Database
+from controls.store.directory import Directory
 from controls.store.guards import self_test
 from controls.store.ledger_reads import latest_checkpoint
 from controls.store.listings import in_force, open_review_count
@@ -150,12 +152,25 @@ class Service:
     async def _watch(self) -> None:
         """Load what another replica has put into force. Decisions look under the lock anyway; reads do not,
         and a key that was revoked elsewhere must not go on reading here (nor a new one be unknown)."""
+        await self.snapshot()
+        if self.builds_ahead:
+            await self.releases.build_proposed()
+
+    async def snapshot(self) -> tuple[ActiveRelease, Directory]:
+        """Release and directory in force, with what another process changed meanwhile."""
         async with self.database.read() as connection:
             known = self.state.holds(*await in_force(connection, self.tenant))
         if not known:
             await self._load()
-        if self.builds_ahead:
-            await self.releases.build_proposed()
+        active, directory = self.state.active, self.state.directory
+        assert active is not None
+        assert directory is not None
+        return active, directory
+
+    def now(self) -> int:
+        """The time for what is only read, in microseconds; what is decided has the database's."""
+        clock = self.writer.settings.clock
+        return microseconds(clock() if clock is not None else datetime.now(UTC))
 
     async def reload(self) -> dict[str, Json]:
         """Load what is in force now; what that is, and whether the release is another one than before.
@@ -164,10 +179,7 @@ class Service:
             Unavailable: it could not be loaded; what was loaded before stays.
         """
         before = self.state.active
-        await self._load()
-        active, directory = self.state.active, self.state.directory
-        assert active is not None
-        assert directory is not None
+        active, directory = await self.snapshot()
         return {
             "release": active.release.digest,
             "contents": active.release.contents,

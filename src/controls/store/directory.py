@@ -8,7 +8,7 @@ time in which nothing begins or ends.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Table, delete, select, update
@@ -54,6 +54,7 @@ class Directory:
     def __init__(self, *, index: int, people: Iterable[PersonRecord]) -> None:
         self.index = index
         self.people: Mapping[str, PersonRecord] = {record.id: record for record in people}
+        self.ids: Sequence[str] = sorted(self.people)
         self.accounts: dict[str, list[AccountRecord]] = {}  # by login
         for record in self.people.values():
             for account in record.accounts:

@@ -70,18 +70,19 @@ class RecordedPerson:
     path: str
     opening: Mapping[str, Any] | None
 
-    def is_of(self, stored: PersonRecord) -> bool:
-        """Whether this is what the entry that stored this person would say."""
+    def differs_from(self, stored: PersonRecord) -> str:
+        """Why this is not what the entry that stored this person would say; empty when it is."""
+        wrong = f"what is stored of {stored.id} is not what the ledger has"
         said = {name: _sorted(value) for name, value in self.said.items() if name != "private"}
         if said != {name: _sorted(value) for name, value in public_document(stored).items()}:
-            return False
+            return wrong
         private, committed = private_document(stored), self.said.get("private")
         if not private or not committed:
-            return bool(private) == bool(committed)
-        # Without its salt nobody can tell whether this is what was committed to.
-        return self.opening is not None and committed == {
-            "hmac": commit(self.path, private, bytes.fromhex(self.opening["salt"]))
-        }
+            return wrong if private or committed else ""
+        if self.opening is None:
+            return f"what opens what was committed to for {stored.id} is gone: its disclosure was deleted"
+        salt = bytes.fromhex(self.opening["salt"])
+        return "" if committed == {"hmac": commit(self.path, private, salt)} else wrong
 
 
 async def recorded_people(connection: StoreConnection, tenant: str) -> dict[str, RecordedPerson]:
@@ -111,8 +112,13 @@ async def check_people(connection: StoreConnection, tenant: str, stored: Mapping
     recorded = await recorded_people(connection, tenant)
     for person in sorted(recorded.keys() | stored.keys()):
         here, there = stored.get(person), recorded.get(person)
-        if here is None or there is None or not there.is_of(here):
-            raise _differs("directory", f"what is stored of {person} is not what the ledger has")
+        if here is None or there is None:
+            raise _differs(
+                "directory", f"{person} is only in {'the ledger' if here is None else 'the tables'}"
+            )
+        wrong = there.differs_from(here)
+        if wrong:
+            raise _differs("directory", wrong)
 
 
 def _sorted(value: Any) -> Any:

@@ -1,0 +1,95 @@
+"""Native routes over the directory: read persons, propose to change some."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query
+from pydantic import ValidationError
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+
+from controls.api import change_schemas, directory_schemas
+from controls.api.decisions import JSON
+from controls.api.entrance import Entrance, json_of, once, token_of
+from controls.api.openapi import answers, body, keyed, reference
+from controls.api.problems import invalid
+from controls.api.reviews import DEFAULT_PAGE, Limit
+from controls.services.administration import PROPOSE, Propose
+from controls.services.directory_changes import DirectoryChange
+from controls.services.directory_queries import one_person, persons_page
+
+# A cursor is a person's id of at most 128 characters, in base64.
+MAX_CURSOR: Final = 700
+Cursor = Annotated[
+    str | None,
+    Query(max_length=MAX_CURSOR, pattern="^[A-Za-z0-9_-]+$", description="`next` of the page before."),
+]
+PersonId = Annotated[str, Path(min_length=1, max_length=128, description="The person's pseudonym.")]
+
+
+def directory_routes(entrance: Entrance) -> APIRouter:
+    """`/v1/directory`."""
+    router = APIRouter(tags=["directory"])
+    service = entrance.service
+
+    @router.get(
+        "/v1/directory/persons",
+        summary="Persons with their accounts, roles and attributes, by id",
+        responses=answers(directory_schemas.PersonPage, says="One page.", problems=(401, 403, 422, 503)),
+        openapi_extra=keyed(),
+    )
+    async def listing(request: HttpRequest, limit: Limit = DEFAULT_PAGE, cursor: Cursor = None) -> Response:
+        """Needs the scope `directory`, or `read`, which does not show names, logins, households and
+        absences."""
+        key = await entrance.reader(request, "directory", "read")
+        _, directory = await service.snapshot()
+        private = "directory" in key.scopes
+        return JSONResponse(persons_page(directory, limit=limit, cursor=cursor, private=private))
+
+    @router.get(
+        "/v1/directory/persons/{person:path}",
+        summary="One person",
+        responses=answers(
+            directory_schemas.PersonTold, says="The person.", problems=(401, 403, 404, 422, 503)
+        ),
+        openapi_extra=keyed(),
+    )
+    async def read(request: HttpRequest, person: PersonId) -> Response:
+        """Needs the scope `directory`, or `read` (see the listing). Past and future records are there too."""
+        key = await entrance.reader(request, "directory", "read")
+        _, directory = await service.snapshot()
+        return JSONResponse(one_person(directory, person, private="directory" in key.scopes))
+
+    @router.post(
+        "/v1/directory/changes",
+        summary="Propose to change persons",
+        responses=answers(
+            change_schemas.ChangeAnswer,
+            says="The change is proposed; another administrator confirms it.",
+            problems=(400, 401, 403, 409, 413, 415, 422, 503),
+        ),
+        openapi_extra=body(reference(directory_schemas.DirectoryChangeRequest)),
+    )
+    async def propose(request: HttpRequest) -> Response:
+        """Needs the scope `directory`, and a key that is bound to an administrator. What would leave a login
+        with two persons, or break a constraint over roles, is refused, and `errors` names it. What the
+        change would do is in `GET /v1/changes/{id}`."""
+        key = await entrance.actor(request, "directory", act=PROPOSE)
+        token = token_of(request)
+        said = await json_of(request)
+        try:
+            asked = directory_schemas.DirectoryChangeRequest.model_validate(said)
+        except ValidationError as error:
+            raise invalid(error.errors(include_url=False, include_input=False)) from None
+        plans = tuple(item.plan(f"/persons/{number}") for number, item in enumerate(asked.persons))
+        command = Propose(
+            id=service.new_id("chg"),
+            change_id=service.new_id("change"),
+            key=key.id,
+            change=DirectoryChange(plans),
+        )
+        wanted = once(command, route="POST /v1/directory/changes", token=token, said=said)
+        return Response(await service.writer.submit(wanted), media_type=JSON)
+
+    return router

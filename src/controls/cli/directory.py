@@ -1,0 +1,75 @@
+"""`controls directory`: what files say of persons, proposed to a second administrator or only compared.
+
+Each command acts as the administrator whose API key is in CONTROLS_KEY, directly on the database.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from controls.cli.administration import KeyOption, administrator, propose, run_service, show_change
+from controls.cli.directory_difference import print_differences
+from controls.cli.output import JsonOption, guarded, print_json
+from controls.cli.troubles import read_text
+from controls.model.values import Json
+from controls.services.directory_changes import DirectoryChange
+from controls.services.directory_checks import check_people
+from controls.services.directory_file import ABSENCE_COLUMNS, COLUMNS, read_absences, read_directory
+from controls.services.directory_plans import PersonPlan
+from controls.services.directory_queries import told_difference
+from controls.services.service import Service
+
+app = typer.Typer(help="Persons with their accounts, roles, departments and absences.", no_args_is_help=True)
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only show what would change, person by person; propose nothing.")
+]
+
+
+@app.command("import")
+@guarded
+def import_directory(
+    file: Annotated[Path, typer.Argument(help=f"CSV, one row an account: {','.join(COLUMNS)}.")],
+    *,
+    dry_run: DryRun = False,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Propose to bring the directory up to a file; persons that it does not name stay as they are."""
+    _bring(read_directory(read_text(file)), dry_run=dry_run, key=key, as_json=as_json)
+
+
+@app.command("absences")
+@guarded
+def import_absences(
+    file: Annotated[Path, typer.Argument(help=f"CSV, one row an absence: {','.join(ABSENCE_COLUMNS)}.")],
+    *,
+    dry_run: DryRun = False,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Propose when persons are away, from now on; persons that the file does not name stay as they are."""
+    _bring(read_absences(read_text(file)), dry_run=dry_run, key=key, as_json=as_json)
+
+
+def _bring(plans: tuple[PersonPlan, ...], *, dry_run: bool, key: str, as_json: bool) -> None:
+    change = DirectoryChange(plans)
+    if not dry_run:
+        show_change(propose(key, change), as_json=as_json)
+        return
+
+    async def compare(service: Service) -> Json:
+        administrator(service, key, change.scope)
+        active, known = await service.snapshot()
+        check_people(plans, directory=known, release=active.release, at=service.now())
+        return told_difference(change, known, at=service.now())
+
+    told = run_service(compare)
+    assert isinstance(told, dict)
+    if as_json:
+        print_json(told)
+    else:
+        print_differences(told)
