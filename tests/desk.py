@@ -85,6 +85,7 @@ class KeySpec:
     account: str = ""
     speaks_for: str = ""
     actions: Sequence[str] = ("*",)
+    roles: Sequence[str] = ()
 
 
 # `caller` is the desk's order system: it may speak for everybody. The others belong to one person each.
@@ -98,6 +99,7 @@ DESK_KEYS: Mapping[str, KeySpec] = {
     "admin2": KeySpec(("directory", "release", "read"), account="blas.admin"),
     "supervisor1": KeySpec(("review", "read"), account="sara.super"),
     "supervisor2": KeySpec(("review", "read"), account="saul.super"),
+    "provider": KeySpec(("scim",), speaks_for="*", roles=("trader", "risk_officer", "reconciler")),
     "head": KeySpec(("review", "read", "decide"), account="hugo.head"),
 }
 
@@ -219,6 +221,7 @@ def _mint(name: str, spec: KeySpec) -> tuple[str, ApiKey]:
         actions=spec.actions,
         speaks_for=spec.speaks_for,
         account=spec.account,
+        roles=spec.roles,
         at=time.time_ns() // 1000,
         entropy=os.urandom,
     )

@@ -1,7 +1,8 @@
 """What the directory knows of a person besides roles: attributes, absences, and which accounts are bots'.
 
-Guarantees: accounts that were there are persons'. Going back forgets attributes, absences and which accounts
-are bots', so it is refused while there is any of them: the directory would no longer be the ledger's.
+Guarantees: accounts that were there are persons'. Going back forgets attributes, absences, which accounts are
+bots', and what identity providers call whom, so it is refused while there is any of that: the directory would
+no longer be the ledger's.
 """
 
 from __future__ import annotations
@@ -43,6 +44,17 @@ def upgrade() -> None:
         sa.Column("valid_to", sa.BigInteger()),
         sa.PrimaryKeyConstraint("tenant", "person", "valid_from", name=op.f("pk_absences")),
     )
+    op.create_table(
+        "scim_resources",
+        sa.Column("tenant", identifier(), nullable=False),
+        sa.Column("sort", identifier(), nullable=False),
+        sa.Column("id", identifier(), nullable=False),
+        sa.Column("external_id", identifier(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.Column("deleted", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "sort", "id", name=op.f("pk_scim_resources")),
+    )
     _make_accounts_anew(sa.Column("kind", identifier(), nullable=False, server_default=sa.text("'person'")))
 
 
@@ -52,6 +64,7 @@ def downgrade() -> None:
     for table, which in (
         ("person_attributes", "true"),
         ("absences", "true"),
+        ("scim_resources", "true"),
         ("accounts", "kind <> 'person'"),
     ):
         if bind.dialect.name == "postgresql":
@@ -60,6 +73,7 @@ def downgrade() -> None:
         if not allowed and bind.execute(query).first():
             raise LedgerNotEmpty(table)
     _make_accounts_anew()
+    op.drop_table("scim_resources")
     op.drop_table("absences")
     op.drop_table("person_attributes")
 

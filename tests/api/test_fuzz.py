@@ -49,6 +49,23 @@ OPERATIONS = [
     ("POST", "/access/v1/evaluation"),
     ("POST", "/access/v1/evaluations"),
     ("GET", "/.well-known/authzen-configuration"),
+    ("GET", "/scim/v2/Users"),
+    ("POST", "/scim/v2/Users"),
+    ("GET", "/scim/v2/Users/{id}"),
+    ("PUT", "/scim/v2/Users/{id}"),
+    ("PATCH", "/scim/v2/Users/{id}"),
+    ("DELETE", "/scim/v2/Users/{id}"),
+    ("GET", "/scim/v2/Groups"),
+    ("POST", "/scim/v2/Groups"),
+    ("GET", "/scim/v2/Groups/{id}"),
+    ("PUT", "/scim/v2/Groups/{id}"),
+    ("PATCH", "/scim/v2/Groups/{id}"),
+    ("DELETE", "/scim/v2/Groups/{id}"),
+    ("GET", "/scim/v2/ServiceProviderConfig"),
+    ("GET", "/scim/v2/ResourceTypes"),
+    ("GET", "/scim/v2/ResourceTypes/{name}"),
+    ("GET", "/scim/v2/Schemas"),
+    ("GET", "/scim/v2/Schemas/{name}"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
@@ -85,6 +102,7 @@ def sent(api: Api, case: schemathesis.Case) -> Any:
     path = case.operation.path
     administers = path.startswith(("/v1/changes", "/v1/directory", "/v1/releases"))
     key = "supervisor1" if "resolution" in path else "admin1" if administers else "caller"
+    key = "provider" if path.startswith("/scim/") else key
     headers = {"Authorization": f"Bearer {api.desk.keys[key]}"}
     if case.method.upper() == "POST" and case.operation.path.startswith("/v1/"):
         headers["Idempotency-Key"] = secrets.token_hex(8)

@@ -10,6 +10,8 @@ import pytest
 from tests.api.conftest import Api
 
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
+SCIM_ERROR = {"$ref": "#/components/schemas/ScimError"}
+WITH_BODY = {"post", "put", "patch"}
 OPEN = {"/healthz", "/readyz", "/metrics", "/.well-known/authzen-configuration"}
 
 
@@ -49,6 +51,23 @@ def test_every_route_of_the_issue_is_there(document: Any) -> None:
         ("post", "/access/v1/evaluation"),
         ("post", "/access/v1/evaluations"),
         ("get", "/.well-known/authzen-configuration"),
+        ("get", "/scim/v2/Users"),
+        ("post", "/scim/v2/Users"),
+        ("get", "/scim/v2/Users/{id}"),
+        ("put", "/scim/v2/Users/{id}"),
+        ("patch", "/scim/v2/Users/{id}"),
+        ("delete", "/scim/v2/Users/{id}"),
+        ("get", "/scim/v2/Groups"),
+        ("post", "/scim/v2/Groups"),
+        ("get", "/scim/v2/Groups/{id}"),
+        ("put", "/scim/v2/Groups/{id}"),
+        ("patch", "/scim/v2/Groups/{id}"),
+        ("delete", "/scim/v2/Groups/{id}"),
+        ("get", "/scim/v2/ServiceProviderConfig"),
+        ("get", "/scim/v2/ResourceTypes"),
+        ("get", "/scim/v2/ResourceTypes/{name}"),
+        ("get", "/scim/v2/Schemas"),
+        ("get", "/scim/v2/Schemas/{name}"),
         ("get", "/healthz"),
         ("get", "/readyz"),
         ("get", "/metrics"),
@@ -56,30 +75,34 @@ def test_every_route_of_the_issue_is_there(document: Any) -> None:
 
 
 def test_every_route_declares_its_problems(document: Any) -> None:
-    """Native errors are problems, AuthZEN's are messages, and every keyed route can say 401, 403 and 503."""
+    """Native errors are problems, AuthZEN's are messages, SCIM's are SCIM's, and every keyed route can say
+    401, 403 and 503."""
     for path, method, operation in operations(document):
         declared = operation["responses"]
-        errors = {int(status): told for status, told in declared.items() if status != "200"}
+        errors = {int(status): told for status, told in declared.items() if not status.startswith("2")}
         if path not in OPEN:
             assert {401, 403, 503} <= errors.keys(), path
             assert operation["security"] == [{"key": []}], path
-        if method == "post":
+        if method in WITH_BODY:
             assert {400, 413, 415} <= errors.keys(), path
         for status, told in errors.items():
             if path.startswith("/access/"):
                 assert told["content"] == {"text/plain": {"schema": {"type": "string"}}}, (path, status)
+            elif path.startswith("/scim/"):
+                assert told["content"] == {"application/scim+json": {"schema": SCIM_ERROR}}, (path, status)
             else:
                 assert told["content"] == {"application/problem+json": {"schema": PROBLEM}}, (path, status)
 
 
 def test_every_recording_route_declares_its_key_and_body(document: Any) -> None:
-    """Native POSTs need an Idempotency-Key; every POST has a JSON body."""
+    """Native POSTs need an Idempotency-Key; what changes something has a JSON body."""
     for path, method, operation in operations(document):
         names = [parameter["name"] for parameter in operation.get("parameters", ())]
         assert ("Idempotency-Key" in names) is (method == "post" and path.startswith("/v1/")), path
-        if method == "post":
+        if method in WITH_BODY:
             assert operation["requestBody"]["required"]
-            assert list(operation["requestBody"]["content"]) == ["application/json"]
+            types = ["application/scim+json"] if path.startswith("/scim/") else []
+            assert list(operation["requestBody"]["content"]) == [*types, "application/json"]
 
 
 def test_every_reference_resolves(document: Any) -> None:

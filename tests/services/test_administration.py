@@ -212,6 +212,21 @@ async def test_a_new_key_works_after_confirmation_and_dies_when_revoked(service:
         await service.writer.submit(command)
 
 
+@pytest.mark.parametrize("role", ["administrator", "supervisor", "head_of_desk", "astronaut"])
+async def test_a_provider_s_key_names_no_role_above_it(service: Service, desk: Desk, role: str) -> None:
+    """Neither built in nor by inheritance can a provider's key make an administrator or a supervisor."""
+    _, key = mint(name="idp", scopes=("scim",), speaks_for="*", roles=("trader", role), at=0, entropy=bytes)
+    with pytest.raises(InvalidInput) as refused:
+        await propose(service, desk, KeyCreation(key))
+    assert [error.message for error in refused.value.errors] == [role]
+    _, key = mint(
+        name="idp", scopes=("scim",), speaks_for="*@b.example", roles=["trader"], at=0, entropy=bytes
+    )
+    await confirm(service, desk, await propose(service, desk, KeyCreation(key)))
+    entry = await last_entry(service)
+    assert (entry["scopes"], entry["provides"]) == (["scim"], {key.id: ["trader"]})
+
+
 async def test_another_release_decides_from_its_entry_on(service: Service, desk: Desk) -> None:
     """A release that grants traders nothing takes effect with its confirmation, and entries name it."""
     files = dict(read_rule_files(DESK_RULES))

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from controls.model.errors import Conflict, InvalidInput, Unauthenticated
-from controls.services.keys import authenticate, check_live, may_ask, may_speak_for, mint
+from controls.services.keys import authenticate, check_live, may_ask, may_speak_for, mint, provided_roles
 from controls.store.rows import ApiKey
 
 
@@ -37,6 +37,30 @@ def test_a_wrong_key_is_refused_and_nothing_says_why(change: str) -> None:
     with pytest.raises(Unauthenticated) as refused:
         authenticate(wrong, {key.id: key}.get)
     assert refused.value.code == "key_invalid"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scopes": ("scim", "read"), "speaks_for": "*"},
+        {"scopes": ("scim",), "speaks_for": "*", "account": "alma.admin"},
+        {"scopes": ("scim",)},
+        {"scopes": ("decide",), "roles": ("trader",)},
+    ],
+)
+def test_a_provider_s_key_stands_alone(wrong: dict[str, object]) -> None:
+    """It has no other scope and no account, names its users, and no other key names roles."""
+    with pytest.raises(InvalidInput) as refused:
+        a_key(**wrong)
+    assert refused.value.code == "provider_key"
+
+
+def test_a_provider_s_key_gives_the_roles_that_it_names() -> None:
+    """And no request of anybody is covered by it; a pattern of actions gives no role."""
+    _, key = a_key(scopes=("scim",), speaks_for="*", roles=("trader", "clerk", "trader"), actions=("*",))
+    assert provided_roles(key) == {"trader", "clerk"}
+    assert not may_ask(key, "order", "capture")
+    assert provided_roles(a_key(actions=("role.trader",))[1]) == frozenset()
 
 
 def test_a_key_speaks_only_for_logins_that_match_its_whole_pattern() -> None:

@@ -29,6 +29,8 @@ from controls.api.operations import operation_routes
 from controls.api.problems import MethodNotAllowed, NoRoute, invalid_fields, problem
 from controls.api.releases import release_routes
 from controls.api.reviews import review_routes
+from controls.api.scim import scim_routes
+from controls.api.scim_discovery import discovery_routes
 from controls.api.shortcut import Shortcut
 from controls.model.errors import ControlsError, FieldError
 from controls.services.service import Service
@@ -69,6 +71,8 @@ def create_app(service: Service, *, settings: Settings) -> FastAPI:
         release_routes(entrance),
         ledger_routes(entrance),
         authzen_routes(entrance, public_url=settings.public_url),
+        scim_routes(entrance, public_url=settings.public_url),
+        discovery_routes(entrance, public_url=settings.public_url),
         operation_routes(service),
     )
     for router in routers:
@@ -122,7 +126,7 @@ def _version() -> str:
 def _told(request: Request, error: ControlsError) -> Response:
     exchange = Exchange.of(request)
     exchange.code = error.code
-    return problem(error, request_id=exchange.request_id, plain=exchange.plain)
+    return problem(error, request_id=exchange.request_id, form=exchange.form)
 
 
 async def _controls_error(request: Request, error: Exception) -> Response:

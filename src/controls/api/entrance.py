@@ -32,6 +32,7 @@ from controls.store.rows import ApiKey
 
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,255}\Z")
 _JSON_TYPE: Final = re.compile(r"application/json\s*(;|\Z)", re.IGNORECASE)
+SCIM_TYPE: Final = re.compile(r"application/(scim\+)?json\s*(;|\Z)", re.IGNORECASE)
 _DENIED: Final = "Ask an administrator for a key that covers it, or use another key."
 
 
@@ -153,17 +154,20 @@ def _scope_missing(scopes: Sequence[str]) -> Forbidden:
     )
 
 
-async def json_of(request: HttpRequest, *, max_string: int = MAX_STRING) -> dict[str, Json] | list[Json]:
+async def json_of(
+    request: HttpRequest, *, max_string: int = MAX_STRING, media: re.Pattern[str] = _JSON_TYPE
+) -> dict[str, Json] | list[Json]:
     """The request's body.
 
     Args:
         max_string: for routes that take whole files; characters.
+        media: what the body may be said to be.
 
     Raises:
         UnsupportedMedia: it is not said to be JSON.
         InvalidInput: it is not the JSON that this service takes.
     """
-    if not _JSON_TYPE.match(request.headers.get("content-type", "")):
+    if not media.match(request.headers.get("content-type", "")):
         raise UnsupportedMedia(
             "not_json",
             "The body must be JSON",

@@ -17,12 +17,11 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from controls.api.problems import TooLarge, problem, unexpected
+from controls.api.problems import Form, TooLarge, form_of, problem, unexpected
 from controls.model.errors import ControlsError
 from controls.services.identifiers import new_id
 from controls.services.metrics import Metrics
 
-AUTHZEN_PREFIX: Final = "/access/"
 NO_ROUTE: Final = "unmatched"
 CLIENT_CLOSED: Final = 499
 # How many decisions of a list one log line names.
@@ -40,7 +39,7 @@ class Exchange:
     """One request and what its route notes about it for the log."""
 
     request_id: str
-    plain: bool  # errors are plain messages (AuthZEN)
+    form: Form  # of its errors
     key: str = ""
     code: str = ""
     decisions: list[tuple[str, str]] = field(default_factory=list)  # id and outcome
@@ -75,7 +74,7 @@ class ExchangeMiddleware:
                 length = value
         usable = given is not None and _REQUEST_ID.match(given) is not None
         request_id = given.decode("ascii") if given is not None and usable else new_id("req")
-        exchange = Exchange(request_id, plain=scope["path"].startswith(AUTHZEN_PREFIX))
+        exchange = Exchange(request_id, form=form_of(scope["path"]))
         scope[_KEY] = exchange
         status = 0
         added = [(b"x-request-id", request_id.encode("ascii")), (b"cache-control", b"no-store")]
@@ -98,7 +97,7 @@ class ExchangeMiddleware:
             if status:
                 raise  # half an answer is out already; the server must cut the connection
             exchange.code = "internal_error"
-            failed = problem(unexpected(error), request_id=request_id, plain=exchange.plain)
+            failed = problem(unexpected(error), request_id=request_id, form=exchange.form)
             await failed(scope, receive, answer)
         finally:
             self._note(scope, exchange, status, perf_counter() - started)

@@ -14,8 +14,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from controls.api import change_schemas, directory_schemas, schemas
-from controls.api.problems import declared, declared_plain
+from controls.api import change_schemas, directory_schemas, schemas, scim_documents
+from controls.api.problems import SCIM, Form, declared, declared_plain, declared_scim, form_of
 
 _REF: Final = "#/components/schemas/{model}"
 _IDEMPOTENCY: Final = {
@@ -41,6 +41,9 @@ proceed**; a 4xx or 5xx means that no decision exists.
 
 `/access/v1` follows the OpenID AuthZEN Authorization API 1.0; `/v1` says the same with more detail.
 """
+
+
+_MODULES: Final = vars(schemas) | vars(directory_schemas) | vars(change_schemas) | vars(scim_documents)
 
 
 def reference(model: type[BaseModel]) -> dict[str, Any]:
@@ -82,17 +85,33 @@ def plain_answers(
     return {200: _ok(schema, says)} | declared_plain(*problems)
 
 
+def scim_answers(
+    model: type[BaseModel], *, says: str, problems: Iterable[int], status: int = 200
+) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a SCIM route."""
+    ok = {"description": says, "content": {SCIM: {"schema": reference(model)}}}
+    return {status: ok} | declared_scim(*problems)
+
+
+def scim_nothing(*, says: str, problems: Iterable[int]) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a SCIM route that answers without a body."""
+    return {204: {"description": says}} | declared_scim(*problems)
+
+
+def scim_body(model: type[BaseModel]) -> dict[str, Any]:
+    """`openapi_extra` of a SCIM route that reads its own body."""
+    told = body(reference(model), recorded=False)
+    content = {media: {"schema": reference(model)} for media in (SCIM, "application/json")}
+    return told | {"requestBody": {"required": True, "content": content}}
+
+
 def _ok(schema: dict[str, Any] | type[BaseModel], says: str) -> dict[str, Any]:
     found = schema if isinstance(schema, dict) else reference(schema)
     return {"description": says, "content": {"application/json": {"schema": found}}}
 
 
 def _models() -> list[type[BaseModel]]:
-    found = [
-        item
-        for item in (vars(schemas) | vars(directory_schemas) | vars(change_schemas)).values()
-        if isinstance(item, type)
-    ]
+    found = [item for item in _MODULES.values() if isinstance(item, type)]
     return [item for item in found if issubclass(item, BaseModel) and item is not BaseModel]
 
 
@@ -108,6 +127,10 @@ def use_own_document(app: FastAPI) -> None:
                 routes=app.routes,
                 tags=app.openapi_tags,
             )
+            for path, operations in made["paths"].items():
+                if form_of(path) is Form.SCIM:  # says 400 where the framework supposes its own 422
+                    for operation in operations.values():
+                        operation["responses"].pop("422", None)
             # Both are of one shape here: answers are documented as they are, with what is always there.
             _, definitions = models_json_schema(
                 [(model, "validation") for model in _models()], ref_template=_REF

@@ -1,12 +1,14 @@
 """Errors as HTTP: the one table of statuses, and the bodies that tell a caller what to do.
 
-Native routes answer with RFC 9457 problems, AuthZEN's with the plain message that the standard asks for.
+Native routes answer with RFC 9457 problems, AuthZEN's with the plain message and SCIM's with the object that
+their standards ask for.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from typing import Any, Final
 
 from pydantic_core import ErrorDetails
@@ -24,9 +26,29 @@ from controls.model.errors import (
     Unauthenticated,
     Unavailable,
 )
+from controls.services.scim_messages import SCIM_TYPES
 
 PROBLEM: Final = "application/problem+json"
+SCIM: Final = "application/scim+json"
+SCIM_ERROR: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
 RETRY_SECONDS: Final = 1
+AUTHZEN_PREFIX: Final = "/access/"
+SCIM_PREFIX: Final = "/scim/"
+
+
+class Form(Enum):
+    """How the routes below a path tell errors."""
+
+    PROBLEM = "problem"
+    MESSAGE = "message"
+    SCIM = "scim"
+
+
+def form_of(path: str) -> Form:
+    """The form of errors under a path, whether or not anything answers there."""
+    if path.startswith(AUTHZEN_PREFIX):
+        return Form.MESSAGE
+    return Form.SCIM if path.startswith(SCIM_PREFIX) else Form.PROBLEM
 
 
 class BadHeader(InvalidInput):
@@ -80,27 +102,29 @@ DESCRIPTIONS: Final = {
 }
 
 
-def status_of(error: ControlsError, *, plain: bool = False) -> int:
-    """The HTTP status of an error; AuthZEN (`plain`) knows 400 where native routes say 422."""
+def status_of(error: ControlsError, *, form: Form = Form.PROBLEM) -> int:
+    """The HTTP status of an error; AuthZEN and SCIM know 400 where native routes say 422."""
     for kind, status in _STATUSES:
         if isinstance(error, kind):
-            return 400 if plain and status == 422 else status
+            return 400 if form is not Form.PROBLEM and status == 422 else status
     return 500
 
 
-def problem(error: ControlsError, *, request_id: str, plain: bool = False) -> Response:
+def problem(error: ControlsError, *, request_id: str, form: Form = Form.PROBLEM) -> Response:
     """The answer to a request that failed."""
-    status = status_of(error, plain=plain)
+    status = status_of(error, form=form)
     headers: dict[str, str] = {}
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="controls"'
     if status == 503:
         headers["Retry-After"] = str(RETRY_SECONDS)
-    if plain:
+    if form is not Form.PROBLEM:
         told = f"{error.title}: {error.detail}" if error.detail != error.title else error.title
+        said = f"{told} {error.help}".strip()
+        if form is Form.SCIM:
+            return _scim_error(error, said, status=status, headers=headers)
         # A lone surrogate cannot come this far, but a message must never be what fails.
-        text = f"{told} {error.help}".strip().encode(errors="replace")
-        return Response(text, status, headers=headers, media_type="text/plain")
+        return Response(said.encode(errors="replace"), status, headers=headers, media_type="text/plain")
     body = {
         "type": f"urn:controls:problem:{error.code}",
         "title": error.title,
@@ -115,6 +139,15 @@ def problem(error: ControlsError, *, request_id: str, plain: bool = False) -> Re
         "help": error.help,
     }
     return Response(json.dumps(body).encode(), status, headers=headers, media_type=PROBLEM)
+
+
+def _scim_error(error: ControlsError, told: str, *, status: int, headers: dict[str, str]) -> Response:
+    """RFC 7644, 3.12."""
+    body: dict[str, str | list[str]] = {"schemas": [SCIM_ERROR], "status": str(status), "detail": told}
+    scim_type = SCIM_TYPES.get(error.code, "invalidSyntax" if isinstance(error, MalformedJson) else "")
+    if scim_type:
+        body["scimType"] = scim_type
+    return Response(json.dumps(body).encode(), status, headers=headers, media_type=SCIM)
 
 
 def unexpected(error: Exception) -> ControlsError:
@@ -144,6 +177,17 @@ def declared_plain(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {
             "description": DESCRIPTIONS[status],
             "content": {"text/plain": {"schema": {"type": "string"}}},
+        }
+        for status in statuses
+    }
+
+
+def declared_scim(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Errors of a SCIM route, for its OpenAPI entry."""
+    return {
+        status: {
+            "description": DESCRIPTIONS[status],
+            "content": {SCIM: {"schema": {"$ref": "#/components/schemas/ScimError"}}},
         }
         for status in statuses
     }

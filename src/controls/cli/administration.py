@@ -116,6 +116,10 @@ def create_key(
     action: Annotated[
         list[str] | None, typer.Option(help="resource.action patterns; all when left out.")
     ] = None,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(help="With the scope scim: a role that the identity provider may give."),
+    ] = None,
     *,
     key: KeyOption = "",
     as_json: JsonOption = False,
@@ -127,6 +131,7 @@ def create_key(
         actions=action or ("*",),
         speaks_for=speaks_for,
         account=account,
+        roles=role or (),
         at=time.time_ns() // 1000,
         entropy=os.urandom,
     )

@@ -18,7 +18,7 @@ from controls.services.directory_plans import AccountLine, PersonPlan
 from controls.services.grant_conflicts import grant_conflicts
 from controls.services.privileged_roles import administering_roles
 from controls.store.directory import Directory
-from controls.store.people import PersonRecord, holds
+from controls.store.people import AccountRecord, PersonRecord, holds
 
 # A change takes two, so with fewer nothing could ever be changed again.
 ADMINISTRATORS_NEEDED: Final = 2
@@ -75,6 +75,7 @@ def _accounts(plans: Iterable[PersonPlan], directory: Directory, at: int) -> Ite
         if plan.id in persons:
             yield FieldError(plan.where, "person_twice", f"{plan.id} is named above already")
         persons.add(plan.id)
+        yield from _renamed(plan, directory)
         for number, line in enumerate(plan.accounts):
             owner = owners.setdefault(line.login, plan.id)
             if owner != plan.id:
@@ -89,11 +90,23 @@ def _accounts(plans: Iterable[PersonPlan], directory: Directory, at: int) -> Ite
                     told = f"account {line.login} is there twice for a time that overlaps ({other.where})"
                     yield FieldError(line.where, "periods_overlap", told)
             for record in directory.accounts.get(line.login, ()):
-                if record.person != plan.id and _overlap(
-                    _times(line, at), (record.valid_from, record.valid_to)
-                ):
+                if record.person != plan.id and _overlap(_times(line, at), _held(record)):
                     told = f"account {line.login} belongs to {record.person}; end it there first"
                     yield FieldError(line.where, "account_taken", told)
+
+
+def _renamed(plan: PersonPlan, directory: Directory) -> Iterator[FieldError]:
+    """Logins that an account may not be called, because they are or were in use at the same time."""
+    for old, new in plan.renamed.items():
+        moved = [record for record in directory.accounts.get(old, ()) if record.person == plan.id]
+        for record in directory.accounts.get(new, ()):
+            if any(_overlap(_held(record), _held(item)) for item in moved):
+                told = f"account {new} belongs to {record.person}, at a time at which {old} was in use"
+                yield FieldError(plan.where, "account_taken", told)
+
+
+def _held(record: AccountRecord) -> tuple[int, int | None]:
+    return record.valid_from, record.valid_to
 
 
 def _meet(one: AccountLine, other: AccountLine, at: int) -> bool:

@@ -53,11 +53,14 @@ def _accounts(plan: PersonPlan, before: PersonRecord, at: int, new_id: NewId) ->
         known = AccountKind.PERSON if goes_on is None else goes_on.kind
         return AccountRecord(line.login, ref, plan.id, start, line.valid_to, line.kind or known)
 
+    known = [
+        replace(record, login=plan.renamed.get(record.login, record.login)) for record in before.accounts
+    ]
     planned = {line.login for line in plan.accounts}
-    yield from (record for record in before.accounts if record.login not in planned)
+    yield from (record for record in known if record.login not in planned)
     for login in sorted(planned):
         yield from _periods(
-            [record for record in before.accounts if record.login == login],
+            [record for record in known if record.login == login],
             [line for line in plan.accounts if line.login == login],
             at=at,
             begin=begin,

@@ -56,6 +56,7 @@ class PersonPlan:
     roles: set[RoleLine] | None = None
     attributes: dict[Attribute, str] = field(default_factory=dict)
     absences: list[AbsenceLine] | None = None
+    renamed: dict[str, str] = field(default_factory=dict)  # login -> its new one, past records included
 
     def payload(self) -> dict[str, Json]:
         """The plan as JSON."""
@@ -68,6 +69,7 @@ class PersonPlan:
             "roles": None if roles is None else list[Json](roles),
             "attributes": {attribute.value: value for attribute, value in self.attributes.items()},
             "absences": None if self.absences is None else [_as_json(line) for line in self.absences],
+            "renamed": dict[str, Json](self.renamed),
         }
 
     @classmethod
@@ -82,6 +84,7 @@ class PersonPlan:
             roles=None if roles is None else {RoleLine(**line) for line in roles},
             attributes={Attribute(name): value for name, value in payload["attributes"].items()},
             absences=None if absences is None else [AbsenceLine(**line) for line in absences],
+            renamed=payload["renamed"],
         )
 
 

@@ -19,6 +19,7 @@ from controls.services.directory_changes import record_people
 from controls.services.directory_checks import check_people
 from controls.services.directory_merge import merge_people
 from controls.services.directory_plans import PersonPlan
+from controls.services.key_changes import provides
 from controls.services.records import LANGUAGE
 from controls.services.writer import WriterSettings
 from controls.store.connection import StoreConnection
@@ -91,6 +92,7 @@ async def start_ledger(database: Database, settings: WriterSettings, genesis: Ge
                 "persons": len(records),
                 "keys": [key.id for key in genesis.keys],
                 "key_digests": {key.id: key_digest(replace(key, created_at=work.at)) for key in genesis.keys},
+                **provides(genesis.keys),
                 "language": LANGUAGE,
                 "tenant": tenant,
             },

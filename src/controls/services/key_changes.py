@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
-from controls.model.errors import Conflict, NotFound
+from controls.model.errors import Conflict, FieldError, InvalidInput, NotFound
 from controls.model.values import Json
 from controls.services.commands import Context
-from controls.services.keys import check_live
+from controls.services.keys import PROVISIONING, check_live, provided_roles
+from controls.services.privileged_roles import privileged_roles
 from controls.store.directory import add_key, revoke_key
 from controls.store.registers import key_digest
 from controls.store.rows import ApiKey
+
+
+def provides(keys: Iterable[ApiKey]) -> dict[str, Json]:
+    """What an entry says of identity providers' keys among these: which roles each may give."""
+    named = {key.id: list[Json](sorted(provided_roles(key))) for key in keys if PROVISIONING in key.scopes}
+    return {"provides": dict[str, Json](named)} if named else {}
 
 
 @dataclass(slots=True)
@@ -32,6 +40,22 @@ class KeyCreation:
                 help="Import the account first, then make the key.",
             )
         whose = f"bound to {self.key.account}" if self.key.account else "for a system"
+        if PROVISIONING in self.key.scopes:
+            release = context.active.release
+            roles = sorted(provided_roles(self.key))
+            wrong = [role for role in roles if role not in release.roles or role in privileged_roles(release)]
+            if wrong:
+                raise InvalidInput(
+                    "role_not_providable",
+                    "An identity provider cannot give these roles",
+                    detail=f"{', '.join(wrong)}: not a role of the release, or one that administers or "
+                    "supervises.",
+                    help="Name other roles; those above are given by two administrators.",
+                    errors=tuple(FieldError("/roles", "role_not_providable", role) for role in wrong),
+                )
+            whose = f"for an identity provider that keeps {self.key.speaks_for} and gives " + (
+                ", ".join(roles) or "no roles"
+            )
         return f"key {self.key.name} ({self.key.id}), {whose}, scopes {', '.join(sorted(self.key.scopes))}"
 
     def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
@@ -43,6 +67,7 @@ class KeyCreation:
             "key_created": born.id,
             "scopes": list[Json](sorted(born.scopes)),
             "key_digests": {born.id: key_digest(born)},
+            **provides([born]),
         }, {}
 
     def payload(self) -> dict[str, Json]:

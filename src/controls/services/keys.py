@@ -16,9 +16,11 @@ from typing import Final
 from controls.model.errors import Conflict, FieldError, InvalidInput, Unauthenticated
 from controls.store.rows import ApiKey
 
-SCOPES: Final = frozenset({"decide", "outcome", "review", "directory", "release", "read", "verify"})
+SCOPES: Final = frozenset({"decide", "outcome", "review", "directory", "release", "read", "verify", "scim"})
+PROVISIONING: Final = "scim"  # the scope of an identity provider, which has no other
 LIVE_AT_ONCE: Final = 2  # so that a key can be replaced without a gap
 
+_ROLE: Final = "role."
 _CONTEXT: Final = b"controls api key v1"
 _NOBODY: Final = "0" * 64  # compared with where no key is known
 _SHAPE: Final = re.compile(r"ck_([0-9a-f]{16})_([A-Za-z0-9_-]{43})\Z")
@@ -31,6 +33,7 @@ def mint(
     actions: Iterable[str] = ("*",),
     speaks_for: str = "",
     account: str = "",
+    roles: Iterable[str] = (),
     at: int,
     entropy: Callable[[int], bytes],
 ) -> tuple[str, ApiKey]:
@@ -40,10 +43,12 @@ def mint(
         actions: patterns over `resource.action`; `*` stands for any text.
         speaks_for: a pattern over logins whose requests the key may bring; empty for none.
         account: the login that the key's own acts are attributed to; empty for systems.
+        roles: which an identity provider may give; its key's pattern is over the logins that it keeps.
         at: now, in microseconds.
 
     Raises:
-        InvalidInput: an unknown scope, or a personal scope without an account.
+        InvalidInput: an unknown scope, a personal scope without an account, or a provider's key that does
+            something else besides, or says not which users it keeps.
     """
     wanted = frozenset(scopes)
     if not wanted or not wanted <= SCOPES:
@@ -61,6 +66,23 @@ def mint(
             "A key for review or administration belongs to one person's account",
             help="Name the account that the key is bound to.",
             errors=(FieldError("/account", "account_required", "is needed for these scopes"),),
+        )
+    provided = tuple(f"{_ROLE}{role}" for role in sorted(set(roles)))
+    if PROVISIONING in wanted:
+        if wanted != {PROVISIONING} or account or not speaks_for:
+            raise InvalidInput(
+                "provider_key",
+                "An identity provider's key does nothing else, and names the users that it keeps",
+                help="Give it the scope scim alone, no account, and a pattern of logins: '*@bank.example'.",
+                errors=(FieldError("/scopes", "provider_key", "scim stands alone, with speaks_for"),),
+            )
+        actions = provided
+    elif provided:
+        raise InvalidInput(
+            "provider_key",
+            "Roles are given by an identity provider's key only",
+            help="Leave the roles out, or give the key the scope scim.",
+            errors=(FieldError("/roles", "provider_key", "needs the scope scim"),),
         )
     key_id = entropy(8).hex()
     secret = urlsafe_b64encode(entropy(32)).decode().rstrip("=")
@@ -109,6 +131,13 @@ def may_ask(key: ApiKey, resource_type: str, action: str) -> bool:
     """Whether the key may ask about this action at all."""
     name = f"{resource_type}.{action}"
     return any(pattern == "*" or fnmatchcase(name, pattern) for pattern in key.actions)
+
+
+def provided_roles(key: ApiKey) -> frozenset[str]:
+    """The roles that an identity provider's key names; nothing for other keys."""
+    if PROVISIONING not in key.scopes:
+        return frozenset()
+    return frozenset(action.removeprefix(_ROLE) for action in key.actions)
 
 
 def check_live(keys: Iterable[ApiKey], name: str) -> None:

@@ -22,12 +22,22 @@ from controls.store.people import (
     Assignment,
     AttributeRecord,
     PersonRecord,
+    Provisioned,
     Record,
     holds,
 )
 from controls.store.registers import check_keys, check_people
 from controls.store.rows import ApiKey
-from controls.store.tables import absences, accounts, api_keys, assignments, attributes, heads, persons
+from controls.store.tables import (
+    absences,
+    accounts,
+    api_keys,
+    assignments,
+    attributes,
+    heads,
+    persons,
+    provisioned,
+)
 
 _T = TypeVar("_T")
 
@@ -51,14 +61,19 @@ class _Stretches(Generic[_T]):
 class Directory:
     """The directory as of one ledger entry."""
 
-    def __init__(self, *, index: int, people: Iterable[PersonRecord]) -> None:
+    def __init__(
+        self, *, index: int, people: Iterable[PersonRecord], provisioned: Iterable[Provisioned] = ()
+    ) -> None:
         self.index = index
+        self.provisioned = {(item.sort, item.id): item for item in provisioned}
         self.people: Mapping[str, PersonRecord] = {record.id: record for record in people}
         self.ids: Sequence[str] = sorted(self.people)
         self.accounts: dict[str, list[AccountRecord]] = {}  # by login
+        self.references: dict[str, AccountRecord] = {}
         for record in self.people.values():
             for account in record.accounts:
                 self.accounts.setdefault(account.login, []).append(account)
+                self.references[account.ref] = account
         everybody = self.people.values()
         self._profiles = _Stretches((item for one in everybody for item in one.attributes), self._profiles_at)
         self._present = _Stretches(
@@ -116,7 +131,12 @@ async def load_directory(connection: StoreConnection, tenant: str, *, index: int
     """
     people = await _stored_people(connection, tenant)
     await check_people(connection, tenant, people)
-    return Directory(index=index, people=people.values())
+    rows = await connection.execute(select(provisioned).where(provisioned.c.tenant == tenant))
+    known = [
+        Provisioned(row.sort, row.id, row.external_id, row.created_at, row.changed_at, row.deleted)
+        for row in rows
+    ]
+    return Directory(index=index, people=people.values(), provisioned=known)
 
 
 async def _stored_people(connection: StoreConnection, tenant: str) -> dict[str, PersonRecord]:
@@ -185,7 +205,15 @@ async def replace_people(connection: StoreConnection, tenant: str, people: Itera
             await connection.execute(table.insert(), rows)
 
 
-def _fields(record: Record) -> dict[str, Any]:
+async def replace_provisioned(connection: StoreConnection, tenant: str, known: Iterable[Provisioned]) -> None:
+    """Write what an identity provider calls users and groups over what was there of them."""
+    for item in known:
+        same = provisioned.c.tenant == tenant, provisioned.c.sort == item.sort, provisioned.c.id == item.id
+        await connection.execute(delete(provisioned).where(*same))
+        await connection.execute(provisioned.insert(), [{"tenant": tenant} | _fields(item)])
+
+
+def _fields(record: Record | Provisioned) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__dataclass_fields__}
 
 

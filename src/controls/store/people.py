@@ -70,6 +70,21 @@ def holds(record: Record, at: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Provisioned:
+    """What an identity provider calls a user (`id`: an account) or a group (`id`: a role) that it keeps here.
+
+    Not in the ledger, as logins are not. A deleted one is gone for the provider, and stays in the directory.
+    """
+
+    sort: str  # User | Group
+    id: str
+    external_id: str
+    created_at: int
+    changed_at: int
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PersonRecord:
     """One person as the directory holds him or her."""
 

@@ -41,6 +41,7 @@ SERVICE_RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "role_assignments": _REPLACE,
     "person_attributes": _REPLACE,
     "absences": _REPLACE,
+    "scim_resources": _REPLACE,
     "api_keys": _KEEP,
     "changes": _KEEP,
 }

@@ -186,7 +186,7 @@ class ApiKey:
     name: str
     mac: str
     scopes: frozenset[str]
-    actions: tuple[str, ...]  # resource.action patterns
+    actions: tuple[str, ...]  # resource.action patterns; of an identity provider: role.NAME for each it gives
     speaks_for: str  # a pattern over account logins
     account: str  # the login it is bound to; empty for systems
     created_at: int

@@ -310,6 +310,20 @@ absences: Final = Table(
     PrimaryKeyConstraint("tenant", "person", "valid_from"),
 )
 
+# What identity providers call users (accounts) and groups (roles) that they keep here.
+provisioned: Final = Table(
+    "scim_resources",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("sort", identifier(), nullable=False),
+    Column("id", identifier(), nullable=False),
+    Column("external_id", identifier(), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    PrimaryKeyConstraint("tenant", "sort", "id"),
+)
+
 api_keys: Final = Table(
     "api_keys",
     metadata,

@@ -1,0 +1,188 @@
+"""Users that an identity provider creates, changes and deletes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from controls.model.errors import Conflict, Forbidden, NotFound
+from controls.model.people import Attribute
+from controls.services.directory_plans import AccountLine, PersonPlan, RoleLine
+from controls.services.identifiers import NewId
+from controls.services.keys import may_speak_for
+from controls.services.provisioning import Told
+from controls.services.scim_messages import UserWanted, refused
+from controls.services.scim_resources import USERS, User, View, accounts_of
+from controls.store.people import PersonRecord, Provisioned
+
+_USER_NAME = "userName"
+
+
+@dataclass(slots=True)
+class CreateUser:
+    """A new person with an account, or one that was deleted, come back."""
+
+    wanted: UserWanted
+    name: ClassVar[str] = "create_user"
+    person: str = field(default="", init=False)
+
+    def plans(self, view: View, new_id: NewId) -> tuple[PersonPlan, ...]:
+        login = self.wanted.login
+        assert login is not None  # `read_user` demands it
+        _check_login(view, login)
+        active = self.wanted.active is not False
+        for user in view.named(login):
+            if user is None or not user.deleted:
+                raise _taken(login)
+            assert user.known is not None  # deleted ones are known
+            before, now = user.known.external_id, self.wanted.external_id
+            if before and now and before != now:
+                raise Conflict(
+                    "scim_uniqueness",
+                    f"The login {login} belonged to somebody else",
+                    detail=f"A user {login} with another externalId was deleted here.",
+                    help="Two administrators give a login to another person: controls directory import.",
+                )
+            self.person = user.person.id
+            return (_plan(view, user, self.wanted, active=active),)
+        self.person = new_id("per")
+        # An account must have been, to be a user: one that is created inactive ended just now.
+        begin, end = (None, None) if active else (view.at - 1, view.at)
+        return (
+            PersonPlan(
+                self.person,
+                name=self.wanted.name or "",
+                where=_USER_NAME,
+                accounts=[AccountLine(login, begin, end, where=_USER_NAME)],
+                roles=set(),
+                attributes=_attributes(view, self.wanted),
+            ),
+        )
+
+    def told(self, view: View) -> Told:
+        login = self.wanted.login
+        assert login is not None
+        person = view.people[self.person]
+        found = next(item for item in person.accounts if item.login.casefold() == login.casefold())
+        return _told(view, person, found.login, self.wanted.external_id, created=True)
+
+
+@dataclass(slots=True)
+class ChangeUser:
+    """Bring a user to what is wanted of it."""
+
+    user: str
+    wanted: UserWanted
+    name: ClassVar[str] = "change_user"
+
+    def plans(self, view: View, _new_id: NewId) -> tuple[PersonPlan, ...]:
+        user = view.user(self.user)
+        wanted = self.wanted
+        if wanted.login is not None and wanted.login != user.login:
+            _check_login(view, wanted.login)
+            if any(other is None or other.id != user.id for other in view.named(wanted.login)):
+                raise _taken(wanted.login)
+        return (_plan(view, user, wanted, active=wanted.active),)
+
+    def told(self, view: View) -> Told:
+        record = view.directory.references[self.user]
+        login = self.wanted.login or record.login
+        return _told(view, view.people[record.person], login, self.wanted.external_id)
+
+
+@dataclass(slots=True)
+class DeleteUser:
+    """End a user: the account, and the roles that the key may take, unless another account still has them."""
+
+    user: str
+    name: ClassVar[str] = "delete_user"
+
+    def plans(self, view: View, _new_id: NewId) -> tuple[PersonPlan, ...]:
+        user = view.user(self.user)
+        plan = _plan(view, user, UserWanted(), active=False)
+        others = (other for other in view.users_of(user.person) if other.id != user.id)
+        if not any(other.active(view.at) for other in others):
+            plan.roles = {line for line in roles_of(user.person, view.at) if line.role not in view.roles}
+        return (plan,)
+
+    def told(self, view: View) -> Told:
+        record = view.directory.references[self.user]
+        found = _told(view, view.people[record.person], record.login, None, deleted=True)
+        return Told(found.known, None)
+
+
+def roles_of(person: PersonRecord, at: int) -> set[RoleLine]:
+    """The roles that a person holds or is to hold, as lines that keep them."""
+    return {
+        RoleLine(item.role, item.valid_from, item.valid_to)
+        for item in person.roles
+        if item.valid_to is None or item.valid_to > at
+    }
+
+
+def _plan(view: View, user: User, wanted: UserWanted, *, active: bool | None) -> PersonPlan:
+    login = wanted.login or user.login
+    accounts = []
+    if active is not None and active is not user.active(view.at):
+        accounts = [AccountLine(login, None, None if active else view.at, where="active")]
+    return PersonPlan(
+        user.person.id,
+        name=wanted.name or "",
+        where=_USER_NAME,
+        accounts=accounts,
+        attributes=_attributes(view, wanted),
+        renamed={user.login: login} if login != user.login else {},
+    )
+
+
+def _attributes(view: View, wanted: UserWanted) -> dict[Attribute, str]:
+    said: dict[Attribute, str] = {}
+    if wanted.department is not None:
+        said[Attribute.DEPARTMENT] = wanted.department
+    if wanted.manager is not None:
+        try:
+            said[Attribute.REPORTS_TO] = view.user(wanted.manager).person.id if wanted.manager else ""
+        except NotFound:
+            raise refused("scim_value", f"The manager {wanted.manager[:64]} is no user here.") from None
+    return said
+
+
+def _told(
+    view: View,
+    person: PersonRecord,
+    login: str,
+    external_id: str | None,
+    *,
+    created: bool = False,
+    deleted: bool = False,
+) -> Told:
+    accounts = accounts_of(person, login)
+    before = view.directory.provisioned.get((USERS, accounts[0].ref))
+    since = view.at if created and before is None else accounts[0].valid_from
+    known = Provisioned(
+        USERS,
+        accounts[0].ref,
+        external_id=external_id if external_id is not None else before.external_id if before else "",
+        created_at=before.created_at if before else since,
+        changed_at=view.at,
+        deleted=deleted,
+    )
+    return Told(known, view.user_json(User(known.id, login, person, known)))
+
+
+def _check_login(view: View, login: str) -> None:
+    if not may_speak_for(view.key, login):
+        raise Forbidden(
+            "login_not_covered",
+            "The API key may not keep this user",
+            detail=f"userName must be like {view.key.speaks_for}.",
+            help="Ask two administrators for a key that covers it.",
+        )
+
+
+def _taken(login: str) -> Conflict:
+    return Conflict(
+        "scim_uniqueness",
+        f"The login {login} is in use",
+        help=f'Find it: GET /scim/v2/Users?filter=userName eq "{login}".',
+    )
