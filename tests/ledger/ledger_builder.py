@@ -45,7 +45,14 @@ RELEASE: dict[str, Json] = {
             {"id": "some", "kind": "separate", "steps": ["note", "settle"], "then": "deny", "when": "true"},
             {"id": "few", "kind": "at_most", "steps": ["capture", "settle"], "max": 1, "then": "deny"},
         ],
-        "roles.yaml": {"roles": {"trader": {}}},
+        "roles.yaml": {"roles": {"trader": {}, "clerk": {}, "chief": {"inherits": ["supervisor"]}}},
+        "system/roles.yaml": {
+            "roles": {"administrator": {}, "supervisor": {}},
+            "grants": [
+                {"role": "administrator", "actions": ["propose", "confirm"], "resource": "change"},
+                {"role": "supervisor", "actions": ["resolve"], "resource": "review"},
+            ],
+        },
         "system/chains/administration.yaml": {
             "chain": "administration",
             "resource": "change",
@@ -106,6 +113,26 @@ class LedgerBuilder:
         if blob not in self.blobs:
             self.blobs.append(blob)
         return blob.digest
+
+    def people(self, **roles: list[str]) -> str:
+        """Put a directory of persons with roles since the start among the blobs; its digest."""
+        since: dict[str, Json] = {"from": utc_text(START), "to": None}
+        persons: list[Json] = [
+            {
+                "id": person,
+                "accounts": [{"ref": f"acc-{person}", **since}],
+                "roles": [{"role": role, **since} for role in held],
+            }
+            for person, held in roles.items()
+        ]
+        data = exact_bytes({"v": 1, "persons": persons})
+        self.blobs.append(Blob(digest=blob_digest(data), data=data))
+        return self.blobs[-1].digest
+
+    def provision(self, blob: str, key: str = "key-2") -> None:
+        """Append a change that an identity provider made of the directory."""
+        self.directory = len(self.entries)
+        self.add("directory", provision="change_user", key=key, blob=blob)
 
     def add(self, kind: str, *, private: Mapping[str, Json] | None = None, **fields: Json) -> str:
         """Append an entry; its id."""

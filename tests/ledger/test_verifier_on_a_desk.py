@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import time
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from controls.bootstrap import read_rule_files
+from controls.ledger.envelope import blob_digest
 from controls.ledger.export import read_export
 from controls.ledger.verifier import Failure, Key, Verification
 from controls.rules.release import compile_release
@@ -26,7 +28,11 @@ from controls.services.identifiers import new_id
 from controls.services.keys import mint
 from controls.services.ledger_export import export_ledger
 from controls.services.outcomes import Reported, ReportOutcome
+from controls.services.provisioned_groups import ChangeGroup, CreateGroup
+from controls.services.provisioned_users import ChangeUser, CreateUser, DeleteUser
+from controls.services.provisioning import Act, Provision
 from controls.services.reviews import Resolution, Resolve
+from controls.services.scim_messages import GroupWanted, UserWanted
 from controls.services.service import Service
 from controls.store.database import Database
 from tests.desk import DESK_PEOPLE, DESK_RULES, WALK, Desk, a_request, an_order, ask, start_desk, submit
@@ -118,6 +124,70 @@ def test_what_the_service_wrote_is_verified_and_nothing_else(
             other = {**changed_entry(line, person="p-99"), "columns": {**line["columns"], "person": "p-99"}}
             forged = sealed([*lines[:at], other, *lines[at + 1 :]])
             assert not Verification(keys).run(forged.splitlines(keepends=True)).verified
+
+
+async def a_provided_day(desk: Desk) -> None:
+    """A provider brings a user, gives a role and deletes it; administrators say where people sit."""
+    service = desk.build()
+    await service.start()
+
+    async def provide(act: Act) -> dict[str, Any]:
+        command = Provision(new_id("prv"), desk.key_ids["provider"], act, "")
+        told = await service.writer.submit(command)
+        found: dict[str, Any] = json.loads(told) if told else {}
+        return found
+
+    try:
+        await provide(CreateGroup(GroupWanted("trader")))
+        nina = (
+            await provide(CreateUser(UserWanted("nina@bank.example", "x-1", "Nina", department="Sales")))
+        )["id"]
+        await provide(ChangeGroup("trader", GroupWanted(added=frozenset({nina})), patches=True))
+        await submit(service, desk.decide(ask("capture", "nina@bank.example", an_order())))
+        header = "person,name,account,roles,desk,household,reports_to\n"
+        seated = read_directory(header + "p-05,Tina Toro,tina.trader,trader,rates,flat 7,p-14\n")
+        propose = Propose(new_id("chg"), new_id("chg"), desk.key_ids["admin1"], DirectoryChange(seated))
+        change = (await submit(service, propose))["change"]
+        await submit(service, Confirm(new_id("chg"), desk.key_ids["admin2"], change))
+        await provide(ChangeUser(nina, UserWanted(login="nina.nunez@bank.example", active=False)))
+        await provide(DeleteUser(nina))
+    finally:
+        await service.close()
+
+
+def test_a_directory_that_a_provider_keeps_is_verified(migrated_sqlite_url: str, tmp_path: Path) -> None:
+    """Every change is counted and within the key's reach; what was committed to is disclosed; a service
+    starts on it again. Another role in the provider's directory is found."""
+    desk = start_desk(tmp_path, database_url=migrated_sqlite_url)
+    asyncio.run(a_provided_day(desk))
+    export = asyncio.run(exported(desk))
+    keys = [Key.of(desk.vkey)]
+    report = Verification(keys).run(export.splitlines(keepends=True))
+    assert report.problems == []
+    assert (report.provisioned, report.erased) == (5, 0)
+    asyncio.run(asked_of(desk, "capture", "tina.trader", an_order()))
+    lines = lines_of(export)
+    provided = [line["entry"] for line in map(parsed, lines) if "provision" in line["entry"]]
+    blob = next(line for line in lines if line["type"] == "blob" and line["digest"] == provided[2]["blob"])
+    swapped = blob["data"].replace('"role":"trader"', '"role":"auditor"')
+    assert swapped != blob["data"]
+    other = blob_digest(swapped.encode())
+    forged = [
+        {**line, "digest": other, "data": swapped}
+        if line is blob
+        else changed_entry(line, blob=other)
+        if parsed(line)["entry"].get("blob") == blob["digest"]
+        else line
+        for line in lines
+    ]
+    forged.sort(key=lambda line: (line["type"] != "header", line["type"] != "blob", line.get("digest", "")))
+    report = Verification(keys).run(sealed(forged).splitlines(keepends=True))
+    assert any("auditor of per_" in problem.message for problem in report.problems)
+
+
+def parsed(line: dict[str, Any]) -> dict[str, Any]:
+    """A line of an export with its entry read, if it is one."""
+    return {**line, "entry": json.loads(line["bytes"]) if line["type"] == "entry" else {}}
 
 
 # -- what an administrator of the database slips in --------------------------------------------------------

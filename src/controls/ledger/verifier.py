@@ -17,7 +17,10 @@ When the answer is "verified", then
 - every release that an entry names is there, unchanged, and so is every directory;
 - release, directory, key and account of every entry are those that the entries before it put in force, so
   that nobody slipped others into the database; each change of them was proposed before it was confirmed,
-  and of a release this very one (on a ledger named demo/... a folder may publish releases: `watched`);
+  and of a release this very one (on a ledger named demo/... a folder may publish releases: `watched`; an
+  identity provider may change the directory under a key that two administrators gave out: `provisioned`,
+  only roles that the key names, none that administers or supervises, and no person who holds such a role);
+  no account ever moved to another person;
   each approval was given in a case opened for the same person, action and resource, and was used once,
   before it expired;
 - recomputed from the entries alone: nobody acted on all mandatory steps of a chain (approving a step,
@@ -142,6 +145,7 @@ class Report:
     erased: int = 0
     chains: int = 0
     watched: int = 0
+    provisioned: int = 0
     failures: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -560,11 +564,16 @@ class Approved:
     until: str
 
 
+# A role with its begin and end, texts that compare.
+Role = tuple[str, str, str]
+
+
 @dataclass(frozen=True)
 class Directory:
-    """What a directory blob says: accounts by reference, and commitments by path."""
+    """What a directory blob says: accounts by reference, roles by person, and commitments by path."""
 
     accounts: dict[bytes, Account]
+    roles: dict[str, frozenset[Role]]
     private: dict[str, str]
 
 
@@ -578,17 +587,23 @@ class InForce:
         self._keys: dict[bytes, bool] = {}  # key -> whether it is live
         self._proposed: dict[bytes, tuple[str, str]] = {}  # change -> entry that confirms it, its release
         self.watched = 0  # releases that no administrator, but a watched folder published
+        self.provisioned = 0  # directories that an identity provider's key put in force
+        self._provides: dict[bytes, frozenset[str]] = {}  # such a key -> the roles that it may give
+        self._above: dict[str, frozenset[str]] = {}  # release -> roles that administer or supervise
+        self._roles: dict[str, frozenset[Role]] = {}  # person -> all that he or she was given
         self._cases: dict[bytes, bytes] = {}  # review -> what it is about; nothing once it is resolved
         self._approvals: dict[bytes, Approved] = {}
         self._directories: dict[str, Directory] = {}
 
     def offer(self, digest: str, text: str) -> None:
-        """A blob that may be a directory: a JSON object that holds `persons`."""
+        """A blob that may be a directory, which holds `persons`, or a release, which holds `files`."""
         if text.startswith("{"):
             try:
                 content = json.loads(text)
                 if "persons" in content and content["v"] == 1:
                     self._directories[digest] = read_directory(content["persons"])
+                elif "files" in content:
+                    self._above[digest] = roles_above(content["files"])
             except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
                 return  # some other text; an entry that names it as a directory is told so
 
@@ -603,11 +618,14 @@ class InForce:
         if kind == "genesis":
             self._release = _text(entry, "release")
             self._keys = {short(_as_text(key)): True for key in _as_list(entry.get("keys", []))}
+        if kind in ("genesis", "key") and "provides" in entry:
+            for key, roles in _as_object(entry["provides"]).items():
+                self._provides[short(key)] = frozenset(map(_as_text, _as_list(roles)))
         yield from collect(self._actor(entry))
         if kind in CHANGES.values():
             yield from collect(self._change(entry, kind, index))
         if kind in ("genesis", "directory") and "blob" in entry:
-            yield from collect(self._load(_text(entry, "blob")))
+            yield from collect(self._load(_text(entry, "blob"), entry))
         if entry.get("release") != self._release:
             yield force(f"the release {entry.get('release')} is not the one in force, {self._release}")
         if entry.get("directory") != self._directory:
@@ -642,6 +660,10 @@ class InForce:
             self.watched += 1
             if not _text(entry, "ledger").startswith(DEMO):
                 yield force("a release was put into force by no administrator, on a ledger that is no demo")
+        elif kind == "directory" and "provision" in entry:
+            self.provisioned += 1
+            if short(_text(entry, "key")) not in self._provides:
+                yield force(f"the key {entry['key']} may not change the directory by itself")
         else:
             change, release = _text(entry, "change"), _text(entry, "release") if kind == "release" else ""
             if self._proposed.pop(short(change), None) != (kind, release):
@@ -657,11 +679,33 @@ class InForce:
         else:
             self._keys[short(_text(entry, "key_revoked"))] = False
 
-    def _load(self, digest: str) -> Iterator[Bad]:
-        if digest in self._directories:
-            self._accounts.update(self._directories[digest].accounts)
-        else:
+    def _load(self, digest: str, entry: dict[str, Any]) -> Iterator[Bad]:
+        if digest not in self._directories:
             yield force(f"the blob {digest} is no directory that can be read")
+            return
+        made = self._directories[digest]
+        for name, held in made.accounts.items():
+            before = self._accounts.get(name)
+            if before is not None and before.person != held.person:
+                yield force(f"an account of {before.person} was given to {held.person}")
+        if "provision" in entry:
+            yield from self._within_reach(made, entry)
+        self._accounts.update(made.accounts)
+        self._roles.update(made.roles)
+
+    def _within_reach(self, made: Directory, entry: dict[str, Any]) -> Iterator[Bad]:
+        """What an identity provider's key changed and may not."""
+        above = self._above.get(self._release)
+        if above is None:
+            raise force(f"the release {self._release} does not say which roles are above such a key")
+        named = self._provides.get(short(_text(entry, "key")), frozenset()) - above
+        for person, roles in made.roles.items():
+            before = self._roles.get(person, frozenset())
+            if any(role in above and end > entry["at"] for role, _, end in before):
+                yield force(f"{person}, who administers or supervises, was changed by an identity provider")
+            beyond = sorted({role for role, _, _ in roles ^ before} - named)
+            if beyond:
+                yield force(f"{', '.join(beyond)} of {person} was changed by a key that may not give it")
 
     def _decision(self, entry: dict[str, Any]) -> Iterator[Bad]:
         review, approval = entry.get("review"), entry.get("approval")
@@ -706,9 +750,28 @@ def force(message: str) -> Bad:
     return Bad(Failure.FORCE, message)
 
 
+def roles_above(files: Any) -> frozenset[str]:
+    """The roles of a release that may act on changes or review cases, themselves or by what they inherit;
+    raises as `read_directory` if it is none."""
+    inherits: dict[str, list[str]] = {}
+    above: set[str] = set()
+    for name, content in files.items():
+        if name.split("/")[-1] == "roles.yaml":
+            inherits |= {
+                role: _as_list((said or {}).get("inherits", [])) for role, said in content["roles"].items()
+            }
+            grants = _as_list(content.get("grants", []))
+            above |= {grant["role"] for grant in grants if grant["resource"] in ("change", "review")}
+    more = set(above)
+    while more:
+        more = {role for role, implied in inherits.items() if not above.isdisjoint(implied)} - above
+        above |= more
+    return frozenset(above)
+
+
 def read_directory(persons: list[Any]) -> Directory:
     """What a directory blob says; raises Bad, KeyError, TypeError, ValueError if none."""
-    found = Directory({}, {})
+    found = Directory({}, {}, {})
     for position, person in enumerate(persons):
         name = _as_text(person["id"])
         for item in person["accounts"]:
@@ -716,6 +779,10 @@ def read_directory(persons: list[Any]) -> Directory:
                 raise ValueError("unknown kind of account")
             held = Account(name, _as_text(item["from"]), _as_text(item["to"] or "~"))
             found.accounts[short(_as_text(item["ref"]))] = held
+        found.roles[name] = frozenset(
+            (_as_text(item["role"]), _as_text(item["from"]), _as_text(item["to"] or "~"))
+            for item in person["roles"]
+        )
         for item in person.get("reports_to", []):
             _as_text(item["value"]), _as_text(item["from"]), _as_text(item["to"] or "~")
         if "private" in person:  # department, desk, household and absences
@@ -736,6 +803,12 @@ def _about(entry: dict[str, Any]) -> bytes:
 def _as_text(value: Any) -> str:
     if not isinstance(value, str):
         raise Bad(Failure.MALFORMED, f"{str(value)[:40]} stands where a text must")
+    return value
+
+
+def _as_object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Bad(Failure.MALFORMED, f"{str(value)[:40]} stands where an object must")
     return value
 
 
@@ -881,6 +954,7 @@ class Verification:
         report.entries = self._tree.size
         report.chains = len(self._duties.chains)
         report.watched = self._force.watched
+        report.provisioned = self._force.provisioned
         report.verified = not report.failures
         return report
 
@@ -1074,6 +1148,9 @@ def show(report: Report, out: TextIO) -> None:
     print(f"checkpoints  {report.checkpoints}, {report.blobs} blobs", file=out)
     if report.watched:
         print(f"releases     {report.watched} published by a watched folder, by no administrator", file=out)
+    if report.provisioned:
+        told = f"{report.provisioned} changes by identity providers, each within the reach of its key"
+        print(f"directory    {told if report.verified else told.partition(',')[0]}", file=out)
     print(f"root         {report.root}", file=out)
     if report.verified:
         print("VERIFIED: signatures, tree, columns, disclosures, blobs and duties agree.", file=out)
