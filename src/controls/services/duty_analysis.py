@@ -17,11 +17,11 @@ from controls.duties.breaches import Breach
 from controls.duties.directory_access import Unchecked, directory_access, separations_of, step_item
 from controls.model.errors import InvalidInput
 from controls.model.finding import Text
-from controls.model.values import Json
+from controls.model.values import Json, microseconds
 from controls.rules.diagnostics import closest, listed
 from controls.rules.release import Release
 from controls.services.access_exports import Exported
-from controls.services.directory_file import PersonPlan
+from controls.services.directory_plans import PersonPlan, RoleLine
 
 Key: TypeAlias = tuple[str, str]  # a constraint's id and chain kind
 
@@ -74,14 +74,15 @@ class Examined:
 def examine_directory(
     people: Iterable[PersonPlan], release: Release, *, now: datetime, more: Iterable[Separation] = ()
 ) -> Examined:
-    """A directory file under a release: who could. `more` are separations beside those of the release."""
-    plans = tuple(people)
+    """A directory file under a release: who could, with the roles that the file gives for `now`. `more` are
+    separations beside those of the release."""
+    plans, at = tuple(people), microseconds(now)
     note = Text(
         "No ledger was read: what people did was not looked at.",
         "No se ha leído ningún registro: no se ha mirado lo que hizo cada persona.",
     )
     found = examine_roles(
-        {plan.id: frozenset(plan.roles) for plan in plans},
+        {plan.id: frozenset(line.role for line in plan.roles or () if _holds(line, at)) for plan in plans},
         release,
         now=now,
         more=more,
@@ -89,6 +90,12 @@ def examine_directory(
     )
     source: dict[str, Json] = {"kind": "directory", "release": release.digest, **found.source}
     return replace(found, source=source, notes=(*found.notes, note))
+
+
+def _holds(line: RoleLine, at: int) -> bool:
+    return (line.valid_from is None or line.valid_from <= at) and (
+        line.valid_to is None or at < line.valid_to
+    )
 
 
 def examine_exports(exported: Exported, separations: Iterable[Separation]) -> Examined:

@@ -57,11 +57,13 @@ async def examine_ledger(
         breaches, notes = await _breaches(connection, tenant, release, directory)
     at = microseconds(now)
     found = examine_roles(
-        {person: directory.roles(person, at=at) for person in directory.names},
+        {person: directory.roles(person, at=at) for person in directory.ids},
         release,
         now=now,
         more=more,
-        names={person: name for person, name in directory.names.items() if name} if with_names else {},
+        names={record.id: record.name for record in directory.people.values() if record.name}
+        if with_names
+        else {},
     )
     source: dict[str, Json] = {
         "kind": "ledger",
