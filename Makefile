@@ -39,11 +39,12 @@ help: ## this list
 demo: $(STAMP) ## plays a trading desk's day, then keeps the service running (ONCE=1: ends after the day)
 	@$(BIN)/controls demo $(if $(ONCE),--once) $(ARGS)
 
+# Two processes share the tests, a file each at a time (ARGS="-n 0": one).
 # All checks run even when an early one fails; the summary comes last, right after pytest's closing line.
 .PHONY: test
 test: $(STAMP) ## all checks and tests, on SQLite and on a PostgreSQL that it starts itself
 	@$(checks)
-	check "tests" $(BIN)/pytest -q -rfEs --durations=15 --durations-min=1 $(ARGS)
+	check "tests" $(BIN)/pytest -q -rfEs -n 2 --dist loadfile --durations=15 --durations-min=1 $(ARGS)
 	summary
 
 .PHONY: lint
