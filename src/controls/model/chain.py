@@ -24,7 +24,11 @@ class Repeats(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One action of a chain. `after` names the steps that must come before it."""
+    """One action of a chain. `after` names the steps that must come before it.
+
+    A step of several `votes` takes that many persons, each of whom claims and performs it once; it counts as
+    performed when all of them have.
+    """
 
     id: str
     title: Text
@@ -35,6 +39,7 @@ class Step:
     reapprove: bool = False  # a permitted `amend` reopens it
     material: tuple[str, ...] | None = None  # None: the chain kind's list
     lines: str = ""  # the fact whose elements become ledger entries of their own (allocation lines)
+    votes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +127,22 @@ class Act:
         return self.capacity is Capacity.ACTOR and self.state in STANDING
 
 
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """How many persons a step takes, and the constraints that ask for so many (none: the step itself)."""
+
+    needed: int
+    rules: tuple[str, ...] = ()
+
+
 @record
 class ChainHistory:
-    """All acts on one chain in ledger order."""
+    """All acts on one chain in ledger order; `votes` are the steps that take more than one person now."""
 
     kind: str
     chain: str
     acts: tuple[Act, ...] = ()
+    votes: Mapping[str, Votes] | None = None
 
     def begun(self) -> bool:
         """Whether anybody has acted on the chain; approving what is then not done begins nothing."""
@@ -150,7 +164,27 @@ class ChainHistory:
         """The acts that hold `step` now."""
         return tuple(act for act in self.acts if act.step == step and act.stands())
 
+    def needed(self, step: str) -> int:
+        """How many persons `step` takes."""
+        votes = None if self.votes is None else self.votes.get(step)
+        return 1 if votes is None else votes.needed
+
+    def holders(self, step: str) -> frozenset[str]:
+        """The persons who hold `step` now."""
+        return frozenset(act.person for act in self.acts if act.step == step and act.stands())
+
+    def performers(self, step: str) -> frozenset[str]:
+        """The persons who have performed `step`, and whose acts stand."""
+        return frozenset(
+            act.person
+            for act in self.acts
+            if act.step == step and act.state is ActState.PERFORMED and act.stands()
+        )
+
     def performed(self, step: str) -> bool:
+        """Whether `step` is done: by one person, or by as many as it takes votes."""
+        if self.votes is not None and step in self.votes:
+            return len(self.performers(step)) >= self.votes[step].needed
         return any(act.step == step and act.state is ActState.PERFORMED and act.stands() for act in self.acts)
 
     def last(self, step: str) -> Act | None:

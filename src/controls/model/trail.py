@@ -1,0 +1,57 @@
+"""Trails: acts of many chains that are looked at together, because their chains share a value.
+
+An account, an instrument and a desk are such values, and so is the conflict class of a Chinese wall. The facts
+that say them are material facts of the chain kind, so that every chain states them and none changes them but
+by an amendment. A chain that was amended from one value to another is a chain of both, with all its acts:
+else an amendment would empty a limit that has been reached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from controls.model.chain import Act
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """One trail as far as it leads over chains of the kind `kind`.
+
+    `name` is shared by all kinds of the trail. `fact` says the value by which acts belong together, and
+    `part` (empty: nothing) a fact that tells them apart again: the dataset within a conflict class. `steps`
+    are those whose acts leave a mark, and at which it is looked up (none: all); an amendment counts as an
+    act on `first`, the first step of the kind. With `anybody`, acts are looked up whoever's they are, else
+    those of the person who asks. `within` is how far back anybody looks (None: for ever).
+    """
+
+    name: str
+    kind: str
+    fact: str
+    part: str = ""
+    steps: frozenset[str] = frozenset()
+    first: str = ""
+    anybody: bool = False
+    within: timedelta | None = field(default=None, compare=False)
+
+    def concerns(self, step: str) -> bool:
+        """Whether acts on `step` leave a mark."""
+        return not self.steps or step in self.steps
+
+
+@dataclass(frozen=True, slots=True)
+class TrailAct:
+    """An act on a trail: the kind of its chain, the step that it counts as, and its part of the trail."""
+
+    kind: str
+    step: str
+    act: Act
+    part: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrailReading:
+    """The acts that a request finds on a trail, this unit of work's included; `part` is the request's own."""
+
+    acts: tuple[TrailAct, ...] = ()
+    part: str = ""
