@@ -8,26 +8,29 @@ exactly the review findings it names, never a deny, and only when they are all t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
+from controls.duties.ballots import Ballots, ballots_of
 from controls.duties.enforcement import Enforcement
 from controls.duties.hearing import Question
 from controls.duties.material import Amendment, amendment, material_findings
 from controls.duties.order import OrderAnswer, step_order
+from controls.duties.trails import trails_of
 from controls.ledger.canonical import canonical_bytes
 from controls.model import reasons
-from controls.model.chain import AMEND, ChainHistory, ChainKind, Step
+from controls.model.chain import AMEND, ChainHistory, ChainKind, Step, Votes
 from controls.model.condition import Facts
 from controls.model.decision import Approval, ClaimIntent, ClearedFinding, Decision, Obligation
-from controls.model.duty import Scope
+from controls.model.duty import ConstraintKind
 from controls.model.errors import ControlsError
 from controls.model.finding import Cause, Effect, Finding, Outcome, strictest
-from controls.model.people import Account
+from controls.model.people import Account, Profile
 from controls.model.record import record
 from controls.model.request import Request
+from controls.model.trail import Trail, TrailReading
 from controls.model.values import Value, canonical, utc_text
 from controls.model.window import AggregateReading
 from controls.rules.aggregates import Aggregate
@@ -61,15 +64,19 @@ class ActiveRelease:
     enforcement: Enforcement
     engine: Engine
     rules: Mapping[tuple[str, str], Rule] = field(init=False)  # by id and version: an id may have several
-    account_scoped: frozenset[str] = field(init=False)  # chain kinds with a constraint that counts by account
+    trails: Mapping[str, tuple[Trail, ...]] = field(init=False)  # by chain kind; only kinds with any
+    ballots: Mapping[str, Ballots] = field(init=False)  # by chain kind; only kinds with any
+    related: frozenset[str] = field(init=False)  # chain kinds with a constraint over how persons are related
     watched: Mapping[str, Watched] = field(init=False)  # by `resource.action`; only actions with any
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", {(rule.id, rule.version): rule for rule in self.release.rules})
-        scoped = {
-            constraint.chain for constraint in self.release.constraints if constraint.scope is Scope.ACCOUNT
-        }
-        object.__setattr__(self, "account_scoped", frozenset(scoped))
+        kinds = self.release.chains.values()
+        constraints = self.release.constraints
+        object.__setattr__(self, "trails", trails_of(constraints, chains=kinds))
+        object.__setattr__(self, "ballots", ballots_of(constraints, chains=kinds))
+        related = {item.chain for item in constraints if item.kind is ConstraintKind.RELATION}
+        object.__setattr__(self, "related", frozenset(related))
         object.__setattr__(self, "watched", _watched(self.release))
 
 
@@ -94,10 +101,11 @@ def _watched(release: Release) -> dict[str, Watched]:
 class Situation:
     """Everything a decision reads besides the request, as of the lock.
 
-    `account` is the subject's account now, if there is one. `account_histories` are the chains of the
-    account that the order names (None: it names none, or no constraint looks at them). `approvals` are
-    those given for this resource. `reviewed` is what a `review` resource is about. `aggregates` are those
-    that the rules of the action read (None: they read none).
+    `account` is the subject's account now, if there is one. `trails` are the acts of other chains that
+    constraints look at (what is not there could not be told, or is looked at by none), and `profiles` what
+    the directory knows of persons, where a constraint asks. `approvals` are those given for this resource.
+    `reviewed` is what a `review` resource is about. `aggregates` are those that the rules of the action read
+    (None: they read none).
     """
 
     reading: FactReading
@@ -105,7 +113,8 @@ class Situation:
     history: ChainHistory
     now: datetime
     approvals: Sequence[Approval] = ()
-    account_histories: tuple[ChainHistory, ...] | None = None
+    trails: Mapping[str, TrailReading] = field(default_factory=dict)
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
     reviewed: ReviewedChain | None = None
     aggregates: AggregateReading | None = None
 
@@ -141,19 +150,21 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         values |= situation.aggregates.values
         gaps = situation.aggregates.gaps
     facts = Facts(values, situation.history, situation.now, gaps)
+    ballots = None if kind is None else active.ballots.get(kind.id)
+    if ballots is not None:
+        facts = replace(facts, chain=ballots.counted(facts))
+    history = facts.chain
     step = kind.step(request.action) if kind is not None else None
     order = OrderAnswer()
     amended = Amendment()
     if kind is not None and step is not None:
-        order = step_order(
-            kind, history=situation.history, person=account.person.id, step=step, now=situation.now
-        )
+        order = step_order(kind, history=history, person=account.person.id, step=step, now=situation.now)
         findings += order.findings
         material = material_of(kind, step=step, values=reading.values)
-        findings += material_findings(kind, history=situation.history, step=step, material=material)
+        findings += material_findings(kind, history=history, step=step, material=material)
     elif kind is not None and request.action == AMEND:
         material = material_of(kind, step=None, values=reading.values)
-        amended = amendment(kind, history=situation.history, material=material)
+        amended = amendment(kind, history=history, material=material)
         findings += amended.findings
     else:
         material = _own_properties(request, reading.values)
@@ -167,11 +178,12 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             action=request.action,
             resource_type=request.resource_type,
             facts=facts,
-            history=situation.history,
+            history=history,
             now=situation.now,
             kind=kind,
             step=step,
-            account_histories=situation.account_histories,
+            trails=situation.trails,
+            profiles=situation.profiles,
         )
     )
     findings += answer.findings
@@ -189,7 +201,6 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             step=request.action,
             valid_until=situation.now + kind.claim_valid_for if shared is None else shared.valid_until,
             material=material,
-            scope_account=account_of(kind, values=reading.values),
             shared="" if shared is None else shared.claim,
             reopens=amended.reopens,
         )
@@ -202,6 +213,7 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         material=material,
         claim=claim,
         step=step,
+        votes=history.votes,
     )
 
 
@@ -215,6 +227,7 @@ def _concluded(
     material: Mapping[str, str] | None = None,
     claim: ClaimIntent | None = None,
     step: Step | None = None,
+    votes: Mapping[str, Votes] | None = None,
 ) -> Decision:
     """The strictest finding wins; an approval may clear the reviews among them."""
     material = material or {}
@@ -255,6 +268,7 @@ def _concluded(
         material=material,
         lines=lines,
         engine=active.engine.name,
+        votes=votes,
     )
 
 
@@ -268,20 +282,6 @@ def canonical_text(value: Value) -> str:
     """One text for one value."""
     form = canonical(value)
     return form if isinstance(form, str) else canonical_bytes(form).decode()
-
-
-def account_of(kind: ChainKind, *, values: Mapping[str, Value]) -> str:
-    """The account that constraints with `scope: account` count by: the fact `<resource>.account`.
-
-    It is kept with every act, also while no constraint asks for it: a later release may.
-    """
-    value = values.get(f"{kind.resource}.account")
-    return "" if value is None else canonical_text(value)
-
-
-def account_scope(active: ActiveRelease, *, kind: ChainKind, values: Mapping[str, Value]) -> str:
-    """The account whose chains the release in force counts by for this kind; empty when there is none."""
-    return account_of(kind, values=values) if kind.id in active.account_scoped else ""
 
 
 def cleared_finding(finding: Finding) -> ClearedFinding:
@@ -372,8 +372,6 @@ __all__ = [
     "ActiveRelease",
     "ReviewedChain",
     "Situation",
-    "account_of",
-    "account_scope",
     "canonical_text",
     "cleared_finding",
     "decide",

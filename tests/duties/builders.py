@@ -20,7 +20,8 @@ from controls.model.chain import (
 from controls.model.condition import Facts, Truth, Verdict
 from controls.model.duty import Constraint, ConstraintKind, Grant, Period, Scope
 from controls.model.finding import Effect, Finding, Text
-from controls.model.people import Person
+from controls.model.people import Person, Profile
+from controls.model.trail import TrailAct, TrailReading
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 STEPS = ("capture", "approve", "execute", "allocate", "settle")
@@ -177,16 +178,30 @@ def asking(
     *,
     kind: ChainKind = KIND,
     roles: frozenset[str] = frozenset(),
-    account_histories: tuple[ChainHistory, ...] | None = (),
+    now: datetime = NOW,
+    elsewhere: tuple[ChainHistory, ...] | None = (),
+    trails: Mapping[str, TrailReading] | None = None,
+    profiles: Mapping[str, Profile] | None = None,
 ) -> Asked:
     return Asked(
         person=person,
         step=step,
         kind=kind,
         history=history,
+        now=now,
         roles=roles,
-        account_histories=account_histories,
+        trails=trails_over(elsewhere) if trails is None else trails,
+        profiles=profiles or {},
     )
+
+
+def trails_over(elsewhere: tuple[ChainHistory, ...] | None) -> dict[str, TrailReading]:
+    """Every trail of a scope with the acts of these chains; None: of no scope it can be told where it is."""
+    if elsewhere is None:
+        return {}
+    acts = tuple(TrailAct(history.kind, act.step, act) for history in elsewhere for act in history.acts)
+    names = [scope.value for scope in Scope if scope is not Scope.CHAIN]
+    return {f"{name}{whose}": TrailReading(acts) for name in names for whose in ("", ".anybody")}
 
 
 def facts_of(history: ChainHistory, *, now: datetime = NOW) -> Facts:
@@ -210,7 +225,8 @@ def a_question(
     history: ChainHistory | None = None,
     kind: ChainKind | None = KIND,
     resource: str = "order",
-    account_histories: tuple[ChainHistory, ...] | None = (),
+    elsewhere: tuple[ChainHistory, ...] | None = (),
+    profiles: Mapping[str, Profile] | None = None,
     now: datetime = NOW,
 ) -> Question:
     """A question about a step of `kind`, or with `kind=None` about an action without a chain."""
@@ -226,7 +242,8 @@ def a_question(
         now=now,
         kind=kind,
         step=None if kind is None else kind.step(action),
-        account_histories=account_histories,
+        trails=trails_over(elsewhere),
+        profiles=profiles or {},
     )
 
 

@@ -212,14 +212,14 @@ class TestAtMostOnAccount:
     @pytest.mark.parametrize(("before", "refused"), [(0, False), (2, False), (3, True), (5, True)])
     def test_counts_over_all_chains(self, before: int, refused: bool) -> None:
         """The same step on another chain of the account counts again."""
-        asked = asking("capture", "ana", a_history(), account_histories=self.chains(before))
+        asked = asking("capture", "ana", a_history(), elsewhere=self.chains(before))
         assert (says(self.RULE, asked) is not None) == refused
 
     def test_this_chain_counts_once(self) -> None:
         """Asking again for the own claim counts once, whether or not this chain is among the account's."""
         own = a_history(an_act("capture", "ana", state=ActState.CLAIMED))
         for chains in (self.chains(2), (*self.chains(2), own)):
-            assert says(self.RULE, asking("capture", "ana", own, account_histories=chains)) is None
+            assert says(self.RULE, asking("capture", "ana", own, elsewhere=chains)) is None
 
     def test_other_persons_and_chain_kinds_do_not_count(self) -> None:
         """Acts of others, and steps of the same name in another chain kind, are not counted."""
@@ -228,19 +228,19 @@ class TestAtMostOnAccount:
             done(("capture", "ana"), chain="O-3", kind="purchase"),
             *self.chains(2)[:2],
         )
-        assert says(self.RULE, asking("capture", "ana", a_history(), account_histories=chains)) is None
+        assert says(self.RULE, asking("capture", "ana", a_history(), elsewhere=chains)) is None
 
     def test_same_chain_id_in_two_kinds_counts_twice(self) -> None:
         """For a constraint over all chain kinds, chains of two kinds are two, even under one id."""
         rule = replace(self.RULE, chain="", limit=2)
         chains = (done(("capture", "ana"), chain="O-2"), done(("capture", "ana"), chain="O-2", kind="buy"))
-        found = says(rule, asking("capture", "ana", a_history(), account_histories=chains))
+        found = says(rule, asking("capture", "ana", a_history(), elsewhere=chains))
         assert found is not None
         assert found.count == 3
 
     def test_unknown_account_is_refused(self) -> None:
         """When the account's chains cannot be told, the limit cannot be shown to hold."""
-        found = says(self.RULE, asking("capture", "ana", a_history(), account_histories=None))
+        found = says(self.RULE, asking("capture", "ana", a_history(), elsewhere=None))
         assert found is not None
         assert found.missing == ("order.account",)
 
@@ -453,10 +453,10 @@ def test_adding_acts_never_loosens(
     longer = replace(history, acts=(*history.acts, *more))
     others = (replace(elsewhere, chain="O-2"),)
     before = FORMULAS[constraint.kind](
-        constraint, asked=asking(step, "ana", history, kind=kind, account_histories=())
+        constraint, asked=asking(step, "ana", history, kind=kind, elsewhere=())
     )
     after = FORMULAS[constraint.kind](
-        constraint, asked=asking(step, "ana", longer, kind=kind, account_histories=others)
+        constraint, asked=asking(step, "ana", longer, kind=kind, elsewhere=others)
     )
     if before is not None:
         assert after is not None

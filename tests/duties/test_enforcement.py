@@ -235,7 +235,7 @@ class TestConstraints:
         others = tuple(done(("capture", "ana"), chain=f"O-{at}") for at in range(2, 5))
         made = enforcing(rule)
         for known, allowed in ((others[:2], True), (others, False), (None, False)):
-            question = a_question("capture", "ana", "front", account_histories=known)
+            question = a_question("capture", "ana", "front", elsewhere=known)
             assert made.decide(question).allowed is allowed
 
     def test_unknown_condition_denies(self) -> None:

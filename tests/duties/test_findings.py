@@ -27,7 +27,7 @@ def finding(constraint: Constraint, step: str, person: str, *pairs: tuple[str, s
         person,
         history,
         roles=frozenset({"trader", "clerk"}),
-        account_histories=(done(*pairs, chain="O-2"),),
+        elsewhere=(done(*pairs, chain="O-2"),),
     )
     found = violation(constraint, asked=asked, facts=facts_of(history))
     assert found is not None

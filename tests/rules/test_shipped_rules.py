@@ -550,7 +550,7 @@ def asked_by(person: str, *, step: str, performed: dict[str, str]) -> Asked:
         for index, (done, who) in enumerate(performed.items())
     )
     kind = shipped_release().chains["order"]
-    return Asked(person=person, step=step, kind=kind, history=ChainHistory(KIND, "O-1", acts))
+    return Asked(person=person, step=step, kind=kind, history=ChainHistory(KIND, "O-1", acts), now=now)
 
 
 def duties_against(asked: Asked) -> set[str]:

@@ -144,7 +144,6 @@ class Folded:
                 material={name: text_of(facts[name]) for name in names if name in facts},
             ),
             kind=chain["kind"],
-            scope_account=text_of(facts.get(f"{kind.resource}.account", "")),
             exclusive=step is not None and step.repeats is Repeats.NEVER,
         )
 
@@ -209,7 +208,6 @@ class Folded:
                 key=entry["key"],
             ),
             kind=entry["chain"]["kind"],
-            scope_account="",
             exclusive=capacity is Capacity.ACTOR,
         )
 

@@ -13,62 +13,32 @@ an act on the first step of the kind, too), and standing(x) = the persons who ho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, Protocol
 
-from controls.model.chain import AMEND, Act, ChainHistory, ChainKind
+from controls.duties.across import at_most_across, chinese_wall, cooling_off, counted_as, separate_across
+from controls.duties.asked import Asked, Violation, in_order, others_of
+from controls.duties.built_in import ALWAYS, built_in, with_built_in
+from controls.duties.covers import fewest
+from controls.duties.relations import relation
+from controls.model.chain import ChainKind
 from controls.model.condition import Facts, Truth
-from controls.model.duty import Constraint, ConstraintKind, Period, Scope
-from controls.model.finding import Effect, Text
-from controls.model.record import record
+from controls.model.duty import Constraint, ConstraintKind, Scope
 
-ALWAYS: Final = Period()
-
-
-@record
-class Asked:
-    """Person p asks for step s on a chain of `kind` with `history`.
-
-    `roles` are those that p holds with all they inherit. `account_histories` are the histories of all
-    chains of the account, with or without this one; None says that they could not be told.
-    """
-
-    person: str
-    step: str
-    kind: ChainKind
-    history: ChainHistory
-    roles: frozenset[str] = frozenset()
-    account_histories: tuple[ChainHistory, ...] | None = None
-    mine: frozenset[str] = field(init=False)  # steps that count against p on this chain
-
-    def __post_init__(self) -> None:
-        mine = self.history.steps_of(self.person)
-        if AMEND in mine:
-            mine |= self.amended
-        object.__setattr__(self, "mine", mine)
-
-    @property
-    def amended(self) -> frozenset[str]:
-        """The step that an amendment counts as an act on: the one that stated the facts it changes."""
-        return frozenset(step.id for step in self.kind.steps[:1])
-
-
-@record
-class Violation:
-    """Why a constraint speaks: the count that passes the limit and the earlier acts behind it.
-
-    `steps` (or `roles`) are what was counted. `missing` and `error` say what kept the constraint's
-    condition, or the count, from being told; then the constraint applies all the same.
-    """
-
-    count: int
-    limit: int
-    steps: tuple[str, ...] = ()
-    acts: tuple[Act, ...] = ()
-    roles: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    error: str = ""
+__all__ = [
+    "ALWAYS",
+    "FORMULAS",
+    "Asked",
+    "Formula",
+    "Violation",
+    "applied",
+    "built_in",
+    "concerns",
+    "exclusive_roles",
+    "violation",
+    "with_built_in",
+]
 
 
 class Formula(Protocol):
@@ -80,13 +50,13 @@ class Formula(Protocol):
 def whole_chain(_: Constraint, /, *, asked: Asked) -> Violation | None:
     """Nobody takes part in every mandatory step: violated if s in M and M <= mine | {s}."""
     mandatory = asked.kind.mandatory
-    if asked.step not in mandatory or not asked.mine.issuperset(_others(mandatory, asked.step)):
+    if asked.step not in mandatory:
+        return None
+    others = tuple(step for step in mandatory if step != asked.step)
+    if not asked.mine.issuperset(others):
         return None
     return Violation(
-        count=len(mandatory),
-        limit=len(mandatory) - 1,
-        steps=mandatory,
-        acts=_acts_of(asked, _others(mandatory, asked.step)),
+        count=len(mandatory), limit=len(mandatory) - 1, steps=mandatory, acts=asked.acts_of(others)
     )
 
 
@@ -97,59 +67,56 @@ def sole_actor(_: Constraint, /, *, asked: Asked) -> Violation | None:
         return None
     if any(act.person != asked.person and act.stands() for act in asked.history.acts):
         return None
-    return Violation(count=0, limit=1, steps=(asked.step,), acts=_acts_of(asked, asked.mine))
+    return Violation(count=0, limit=1, steps=(asked.step,), acts=asked.acts_of(asked.mine))
 
 
 def separate(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     """No two of S by one person: violated if mine & (S - {s}) is not empty."""
+    if constraint.scope is not Scope.CHAIN:
+        return separate_across(constraint, asked=asked)
     if asked.mine.isdisjoint(constraint.steps):
         return None
-    before = asked.mine.intersection(_others(constraint.steps, asked.step))
+    before = asked.mine.intersection(others_of(constraint, asked.step))
     if not before:
         return None
     return Violation(
         count=len(before) + 1,
         limit=1,
-        steps=_in_order(before, constraint.steps),
-        acts=_acts_of(asked, before),
+        steps=in_order(before, constraint.steps),
+        acts=asked.acts_of(before),
     )
 
 
 def at_most(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     """At most `limit` of S by one person: violated if |(mine & S) | {s}| > limit.
 
-    With scope account: violated if |{(chain, x) : x in S, p has any act on x of a chain of the account}
-    | {(this chain, s)}| > limit, and also when the account's chains cannot be told.
+    With groups, what is counted is the groups of those steps.
     """
-    if constraint.scope is Scope.ACCOUNT:
-        return _at_most_on_account(constraint, asked=asked)
-    counted = asked.mine.intersection(constraint.steps)
-    count = len(counted) + (asked.step not in counted)
+    if constraint.scope is not Scope.CHAIN:
+        return at_most_across(constraint, asked=asked)
+    before = asked.mine.intersection(constraint.steps)
+    counted = {counted_as(constraint, step) for step in before} if constraint.groups else before
+    count = len(counted) + (counted_as(constraint, asked.step) not in counted)
     if count <= constraint.limit:
         return None
     return Violation(
         count=count,
         limit=constraint.limit,
         steps=constraint.steps,
-        acts=_acts_of(asked, counted - {asked.step}),
+        acts=asked.acts_of(before - {asked.step}),
     )
 
 
 def at_least(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
-    """At least `limit` persons in S: violated if |standing(S) | {p}| + |M & S - {s} not standing| < limit.
+    """At least `limit` persons in S: violated if |standing(S) | {p}| + the sum over x in M & S of the persons
+    that x still takes once p has taken s < limit.
 
-    That is: even if every step of the set that is still open went to somebody new, they would be too few.
+    That is: even if all that is still open in the set went to somebody new, they would be too few. A step
+    takes one person, or as many as it has votes.
     """
     holders = [act for act in asked.history.acts if act.step in constraint.steps and act.stands()]
-    held = {act.step for act in holders}
     persons = {act.person for act in holders} | {asked.person}
-    mandatory = asked.kind.mandatory
-    still_open = [
-        step
-        for step in dict.fromkeys(constraint.steps)
-        if step != asked.step and step not in held and step in mandatory
-    ]
-    count = len(persons) + len(still_open)
+    count = len(persons) + _still_open(constraint, asked, held={(act.step, act.person) for act in holders})
     if count >= constraint.limit:
         return None
     return Violation(count=count, limit=constraint.limit, steps=constraint.steps, acts=tuple(holders))
@@ -157,7 +124,7 @@ def at_least(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
 
 def bind(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     """All of S by one person: violated if standing(x) - {p} is not empty for some x in S - {s}."""
-    others = _others(constraint.steps, asked.step)
+    others = others_of(constraint, asked.step)
     acts = tuple(
         act
         for act in asked.history.acts
@@ -167,22 +134,93 @@ def bind(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
         return None
     persons = {act.person for act in acts} | {asked.person}
     taken = {act.step for act in acts}
-    return Violation(count=len(persons), limit=1, steps=_in_order(taken, constraint.steps), acts=acts)
+    return Violation(count=len(persons), limit=1, steps=in_order(taken, constraint.steps), acts=acts)
+
+
+def votes(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
+    """No vote by who took a step of D, and none of D by who voted: with S = {v} violated if s = v and
+    mine & D is not empty, or s in D and v in mine.
+
+    How many votes v takes, and that a person has one, is a matter of order (`controls.duties.order`).
+    """
+    apart = constraint.distinct_from if asked.step in constraint.steps else constraint.steps
+    before = asked.mine.intersection(apart) - {asked.step}
+    if not before:
+        return None
+    return Violation(
+        count=len(before) + 1, limit=1, steps=in_order(before, apart), acts=asked.acts_of(before)
+    )
+
+
+def coalition(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
+    """No fewer than `limit` persons do all of S together (Li, Tripunitara and Bizri 2007): violated if
+    c + |M & S - {s} without any act| < limit, where c is the size of the smallest group of persons such that
+    each step of S that has an act, or is s, has one by a member (with p's on s).
+
+    That is: even if every step of the set that is still open went to somebody new.
+    """
+    hands: dict[str, set[str]] = {asked.step: {asked.person}}
+    acts = asked.acts_on(constraint.steps)
+    for act in acts:
+        hands.setdefault(asked.step_of(act), set()).add(act.person)
+    still_open = [step for step in asked.kind.mandatory if step in constraint.steps and step not in hands]
+    if len(still_open) >= constraint.limit:
+        return None
+    count = fewest(frozenset(persons) for persons in hands.values()) + len(still_open)
+    if count >= constraint.limit:
+        return None
+    return Violation(count=count, limit=constraint.limit, steps=constraint.steps, acts=acts)
 
 
 def exclusive_roles(constraint: Constraint, *, roles: frozenset[str]) -> Violation | None:
     """At most `limit` of the listed roles R by one person: violated if |roles & R| > limit.
 
-    Static: needs no chain, so that a directory can be checked before anybody asks.
+    Static (NIST SSD, ANSI INCITS 359): needs no chain, so that a directory is checked before anybody asks.
     """
     together = roles.intersection(constraint.roles)
     if len(together) <= constraint.limit:
         return None
-    return Violation(count=len(together), limit=constraint.limit, roles=_in_order(together, constraint.roles))
+    return Violation(count=len(together), limit=constraint.limit, roles=in_order(together, constraint.roles))
+
+
+def roles_used(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
+    """At most `limit` of R used by one person on a chain (NIST DSD with the chain for a session): violated if
+    |T| > limit for the smallest T <= R such that each step of mine | {s} that some role of R may take is one
+    that a role of T may take.
+    """
+    taken = asked.mine | {asked.step}
+    used: dict[str, frozenset[str]] = {}  # step -> the listed roles that may take it
+    for step in taken:
+        able = frozenset(group.name for group in constraint.groups if step in group.steps)
+        if able:
+            used[step] = able
+    count = fewest(used.values())
+    if count <= constraint.limit:
+        return None
+    return Violation(
+        count=count,
+        limit=constraint.limit,
+        roles=in_order({role for able in used.values() for role in able}, constraint.roles),
+        acts=asked.acts_of(used.keys() - {asked.step}),
+    )
 
 
 def _roles_of(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
+    if constraint.dynamic:
+        return roles_used(constraint, asked=asked)
     return exclusive_roles(constraint, roles=asked.roles)
+
+
+def _still_open(constraint: Constraint, asked: Asked, *, held: set[tuple[str, str]]) -> int:
+    """How many persons the mandatory steps of the set still take, once p has taken s."""
+    count = 0
+    for step in dict.fromkeys(constraint.steps):
+        if step in asked.kind.mandatory:
+            persons = {person for taken, person in held if taken == step}
+            if step == asked.step:
+                persons.add(asked.person)
+            count += max(0, asked.history.needed(step) - len(persons))
+    return count
 
 
 FORMULAS: Final[Mapping[ConstraintKind, Formula]] = {
@@ -192,7 +230,12 @@ FORMULAS: Final[Mapping[ConstraintKind, Formula]] = {
     ConstraintKind.AT_MOST: at_most,
     ConstraintKind.AT_LEAST: at_least,
     ConstraintKind.BIND: bind,
+    ConstraintKind.VOTES: votes,
     ConstraintKind.EXCLUSIVE_ROLES: _roles_of,
+    ConstraintKind.RELATION: relation,
+    ConstraintKind.CHINESE_WALL: chinese_wall,
+    ConstraintKind.COOLING_OFF: cooling_off,
+    ConstraintKind.COALITION: coalition,
 }
 
 
@@ -204,12 +247,14 @@ def concerns(constraint: Constraint, *, kind: ChainKind, step: str) -> bool:
     if constraint.chain not in ("", kind.id):
         return False
     if constraint.kind is ConstraintKind.EXCLUSIVE_ROLES:
-        return True
+        return not constraint.dynamic or any(step in group.steps for group in constraint.groups)
     if constraint.kind is ConstraintKind.WHOLE_CHAIN:
         return step in kind.mandatory
     if constraint.kind is ConstraintKind.SOLE_ACTOR:
         return step in kind.mandatory[-1:]
-    return step in constraint.steps
+    if constraint.kind is ConstraintKind.CHINESE_WALL and not constraint.steps:
+        return True
+    return step in constraint.steps or step in constraint.distinct_from
 
 
 def violation(constraint: Constraint, *, asked: Asked, facts: Facts) -> Violation | None:
@@ -238,96 +283,3 @@ def applied(constraint: Constraint, *, found: Violation, facts: Facts) -> Violat
         return found
     missing = tuple(dict.fromkeys((*found.missing, *verdict.missing)))
     return replace(found, missing=missing, error=verdict.error)
-
-
-def built_in(kind: ChainKind) -> tuple[Constraint, ...]:
-    """The constraints that every chain kind has, whatever the files say."""
-    whole = Constraint(
-        id="whole_chain",
-        version="1",
-        kind=ConstraintKind.WHOLE_CHAIN,
-        chain=kind.id,
-        then=Effect.DENY,
-        title=Text("Nobody handles a whole chain", "Nadie lleva una cadena entera"),
-        absolute=True,
-    )
-    if kind.sole_actor_allowed:
-        return (whole,)
-    return (
-        whole,
-        Constraint(
-            id="sole_actor",
-            version="1",
-            kind=ConstraintKind.SOLE_ACTOR,
-            chain=kind.id,
-            then=Effect.DENY,
-            title=Text(
-                "The last step is not for the chain's only actor",
-                "El último paso no es para quien ha actuado solo en la cadena",
-            ),
-            absolute=True,
-        ),
-    )
-
-
-def with_built_in(
-    constraints: Iterable[Constraint], *, chains: Iterable[ChainKind]
-) -> tuple[Constraint, ...]:
-    """The constraints of a release with the built-in ones of every chain kind that it does not carry itself.
-
-    Raises:
-        ValueError: a built-in kind is there in a weaker form (another effect, a condition, a period).
-    """
-    given = tuple(constraints)
-    own = [item for item in given if item.kind in (ConstraintKind.WHOLE_CHAIN, ConstraintKind.SOLE_ACTOR)]
-    for item in own:
-        if item.then is not Effect.DENY or item.when is not None or item.effective != ALWAYS:
-            raise ValueError(
-                f"constraint {item.id!r} weakens {item.kind.value}: that one is built in, so leave it out"
-            )
-    present = {(item.kind, item.chain) for item in own}
-    added = [
-        item
-        for kind in chains
-        for item in built_in(kind)
-        if (item.kind, kind.id) not in present and (item.kind, "") not in present
-    ]
-    return (*added, *given)
-
-
-def _at_most_on_account(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
-    known = asked.account_histories
-    this = (asked.history.kind, asked.history.chain, asked.step)
-    first: dict[tuple[str, str, str], Act] = {}
-    for history in (*(known or ()), asked.history):
-        if constraint.chain in ("", history.kind):
-            for act in history.acts:
-                if act.person == asked.person and act.step in constraint.steps:
-                    first.setdefault((history.kind, history.chain, act.step), act)
-    count = len(first) + (this not in first)
-    if known is not None and count <= constraint.limit:
-        return None
-    return Violation(
-        count=count,
-        limit=constraint.limit,
-        steps=constraint.steps,
-        acts=tuple(act for pair, act in first.items() if pair != this),
-        missing=() if known is not None else (f"{asked.kind.resource}.account",),
-    )
-
-
-def _others(steps: tuple[str, ...], step: str) -> tuple[str, ...]:
-    return tuple(other for other in steps if other != step)
-
-
-def _in_order(found: Iterable[str], listed: tuple[str, ...]) -> tuple[str, ...]:
-    """`found` in the order in which the rule file lists them."""
-    wanted = set(found)
-    return tuple(dict.fromkeys(item for item in listed if item in wanted))
-
-
-def _acts_of(asked: Asked, steps: Iterable[str]) -> tuple[Act, ...]:
-    wanted = frozenset(steps)
-    if not wanted.isdisjoint(asked.amended):
-        wanted |= {AMEND}
-    return tuple(act for act in asked.history.acts if act.person == asked.person and act.step in wanted)

@@ -8,7 +8,7 @@ in front of it and compares the two.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -19,8 +19,9 @@ from controls.model.chain import ChainHistory, ChainKind, Step
 from controls.model.condition import Facts, Truth, Verdict
 from controls.model.duty import Constraint, ConstraintKind, Grant
 from controls.model.finding import Cause, Effect, Finding, Origin, Text
-from controls.model.people import Person
+from controls.model.people import Person, Profile
 from controls.model.record import record
+from controls.model.trail import TrailReading
 
 ANYONE: Final = "anyone"  # the role of every person of record
 NO_ROLES: Final[frozenset[str]] = frozenset()
@@ -32,7 +33,7 @@ class Question:
 
     `person` is None for a subject that belongs to no person of record. `step` is the action as a step of
     `kind`, and None for an action that is no step; `history` is that chain's, empty for a new one.
-    `account_histories` are the histories of all chains of the same account (None: could not be told).
+    `trails` and `profiles` are what constraints read beyond the chain (see `controls.duties.asked`).
     It has no text of its own: libraries that log their arguments must not log requests.
     """
 
@@ -44,7 +45,8 @@ class Question:
     now: datetime
     kind: ChainKind | None = None
     step: Step | None = None
-    account_histories: tuple[ChainHistory, ...] | None = None
+    trails: Mapping[str, TrailReading] = field(default_factory=dict)
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
 
 
 @record
@@ -85,7 +87,7 @@ class ActionRules:
         closure: Mapping[str, frozenset[str]],
     ) -> ActionRules:
         granted = {grant.role for grant in grants}
-        exclusions = [item for item in constraints if item.kind is ConstraintKind.EXCLUSIVE_ROLES]
+        exclusions = [item for item in constraints if _excludes(item)]
         return cls(
             action=action,
             resource_type=resource_type,
@@ -119,7 +121,9 @@ class Hearing:
                 kind=question.kind,
                 history=question.history,
                 roles=self.held,
-                account_histories=question.account_histories,
+                now=question.now,
+                trails=question.trails,
+                profiles=question.profiles,
             )
         self._granted: dict[int, bool] = {}
         self._violated: tuple[Violation | None, ...] | None = None
@@ -185,11 +189,16 @@ class Hearing:
         # Most people hold so few of the roles that exclude one another that no such constraint can speak.
         harmless = len(asked.roles & rules.exclusive) <= rules.fewest_exclusive
         for constraint, formula in zip(rules.constraints, rules.formulas, strict=True):
-            if harmless and constraint.kind is ConstraintKind.EXCLUSIVE_ROLES:
+            if harmless and _excludes(constraint):
                 yield None
                 continue
             found = formula(constraint, asked=asked)
             yield found if found is None else applied(constraint, found=found, facts=facts)
+
+
+def _excludes(constraint: Constraint) -> bool:
+    """Whether roles may not be held together, whatever has been done."""
+    return constraint.kind is ConstraintKind.EXCLUSIVE_ROLES and not constraint.dynamic
 
 
 def _expanded(person: Person | None, *, closure: Mapping[str, frozenset[str]]) -> frozenset[str]:

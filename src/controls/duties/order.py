@@ -1,7 +1,8 @@
 """Order and repetition of steps: may this step be taken at this point of the chain, by this person?
 
 Guarantees: progress is read from the chain's history only, never from what a caller says; a claim holds its
-step until its outcome is reported or a supervisor clears it, also after it has expired.
+step until its outcome is reported or a supervisor clears it, also after it has expired; a step of several
+votes takes that many different persons, once each, and is not done before.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from controls.duties.findings import denial
-from controls.duties.wording import act, joined, moment, step_titles
+from controls.duties.wording import act, acts, joined, moment, step_title, step_titles
 from controls.model.chain import Act, ActState, Capacity, ChainHistory, ChainKind, Repeats, Step
 from controls.model.finding import Finding, Text
 from controls.model.record import record
+from controls.model.values import Value
 
 
 @record
@@ -37,6 +39,9 @@ def step_order(
     held = history.standing(step.id)
     own = [item for item in held if item.person == person]
     shared = next((item for item in reversed(own) if _live(item, now=now)), None)
+    if history.needed(step.id) > 1:
+        found = None if shared is not None else _voted(kind, step=step, history=history, own=own, now=now)
+        return OrderAnswer(findings=(*findings, *(() if found is None else (found,))), shared=shared)
     once = step.repeats is Repeats.NEVER and any(item.state is ActState.PERFORMED for item in held)
     if shared is None or once or any(item.person != person for item in held):
         found = _held(kind, step=step, held=held, person=person, now=now)
@@ -72,7 +77,7 @@ def awaited(kind: ChainKind, *, step: Step, history: ChainHistory) -> tuple[str,
 
 def _done(name: str, *, kind: ChainKind, history: ChainHistory) -> bool:
     if kind.progress_claimed:
-        return bool(history.standing(name))
+        return len(history.holders(name)) >= history.needed(name)
     return history.performed(name)
 
 
@@ -113,7 +118,11 @@ def _not_yet(kind: ChainKind, *, step: Step, history: ChainHistory) -> Finding |
     missing = awaited(kind, step=step, history=history)
     if not missing:
         return None
-    titles = step_titles(missing, kind=kind)
+    titles = joined([_with_votes(name, kind=kind, history=history) for name in missing])
+    values: dict[str, Value] = {"step": step.id, "steps": missing}
+    rules = _rules(missing, history=history)
+    if rules:
+        values["rules"] = rules
     if kind.progress_claimed:
         state = Text("claimed", "reservados")
     else:
@@ -125,7 +134,7 @@ def _not_yet(kind: ChainKind, *, step: Step, history: ChainHistory) -> Finding |
             f"{step.title.en} comes after steps that are not yet {state.en}: {titles.en}.",
             f"{step.title.es} va después de pasos que aún no están {state.es}: {titles.es}.",
         ),
-        values={"step": step.id, "steps": missing},
+        values=values,
     )
 
 
@@ -146,6 +155,76 @@ def _held(
     if claim.person == person:
         return _expired(kind, claim=claim, now=now)
     return _claimed_by_other(kind, step=step, claim=claim, now=now)
+
+
+def _voted(
+    kind: ChainKind, *, step: Step, history: ChainHistory, own: list[Act], now: datetime
+) -> Finding | None:
+    """Why somebody without a live claim may not vote on a step of several votes; None when he or she may."""
+    held = history.standing(step.id)
+    needed = history.needed(step.id)
+    if own:
+        vote = own[-1]
+        return (
+            _vote_given(kind, vote=vote, history=history)
+            if vote.state is ActState.PERFORMED
+            else _expired(kind, claim=vote, now=now)
+        )
+    if len({item.person for item in held}) < needed:
+        return None
+    given = acts(held, kind=kind)
+    done = history.performed(step.id)
+    rest = Text("", "")
+    if not done:
+        rest = Text(
+            " Not all of them are reported as performed yet.",
+            " Aún no todos se han comunicado como realizados.",
+        )
+    return denial(
+        "already_performed" if done else "claimed_by_other",
+        title=Text("All votes are taken", "Todos los votos están dados"),
+        message=Text(
+            f"{step.title.en} takes {needed} votes, and {needed} are taken: {given.en}.{rest.en}",
+            f"{step.title.es} admite {needed} votos, y {needed} ya están ocupados: {given.es}.{rest.es}",
+        ),
+        values={"step": step.id, "votes": needed, "persons": tuple(sorted({item.person for item in held}))},
+    )
+
+
+def _vote_given(kind: ChainKind, *, vote: Act, history: ChainHistory) -> Finding:
+    done = act(vote, kind=kind)
+    count, needed = len(history.performers(vote.step)), history.needed(vote.step)
+    return denial(
+        "already_performed",
+        title=Text("The own vote is given", "El voto propio ya está dado"),
+        message=Text(
+            f"One vote is for one person, and this one is given: {done.en}. {count} of {needed} votes are "
+            "given; the others are for other persons.",
+            f"Cada persona tiene un voto, y este ya está dado: {done.es}. Se han dado {count} de {needed} "
+            "votos; los demás corresponden a otras personas.",
+        ),
+        values={"step": vote.step, "person": vote.person, "at": vote.at, "votes": needed},
+    )
+
+
+def _with_votes(name: str, *, kind: ChainKind, history: ChainHistory) -> Text:
+    """A step's title, with the votes it has and takes where that is more than one."""
+    title, needed = step_title(name, kind=kind), history.needed(name)
+    if needed < 2:
+        return title
+    held = history.holders(name) if kind.progress_claimed else history.performers(name)
+    rules = _rules((name,), history=history)
+    why = Text(f", by {', '.join(rules)}", f", según {', '.join(rules)}") if rules else Text("", "")
+    return Text(
+        f"{title.en} ({len(held)} of {needed} votes{why.en})",
+        f"{title.es} ({len(held)} de {needed} votos{why.es})",
+    )
+
+
+def _rules(steps: tuple[str, ...], *, history: ChainHistory) -> tuple[str, ...]:
+    """The constraints that ask for several votes on one of the steps."""
+    votes = history.votes or {}
+    return tuple(dict.fromkeys(rule for step in steps if step in votes for rule in votes[step].rules))
 
 
 def _performed(kind: ChainKind, *, step: Step, performed: Act, held: tuple[Act, ...]) -> Finding:

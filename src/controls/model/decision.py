@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from controls.model.chain import Votes
 from controls.model.finding import Deadline, Finding, Outcome
 from controls.model.record import record
 from controls.model.values import Json, Value, utc_text
@@ -18,7 +19,6 @@ class ClaimIntent:
     step: str
     valid_until: datetime
     material: Mapping[str, str]
-    scope_account: str = ""
     shared: str = ""
     reopens: tuple[str, ...] = ()  # steps that a permitted amendment opens again
 
@@ -79,7 +79,8 @@ class Decision:
     """The answer with its reasons.
 
     `facts` are the typed facts that were read; `engine` says which engines evaluated the rules;
-    `approval` names the approval that cleared `cleared` findings.
+    `approval` names the approval that cleared `cleared` findings; `votes` are the chain's steps that take
+    more than one person.
     """
 
     request: str
@@ -96,6 +97,7 @@ class Decision:
     material: Mapping[str, str] = field(default_factory=dict)
     lines: tuple[Mapping[str, Value], ...] = ()
     engine: str = ""
+    votes: Mapping[str, Votes] | None = None
 
     @property
     def permitted(self) -> bool:

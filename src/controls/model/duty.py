@@ -76,8 +76,8 @@ class Constraint:
       `coalition`.
     - `scope`: `at_most`, `separate`, `cooling_off`. `within`: how far back acts count (None: for ever), of
       those two and `chinese_wall`; of `cooling_off` it is `apart`.
-    - `ordered`: of `separate`, `at_most`, `bind`, `relation` and `cooling_off`, that only steps count which
-      are listed before the one asked for (the order-dependent form of Simon and Zurko 1997).
+    - `ordered`: of `separate`, `bind`, `relation` and `cooling_off`, that only steps count which are listed
+      before the one asked for (the order-dependent form of Simon and Zurko 1997).
     - `groups`: of `at_most`, what is counted instead of `steps`, whose union `steps` then is; of
       `exclusive_roles` that are `dynamic`, the steps of the chain kind that each role may take.
     - `forbid` and `differ`: `relation`. `conflict_class` and `dataset`, facts: `chinese_wall`.

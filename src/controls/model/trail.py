@@ -1,9 +1,9 @@
 """Trails: acts of many chains that are looked at together, because their chains share a value.
 
-An account, an instrument and a desk are such values, and so is the conflict class of a Chinese wall. The facts
-that say them are material facts of the chain kind, so that every chain states them and none changes them but
-by an amendment. A chain that was amended from one value to another is a chain of both, with all its acts:
-else an amendment would empty a limit that has been reached.
+An account, an instrument and a desk are such values, and so is the conflict class of a Chinese wall. The
+facts that say them are material facts of the chain kind, so that every chain states them and none changes
+them but by an amendment. A chain that was amended from one value to another is a chain of both, with all its
+acts: else an amendment would empty a limit that has been reached.
 """
 
 from __future__ import annotations

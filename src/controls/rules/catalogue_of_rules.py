@@ -151,6 +151,28 @@ OF_RULES: Final = (
         Change('order.quantity > limit && order.side.matches("(")', WHEN),
     ),
     Explanation(
+        "not_material",
+        "A constraint looks beyond the chain by a fact that requests could choose as they like.",
+        "Add the fact to `material` of the chain kind.",
+        Change(
+            "steps: [capture, approve], scope: account, then: deny",
+            "steps: [capture, approve], then: deny",
+            DUTY,
+        ),
+    ),
+    Explanation(
+        "not_votable",
+        "A step cannot take the votes of several persons as its chain kind stands.",
+        "Let it not repeat, say `reapprove: true` there, and leave it out of `bind`.",
+        Change("{id: approve, votes: 2, after: [capture]}", "{id: approve, after: [capture]}", CHAIN),
+    ),
+    Explanation(
+        "never_expected",
+        "An example of a constraint expects what that constraint never leads to.",
+        "Expect what its `then` says, or permit.",
+        Change("then: deny, examples: [{name: alone, asks: approve, expect: review}]", "then: deny", DUTY),
+    ),
+    Explanation(
         "constant_condition",
         "A condition or a part of it is always the same, by what is written there.",
         "Leave it out, or compare what was meant.",

@@ -13,7 +13,7 @@ from typing import Final
 
 from controls.model.chain import AMEND, ChainKind, Repeats, Step
 from controls.model.finding import Text
-from controls.rules.diagnostics import Diagnostics, closest, listed, quoted
+from controls.rules.diagnostics import Diagnostics, Place, closest, listed, quoted
 from controls.rules.literals import parse_duration
 from controls.rules.nodes import MappingNode, Scalar, mappings_of
 from controls.rules.shapes import is_sound
@@ -116,7 +116,7 @@ def _chain(node: MappingNode, vocabulary: VocabularySource, diagnostics: Diagnos
             "at least two steps must be mandatory: a chain of one step would always be handled by one person",
         )
     _check_facts(node, "material", vocabulary, diagnostics)
-    return ChainKind(
+    kind = ChainKind(
         id=node.text("chain"),
         title=node.bilingual("title") or Text("", ""),
         resource=node.text("resource"),
@@ -127,6 +127,31 @@ def _chain(node: MappingNode, vocabulary: VocabularySource, diagnostics: Diagnos
         sole_actor_allowed=node.text("sole_actor") == "allowed",
         claim_valid_for=_claim_valid_for(node, diagnostics),
     )
+    for step_node in step_nodes:
+        votes = step_node.scalar("votes")
+        if votes is not None and votes.value != 1:
+            check_votable(kind, step_node.text("id"), votes.place, diagnostics)
+    return kind
+
+
+def check_votable(kind: ChainKind, name: str, place: Place, diagnostics: Diagnostics) -> None:
+    """Note why a step cannot take several votes: it repeats, or keeps votes on facts that were amended."""
+    step = kind.step(name)
+    if step is None:
+        return
+    if step.repeats is not Repeats.NEVER:
+        diagnostics.add(
+            place,
+            "not_votable",
+            f"{quoted(name)} repeats, and each person votes once: remove `repeats`",
+        )
+    if kind.material_of(step) and not step.reapprove:
+        diagnostics.add(
+            place,
+            "not_votable",
+            f"the step {quoted(name)} must say `reapprove: true`, so that an amendment opens its votes again "
+            "and all are given on the same facts",
+        )
 
 
 def _step(node: MappingNode, vocabulary: VocabularySource, diagnostics: Diagnostics) -> Step:
@@ -154,6 +179,7 @@ def _step(node: MappingNode, vocabulary: VocabularySource, diagnostics: Diagnost
         reapprove=node.flag("reapprove", default=False),
         material=node.texts("material") if "material" in node else None,
         lines=node.text("lines"),
+        votes=node.integer("votes", 1),
     )
 
 

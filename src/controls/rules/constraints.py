@@ -1,7 +1,8 @@
 """Duty constraints from files (`duties/*.yaml`), and the two that are built in for every chain kind.
 
 Guarantees: the whole chain and the sole actor are derived from the chain kinds themselves and cannot be
-defined, weakened or conditioned by a file; a constraint names steps that one chain kind has together.
+defined, weakened or conditioned by a file; a constraint names steps that one chain kind has together, or
+steps of several kinds where its scope is beyond the chain. What it looks at there is a material fact.
 """
 
 from __future__ import annotations
@@ -13,18 +14,21 @@ from typing import Final
 from controls.model.chain import ChainKind
 from controls.model.duty import Constraint, ConstraintKind, Period, Scope
 from controls.model.finding import Effect, Source, Text
-from controls.model.values import Json
+from controls.model.values import Json, canonical
 from controls.rules.chains import Chains
 from controls.rules.condition import WholeCondition
 from controls.rules.condition_files import ConditionScope
-from controls.rules.diagnostics import Diagnostics, closest, listed, quoted
+from controls.rules.diagnostics import Diagnostics, closest, quoted
+from controls.rules.duty_examples import DutyExample, duty_examples_of
+from controls.rules.duty_structure import DUTY
+from controls.rules.duty_targets import DutyTargets, groups_of, limits_of, steps_of
+from controls.rules.duty_titles import title_of
 from controls.rules.messages import placeholders
 from controls.rules.nodes import MappingNode, mappings_of
 from controls.rules.periods import period_of
 from controls.rules.roles import Roles
 from controls.rules.shapes import is_sound
 from controls.rules.sources import SourceFile
-from controls.rules.structure import DUTY
 from controls.rules.system import ANYONE
 from controls.rules.versions import condition_text, data_json, period_json, version_of
 
@@ -56,17 +60,23 @@ def built_in_constraints(chains: Iterable[ChainKind]) -> tuple[Constraint, ...]:
     return tuple(found)
 
 
-def constraints_of(
-    files: Iterable[SourceFile], *, roles: Roles, chains: Chains, scope: ConditionScope
-) -> tuple[Constraint, ...]:
-    """The constraints of all files, one for each chain kind that a constraint is about."""
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """The constraints of all files, one for each chain kind that a constraint is about, and the examples."""
+
+    constraints: tuple[Constraint, ...]
+    examples: tuple[DutyExample, ...]
+
+
+def duties_of(files: Iterable[SourceFile], *, roles: Roles, chains: Chains, scope: ConditionScope) -> Duties:
+    """What the duty files say."""
     reader = _Reader(roles, chains, scope)
     for file in files:
         for node in mappings_of(file.node):
             reader.note_reserved(node)
             if file.clean or is_sound(DUTY, node):
                 reader.read(node, file.path)
-    return tuple(reader.constraints)
+    return Duties(tuple(reader.constraints), tuple(reader.examples))
 
 
 def _built_in(kind: ConstraintKind, chain: ChainKind, title: Text) -> Constraint:
@@ -97,11 +107,28 @@ def _versioned(
         "when": condition_text(source),
         "absolute": constraint.absolute,
         "effective": period_json(constraint.effective),
+        **_more_meaning(constraint),
         **data_json(data),
     }
     if calendars:
         meaning["calendars"] = dict(calendars)
     return replace(constraint, version=version_of(meaning))
+
+
+def _more_meaning(constraint: Constraint) -> dict[str, Json]:
+    """What only some kinds have, where it says something."""
+    told: dict[str, Json] = {
+        "within": None if constraint.within is None else canonical(constraint.within),
+        "ordered": constraint.ordered,
+        "groups": [[group.name, list(group.steps)] for group in constraint.groups],
+        "dynamic": constraint.dynamic,
+        "forbid": list(constraint.forbid),
+        "differ": list(constraint.differ),
+        "class": constraint.conflict_class,
+        "dataset": constraint.dataset,
+        "distinct_from": list(constraint.distinct_from),
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 @dataclass(slots=True)
@@ -112,6 +139,7 @@ class _Reader:
     chains: Chains
     scope: ConditionScope
     constraints: list[Constraint] = field(default_factory=list)
+    examples: list[DutyExample] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -136,71 +164,55 @@ class _Reader:
                 place, "duplicate_id", f"{quoted(id_)} is already in {self.places[id_]}: rename one"
             )
         self.places.setdefault(id_, f"{path}:{place.line}")
+        targets = DutyTargets(self.chains, self.roles, self.diagnostics)
         kind = ConstraintKind(node.text("kind"))
-        targets = self._targets(node, kind)
+        limits = limits_of(node, kind, self.diagnostics)
+        kinds = targets.kinds_of(node, kind)
         self._check_roles(node)
-        limit = self._limit(node, kind)
-        condition = self._condition(node, targets)
+        condition = self._condition(node, targets.about(node, kinds))
         self._check_message(node)
         effective = node.mapping("effective")
         period = Period() if effective is None else period_of(effective, self.diagnostics)
         if self.diagnostics.count > before:
             return
         calendars = self.scope.calendar_digests(() if condition is None else condition.calendars)
-        for target in targets:
+        made: list[Constraint] = []
+        for target in kinds:
+            chain = self.chains.by_id.get(target)
             constraint = Constraint(
                 id=id_,
                 version="",
                 kind=kind,
                 chain=target,
-                then=Effect(node.text("then")),
-                title=node.bilingual("title") or self._title(kind, node, limit),
-                steps=node.texts("steps"),
+                then=Effect(node.text("then", Effect.DENY)),
+                title=Text("", ""),
+                steps=steps_of(node),
                 roles=node.texts("roles"),
-                limit=limit,
+                limit=limits.limit,
                 scope=Scope(node.text("scope", Scope.CHAIN)),
+                within=limits.within,
+                ordered=node.flag("ordered", default=False),
+                groups=groups_of(node) if chain is None else targets.groups_on(node, chain),
+                dynamic=node.flag("dynamic", default=False),
+                forbid=node.texts("forbid"),
+                differ=node.texts("differ"),
+                conflict_class=node.text("class"),
+                dataset=node.text("dataset"),
+                distinct_from=node.texts("distinct_from"),
                 when=condition,
                 absolute=node.flag("absolute", default=False),
                 message=node.bilingual("message"),
                 sources=sources_of(node),
                 effective=period or Period(),
             )
+            title = node.bilingual("title") or title_of(constraint)
             source = node.text("when")
             data = {} if condition is None else condition.data
-            self.constraints.append(_versioned(constraint, source=source, data=data, calendars=calendars))
-
-    def _targets(self, node: MappingNode, kind: ConstraintKind) -> tuple[str, ...]:
-        """The chain kinds that the constraint is about; exclusive roles without one are about all, ""."""
-        named = node.text("chain")
-        if named and named not in self.chains.by_id:
-            if self.chains.complete:
-                self.diagnostics.add(
-                    node.place_of("chain"),
-                    "unknown_chain",
-                    f"there is no chain kind {quoted(named)}{closest(named, self.chains.by_id)}",
-                )
-            return ()
-        if kind is ConstraintKind.EXCLUSIVE_ROLES:
-            return (named,)
-        steps = node.scalars("steps")
-        candidates = [self.chains.by_id[named]] if named else list(self.chains.by_id.values())
-        known = frozenset(step.id for chain in candidates for step in chain.steps)
-        unknown = [step for step in steps if str(step.value) not in known]
-        if self.chains.complete:
-            for step in unknown:
-                where = f"the chain kind {quoted(named)}" if named else "any chain kind"
-                self.diagnostics.add(
-                    step.place,
-                    "unknown_step",
-                    f"{quoted(str(step.value))} is no step of {where}{closest(str(step.value), known)}",
-                )
-        wanted = frozenset(node.texts("steps"))
-        targets = tuple(chain.id for chain in candidates if wanted <= {step.id for step in chain.steps})
-        if not targets and not unknown and self.chains.complete:
-            self.diagnostics.add(
-                node.place_of("steps"), "unknown_step", "no chain kind has all of these steps together"
+            made.append(
+                _versioned(replace(constraint, title=title), source=source, data=data, calendars=calendars)
             )
-        return targets
+        self.constraints += made
+        self.examples += duty_examples_of(node, path, constraints=made, chains=self.chains, scope=self.scope)
 
     def _check_roles(self, node: MappingNode) -> None:
         for role in node.scalars("roles"):
@@ -214,35 +226,11 @@ class _Reader:
                     f"{quoted(name)} is not among the roles{closest(name, self.roles.implied)}",
                 )
 
-    def _limit(self, node: MappingNode, kind: ConstraintKind) -> int:
-        if kind is ConstraintKind.AT_LEAST:
-            limit = node.integer("min", 0)
-            if limit > len(node.texts("steps")):
-                self.diagnostics.add(
-                    node.place_of("min"), "out_of_range", "more persons than steps: nobody could ever act"
-                )
-            return limit
-        if kind is ConstraintKind.EXCLUSIVE_ROLES:
-            limit = node.integer("max", 1)
-            if limit >= len(node.texts("roles")):
-                self.diagnostics.add(
-                    node.place_of("max"), "out_of_range", "as many as there are roles: it would never speak"
-                )
-            return limit
-        limit = node.integer("max", 0)
-        on_chain = node.text("scope", Scope.CHAIN) == Scope.CHAIN
-        if kind is ConstraintKind.AT_MOST and on_chain and limit >= len(node.texts("steps")):
-            self.diagnostics.add(
-                node.place_of("max"), "out_of_range", "as many as there are steps: it would never speak"
-            )
-        return limit
-
-    def _condition(self, node: MappingNode, targets: tuple[str, ...]) -> WholeCondition | None:
+    def _condition(self, node: MappingNode, about: Iterable[ChainKind]) -> WholeCondition | None:
         scalar = node.scalar("when")
         if scalar is None:
             return None
-        resources = [self.chains.by_id[target].resource for target in targets if target]
-        return self.scope.compile(scalar, steps=self.chains.steps_of(resources))
+        return self.scope.compile(scalar, steps=self.chains.steps_of(kind.resource for kind in about))
 
     def _check_message(self, node: MappingNode) -> None:
         message = node.mapping("message")
@@ -255,25 +243,6 @@ class _Reader:
                     "bad_placeholder",
                     f"{quoted(name)}: a constraint's message is shown as it is, so write no braces",
                 )
-
-    def _title(self, kind: ConstraintKind, node: MappingNode, limit: int) -> Text:
-        steps, roles = listed(node.texts("steps")), listed(node.texts("roles"))
-        account = node.text("scope") == Scope.ACCOUNT
-        titles: Mapping[ConstraintKind, Text] = {
-            ConstraintKind.SEPARATE: Text(f"Different persons: {steps}", f"Personas distintas: {steps}"),
-            ConstraintKind.AT_MOST: Text(
-                f"At most {limit} per person{' and account' if account else ''}: {steps}",
-                f"Como máximo {limit} por persona{' y cuenta' if account else ''}: {steps}",
-            ),
-            ConstraintKind.AT_LEAST: Text(
-                f"At least {limit} persons: {steps}", f"Al menos {limit} personas: {steps}"
-            ),
-            ConstraintKind.BIND: Text(f"The same person: {steps}", f"La misma persona: {steps}"),
-            ConstraintKind.EXCLUSIVE_ROLES: Text(
-                f"At most {limit} of these roles: {roles}", f"Como máximo {limit} de estas funciones: {roles}"
-            ),
-        }
-        return titles[kind]
 
 
 def sources_of(node: MappingNode) -> tuple[Source, ...]:

@@ -38,9 +38,9 @@ def example_of(
         )
     given = node.mapping("given")
     if given is not None:
-        _check_given(given, scope)
-    moment = _moment(node, "at", diagnostics)
-    due = _moment(node, "due", diagnostics)
+        check_given(given, scope)
+    moment = moment_of(node, "at", diagnostics)
+    due = moment_of(node, "due", diagnostics)
     if "due" in node and node.text("expect") != Effect.OBLIGE:
         diagnostics.add(
             node.entries["due"].key.place, "misplaced_key", "`due` goes with an example that expects oblige"
@@ -59,7 +59,8 @@ def example_of(
     )
 
 
-def _check_given(given: MappingNode, scope: ConditionScope) -> None:
+def check_given(given: MappingNode, scope: ConditionScope) -> None:
+    """Note what an example gives that is no fact, or no value of one."""
     aggregates = {name: aggregate.reader for name, aggregate in scope.aggregates.items()}
     readers = {**scope.vocabulary.vocabulary.readers, **SERVICE_READERS, **aggregates}
     for name, entry in given.entries.items():
@@ -91,14 +92,15 @@ def _performed(node: MappingNode, *, steps: frozenset[str], scope: ConditionScop
                 f"{quoted(step)} is no step of the chain{closest(step, steps)}",
             )
         if isinstance(entry.value, MappingNode):
-            moment = _moment(entry.value, "at", scope.diagnostics)
+            moment = moment_of(entry.value, "at", scope.diagnostics)
             acts.append(ExampleAct(step, entry.value.text("person"), moment))
         elif isinstance(entry.value, Scalar):
             acts.append(ExampleAct(step, str(entry.value.value)))
     return tuple(acts)
 
 
-def _moment(node: MappingNode, key: str, diagnostics: Diagnostics) -> datetime | None:
+def moment_of(node: MappingNode, key: str, diagnostics: Diagnostics) -> datetime | None:
+    """The moment that a key says; None where it says none, or none that can be read, which is noted."""
     if key not in node:
         return None
     try:

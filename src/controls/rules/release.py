@@ -18,8 +18,9 @@ from controls.rules.calendar_files import calendars_of
 from controls.rules.chains import chains_of
 from controls.rules.condition import WholeCondition
 from controls.rules.condition_files import ConditionScope
-from controls.rules.constraints import built_in_constraints, constraints_of
+from controls.rules.constraints import built_in_constraints, duties_of
 from controls.rules.diagnostics import Diagnostics
+from controls.rules.duty_examples import DutyExample
 from controls.rules.nodes import MappingNode, Scalar
 from controls.rules.regulatory import rules_of
 from controls.rules.roles import roles_of
@@ -59,6 +60,7 @@ class Release:
     rules: tuple[Rule, ...]
     actions: frozenset[str]
     aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
+    duty_examples: tuple[DutyExample, ...] = ()
     scenarios: tuple[Scenario, ...] = field(default=(), compare=False)
 
     @property
@@ -139,7 +141,7 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Compiled:
     roles = roles_of(
         sources.of(FileKind.ROLES), complete=sources.clean(FileKind.ROLES), chains=chains, scope=scope
     )
-    constraints = constraints_of(sources.of(FileKind.DUTY), roles=roles, chains=chains, scope=scope)
+    duties = duties_of(sources.of(FileKind.DUTY), roles=roles, chains=chains, scope=scope)
     actions = frozenset(f"{grant.resource}.{action}" for grant in roles.grants for action in grant.actions)
     kinds = chains.by_resource.values()
     actions |= {f"{kind.resource}.{step.id}" for kind in kinds for step in kind.steps}
@@ -180,7 +182,8 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Compiled:
         role_titles=roles.titles,
         grants=roles.grants,
         chains=chains.by_resource,
-        constraints=(*built_in_constraints(kinds), *constraints),
+        constraints=(*built_in_constraints(kinds), *duties.constraints),
+        duty_examples=duties.examples,
         rules=rules,
         actions=actions,
         aggregates=aggregates.known,

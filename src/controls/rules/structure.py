@@ -14,12 +14,9 @@ from controls.rules.common_shapes import (
     DURATION,
     FACT,
     FIELD,
-    ID,
     MAX_LIST,
     MAX_STRING,
-    MESSAGE,
     NAME,
-    PERIOD,
     RESOURCE,
     SCALAR,
     SCALAR_TYPES,
@@ -27,6 +24,7 @@ from controls.rules.common_shapes import (
     SOURCES,
     TITLE,
 )
+from controls.rules.duty_structure import DUTY_FILE
 from controls.rules.rule_structure import AGGREGATE_FILE, RULE_FILE
 from controls.rules.scenario_structure import SCENARIO_FILE
 from controls.rules.shapes import (
@@ -35,7 +33,6 @@ from controls.rules.shapes import (
     EitherShape,
     IntegerShape,
     Key,
-    KindShape,
     ListShape,
     MappingShape,
     Shape,
@@ -179,6 +176,7 @@ _STEP: Final = MappingShape(
             "facts that may not change at this step, instead of the chain's list",
         ),
         Key("lines", FACT, "the list whose elements become ledger entries of their own"),
+        Key("votes", IntegerShape(1, 20), "how many different persons must take it (default 1)"),
     ),
 )
 CHAIN: Final = MappingShape(
@@ -212,76 +210,6 @@ CHAIN: Final = MappingShape(
     ),
 )
 CHAIN_FILE: Final = ListShape(CHAIN, maximum=200, one_too=True)
-
-_STEPS_OF_DUTY: Final = ListShape(ACTION, minimum=2, maximum=64, unique=True)
-
-
-def _duty(what: str, *own: Key) -> MappingShape:
-    return MappingShape(
-        what,
-        (
-            Key("id", ID, "the constraint's name in findings", required=True),
-            Key("kind", SHORT, "the kind of constraint", required=True),
-            *own,
-            Key(
-                "then",
-                ChoiceShape(("deny", "review", "flag")),
-                "what breaking it leads to: deny, review or flag",
-                required=True,
-            ),
-            Key("chain", NAME, "the chain kind (default: each one that has all the steps)"),
-            Key("when", CONDITION, "a condition: the constraint applies only when it holds"),
-            Key("title", TITLE, "what people call it"),
-            Key("message", MESSAGE, "what the person is told"),
-            Key("source", SOURCES, "where it comes from"),
-            Key("effective", PERIOD, "when it applies"),
-            Key("absolute", BooleanShape(), "true when no exception may ever relax it"),
-        ),
-    )
-
-
-DUTY_KINDS: Final = {
-    "separate": _duty(
-        "a separate constraint",
-        Key("steps", _STEPS_OF_DUTY, "nobody takes two of these steps on one chain", required=True),
-    ),
-    "at_most": _duty(
-        "an at_most constraint",
-        Key(
-            "steps",
-            ListShape(ACTION, minimum=1, maximum=64, unique=True),
-            "the steps that are counted",
-            required=True,
-        ),
-        Key("max", IntegerShape(1, 100_000), "how many of them one person may take", required=True),
-        Key(
-            "scope",
-            ChoiceShape(("chain", "account")),
-            "chain (default), or account: a person's steps over all chains of one account",
-        ),
-    ),
-    "at_least": _duty(
-        "an at_least constraint",
-        Key("steps", _STEPS_OF_DUTY, "the steps that are looked at", required=True),
-        Key("min", IntegerShape(2, 64), "how many different persons must take them", required=True),
-    ),
-    "bind": _duty(
-        "a bind constraint",
-        Key("steps", _STEPS_OF_DUTY, "one and the same person takes all of these steps", required=True),
-    ),
-    "exclusive_roles": _duty(
-        "an exclusive_roles constraint",
-        Key(
-            "roles",
-            ListShape(NAME, minimum=2, maximum=100, unique=True),
-            "roles of which a person may have only some",
-            required=True,
-        ),
-        Key("max", IntegerShape(1, 100), "how many of them one person may have (default 1)"),
-    ),
-}
-DUTY: Final = KindShape("a duty constraint", DUTY_KINDS)
-DUTY_FILE: Final = ListShape(DUTY, maximum=2_000, one_too=True)
 
 CALENDAR_FILE: Final = MappingShape(
     "a calendar",

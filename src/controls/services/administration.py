@@ -283,7 +283,6 @@ def _record_act(
                 key=key,
             ),
             kind="administration",
-            scope_account="",
             exclusive=True,
         )
     )

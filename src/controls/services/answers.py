@@ -147,13 +147,22 @@ def source_json(source: Source) -> dict[str, Json]:
 
 
 def chain_json(history: ChainHistory) -> dict[str, Json]:
-    """Where the chain stands: which steps are claimed and which performed."""
-    standing = [act for act in history.acts if act.stands()]
+    """Where the chain stands: which steps are claimed and which performed, and the votes of those that take
+    several."""
     steps: dict[str, Json] = {}
-    for act in standing:
-        if steps.get(act.step) != ActState.PERFORMED.value:
+    for act in history.acts:
+        if act.stands() and steps.get(act.step) != ActState.PERFORMED.value:
             steps[act.step] = act.state.value
-    return {"kind": history.kind, "id": history.chain, "steps": steps}
+    told: dict[str, Json] = {"kind": history.kind, "id": history.chain, "steps": steps}
+    if history.votes:
+        given = {name: len(history.performers(name)) for name in history.votes}
+        for name, votes in history.votes.items():
+            if name in steps and given[name] < votes.needed:
+                steps[name] = ActState.CLAIMED.value
+        told["votes"] = {
+            name: {"given": given[name], "needed": votes.needed} for name, votes in history.votes.items()
+        }
+    return told
 
 
 def receipt(index: int, leaf: bytes, sealed: Sealed) -> dict[str, Json]:

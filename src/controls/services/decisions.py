@@ -7,14 +7,13 @@ lines of an allocation are written in the same transaction; later items of a lis
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from controls.decide import (
     REVIEW,
     Situation,
-    account_scope,
     cleared_finding,
     decide,
     facts_of,
@@ -25,18 +24,22 @@ from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, C
 from controls.model.decision import Decision
 from controls.model.errors import InvalidInput
 from controls.model.finding import Effect, Outcome
+from controls.model.people import Profile
 from controls.model.request import Request
+from controls.model.trail import TrailReading
 from controls.model.values import Json, canonical, utc_text
 from controls.rules.vocabulary import FactReading, read_facts
 from controls.services.answers import Item, Teller, Told, Unread
 from controls.services.commands import Context, Render
 from controls.services.counting import Counter
 from controls.services.records import decision_entry, titles
+from controls.services.trails import read_trails, trail_queries
 from controls.store.rows import ReviewCase, StoredAct
 from controls.store.workspace import Needs, Sealed
 
 # The service's own acts of these types go through their own routes, never through a plain question.
 ADMINISTERED: Final = frozenset({REVIEW, "change"})
+NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Semantic(StrEnum):
@@ -83,9 +86,8 @@ class Decide:
             kind = release.chains.get(request.resource_type)
             if kind is not None:
                 needs.chains.add((kind.id, request.resource_id))
-                account = account_scope(context.active, kind=kind, values=reading.values)
-                if account:
-                    needs.account_scopes.add(account)
+                if kind.id in context.active.trails:
+                    needs.trails.update(trail_queries(context, request, reading, kind=kind))
             watched = context.active.watched.get(f"{request.resource_type}.{request.action}")
             if watched is not None:
                 person = context.directory.account(request.subject_id, at=context.work.at)
@@ -136,12 +138,14 @@ def _one(
     work, active = context.work, context.active
     kind = active.release.chains.get(request.resource_type)
     history = ChainHistory("", request.resource_id)
-    account_histories = None
+    trails: Mapping[str, TrailReading] = NOTHING
+    profiles: Mapping[str, Profile] = NOTHING
     if kind is not None:
         history = work.history(kind.id, request.resource_id)
-        scope = account_scope(active, kind=kind, values=reading.values)
-        if scope:
-            account_histories = work.account_histories(scope)
+        if kind.id in active.trails:
+            trails = read_trails(context, request, reading, kind=kind)
+        if kind.id in active.related:
+            profiles = context.directory.profiles(at=work.at)
     account = context.directory.account(request.subject_id, at=work.at)
     situation = Situation(
         reading=reading,
@@ -149,7 +153,8 @@ def _one(
         history=history,
         now=work.now,
         approvals=work.approvals_for(request.resource_type, request.resource_id),
-        account_histories=account_histories,
+        trails=trails,
+        profiles=profiles,
         aggregates=None if counter is None else counter.read(work),
     )
     decision = decide(request, situation, active=active)
@@ -222,6 +227,7 @@ def _record(
             if act.step in intent.reopens and act.stands():
                 work.change_act(act.claim, state=ActState.REOPENED)
         step = kind.step(intent.step)
+        voting = decision.votes is not None and intent.step in decision.votes
         work.add_act(
             StoredAct(
                 act=Act(
@@ -241,9 +247,10 @@ def _record(
                     material=intent.material,
                 ),
                 kind=kind.id,
-                scope_account=intent.scope_account,
-                exclusive=step is not None and step.repeats is Repeats.NEVER,
-            )
+                exclusive=step is not None and step.repeats is Repeats.NEVER and not voting,
+                voting=voting,
+            ),
+            context.active.trails.get(kind.id, ()),
         )
     return Told(
         decision=decision,
@@ -252,8 +259,13 @@ def _record(
         release=release.digest,
         claim=claim,
         review=case.id if case is not None else "",
-        chain=work.history(kind.id, request.resource_id) if kind is not None else None,
+        chain=_chain(work.history(kind.id, request.resource_id), decision) if kind is not None else None,
     )
+
+
+def _chain(history: ChainHistory, decision: Decision) -> ChainHistory:
+    """Where the chain stands now, with the votes that its steps were found to take."""
+    return history if decision.votes is None else replace(history, votes=decision.votes)
 
 
 def _record_lines(

@@ -65,6 +65,9 @@ class ReportOutcome:
         leaf = work.entries[-1].leaf
         work.change_act(act.claim, state=ActState(self.reported.value))
         history = work.history(stored.kind, act.chain)
+        ballots = context.active.ballots.get(stored.kind)
+        if ballots is not None:
+            history = ballots.in_force(history)
         at = utc_text(work.now)
         return lambda sealed: encode(
             {

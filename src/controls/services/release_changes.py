@@ -10,10 +10,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Final
 
+from controls.duties.trails import trails_of
 from controls.ledger.envelope import EntryKind, blob_digest
 from controls.model.errors import Conflict, FieldError, Forbidden
+from controls.model.trail import Trail
 from controls.model.values import Json
 from controls.rules.changed_rules import changed_law_parameters
 from controls.rules.changes import Change as RuleChange
@@ -25,6 +28,7 @@ from controls.services.commands import Context, Render
 from controls.services.counting import change_over
 from controls.services.signing import DEMO_PREFIX
 from controls.store.rows import Change
+from controls.store.trails import change_of_trails, change_trails
 from controls.store.workspace import Needs
 
 # Who published a release that no administrator did, as the entry and the list of releases say it.
@@ -37,14 +41,15 @@ _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 class ReleaseActivation:
     """Activate a release that was tried; what it decides from then on is its own.
 
-    `document` is its stored form, `contents` what is in it, in words, and `aggregates` the versions of its
-    aggregates. `against` is the release that it was compared with and is to replace, and `about_law` what
-    whoever confirms it must look at; mostly nothing.
+    `document` is its stored form, `contents` what is in it, in words, `aggregates` the versions of its
+    aggregates, and `trails` what its constraints look at beyond a chain. `against` is the release that it was
+    compared with and is to replace, and `about_law` what whoever confirms it must look at; mostly nothing.
     """
 
     document: bytes
     contents: str
     aggregates: tuple[str, ...]
+    trails: tuple[Trail, ...]
     against: str
     about_law: str
     digest: str = field(init=False)
@@ -62,8 +67,16 @@ class ReleaseActivation:
             Conflict: a parameter whose basis is law is loosened.
         """
         versions = tuple(sorted(item.version for item in release.aggregates.values()))
+        leading = trails_of(release.constraints, chains=release.chains.values()).values()
         about_law = _about_law(release, against=against)
-        return cls(release.document, release.contents, versions, against.digest, about_law)
+        return cls(
+            release.document,
+            release.contents,
+            versions,
+            tuple(trail for trails in leading for trail in trails),
+            against.digest,
+            about_law,
+        )
 
     def check(self, context: Context) -> str:
         if self.digest == context.work.head.release:
@@ -84,6 +97,10 @@ class ReleaseActivation:
         before = work.head.release
         work.set_head(release=self.digest)
         change_over(work, before=context.active.release, after=self.aggregates)
+        before_them = (trail for trails in context.active.trails.values() for trail in trails)
+        begun, ended = change_of_trails(before_them, self.trails)
+        if begun or ended:
+            work.later(partial(change_trails, tenant=work.head.tenant, begun=begun, ended=ended))
         return {"release": self.digest, "replaces": before}, {}
 
     def payload(self) -> dict[str, Json]:
@@ -93,6 +110,7 @@ class ReleaseActivation:
             "aggregates": list(self.aggregates),
             "contents": self.contents,
             "document": self.document.decode(),
+            "trails": [_trail_json(trail) for trail in self.trails],
         }
 
     @classmethod
@@ -101,9 +119,22 @@ class ReleaseActivation:
             payload["document"].encode(),
             payload["contents"],
             tuple(payload["aggregates"]),
+            tuple(Trail(**{**trail, "steps": frozenset(trail["steps"])}) for trail in payload["trails"]),
             payload["against"],
             payload["about_law"],
         )
+
+
+def _trail_json(trail: Trail) -> dict[str, Json]:
+    return {
+        "name": trail.name,
+        "kind": trail.kind,
+        "fact": trail.fact,
+        "part": trail.part,
+        "steps": list[Json](sorted(trail.steps)),
+        "first": trail.first,
+        "anybody": trail.anybody,
+    }
 
 
 def activation(document: bytes, *, against: bytes) -> ReleaseActivation:

@@ -226,9 +226,9 @@ class Resolve:
                     key=self.key,
                 ),
                 kind=case.chain_kind,
-                scope_account="",
                 exclusive=False,
-            )
+            ),
+            context.active.trails.get(case.chain_kind, ()),
         )
 
     def refused_act(self) -> dict[str, Json]:

@@ -20,9 +20,13 @@ from controls.store.guard_definitions import (
     SQLITE_TRIGGERS,
     fingerprint,
 )
-from controls.store.tables import acts, entries, heads, observations
+from controls.store.tables import acts, entries, heads, observations, trail_marks
 
-LIVE_STEP: Final = "uq_acts_live_step"
+# The unique indexes over what is held: name -> columns, and the mark of the acts that it is over.
+LIVE: Final = {
+    "uq_acts_live_step": (["tenant", "kind", "chain", "step"], "exclusive"),
+    "uq_acts_live_vote": (["tenant", "kind", "chain", "step", "person"], "voting"),
+}
 
 _SQLITE_QUERY: Final = text(
     "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"
@@ -145,7 +149,7 @@ async def _check_postgresql(connection: StoreConnection) -> list[str]:
 def _wrong_shapes(connection: Connection) -> Iterator[str]:
     inspector = inspect(connection)
     present = set(inspector.get_table_names())
-    for table in (*GUARDED, acts, observations):
+    for table in (*GUARDED, acts, observations, trail_marks):
         if table.name not in present:
             yield f"the table {table.name} is missing"
             continue
@@ -157,21 +161,25 @@ def _wrong_shapes(connection: Connection) -> Iterator[str]:
             yield f"the primary key of {table.name} is missing or was changed"
         if table is entries and ["id", "tenant"] not in _unique(inspector, table.name):
             yield f"{table.name} does not keep ids unique"
-        if table is acts and not any(_guards_live_step(index) for index in inspector.get_indexes(acts.name)):
-            yield f"the unique index {LIVE_STEP} is missing or was changed"
+        if table is acts:
+            guarding = {index["name"] for index in inspector.get_indexes(acts.name) if _guards_live(index)}
+            for name in LIVE.keys() - guarding:
+                yield f"the unique index {name} is missing or was changed"
 
 
 def _unique(inspector: Inspector, table: str) -> list[list[str]]:
     return [constraint["column_names"] for constraint in inspector.get_unique_constraints(table)]
 
 
-def _guards_live_step(index: Any) -> bool:
+def _guards_live(index: Any) -> bool:
+    if index["name"] not in LIVE:
+        return False
+    columns, mark = LIVE[index["name"]]
     where = " ".join(
         str(value) for name, value in index.get("dialect_options", {}).items() if "where" in name
     )
     return (
-        index["name"] == LIVE_STEP
-        and bool(index["unique"])
-        and index["column_names"] == ["tenant", "kind", "chain", "step"]
-        and all(word in where for word in ("exclusive", "'claimed'", "'performed'"))
+        bool(index["unique"])
+        and index["column_names"] == columns
+        and all(word in where for word in (mark, "'claimed'", "'performed'"))
     )

@@ -30,6 +30,7 @@ SERVICE_RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "ledger_heads": _KEEP,
     "ledger_disclosures": (*_APPEND, "DELETE"),  # erasure deletes value and salt, every proof stays valid
     "acts": _KEEP,
+    "trail_marks": (*_APPEND, "DELETE"),  # a release that drops a trail deletes its marks
     "reviews": _KEEP,
     "approvals": _APPEND,
     "approval_uses": _APPEND,

@@ -31,12 +31,15 @@ class Head:
 
 @record
 class StoredAct:
-    """An act with what only the store needs: its chain kind, its account scope and the exclusive mark."""
+    """An act with what only the store needs: its chain kind, and what the database itself keeps of it.
+
+    `exclusive`: nobody else may hold the step beside it; `voting`: the person may not hold it twice.
+    """
 
     act: Act
     kind: str
-    scope_account: str
     exclusive: bool
+    voting: bool = False
     case: str = ""
 
     def row(self, tenant: str) -> dict[str, Any]:
@@ -57,8 +60,8 @@ class StoredAct:
             "index": act.index,
             "key": act.key,
             "material": orjson.dumps(dict(act.material), option=orjson.OPT_SORT_KEYS).decode(),
-            "scope_account": self.scope_account,
             "exclusive": self.exclusive,
+            "voting": self.voting,
             "case": self.case,
         }
 
@@ -81,8 +84,8 @@ class StoredAct:
                 material=json.loads(row.material),
             ),
             kind=row.kind,
-            scope_account=row.scope_account,
             exclusive=bool(row.exclusive),
+            voting=bool(row.voting),
             case=row.case,
         )
 

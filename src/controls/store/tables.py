@@ -129,12 +129,11 @@ acts: Final = Table(
     Column("index", BigInteger, nullable=False),
     Column("key", identifier(), nullable=False),
     Column("material", Text, nullable=False),
-    Column("scope_account", identifier(1024), nullable=False),
     Column("exclusive", Boolean, nullable=False),
+    Column("voting", Boolean, nullable=False),
     Column("case", identifier(), nullable=False, server_default=text("''")),
     PrimaryKeyConstraint("claim", "tenant"),
     Index("ix_acts_chain", "chain", "kind", "tenant", "index"),
-    Index("ix_acts_scope_account", "scope_account", "tenant", "person"),
     Index(
         "ix_acts_open",
         "tenant",
@@ -153,6 +152,35 @@ acts: Final = Table(
         postgresql_where=text("exclusive AND state IN ('claimed', 'performed')"),
         sqlite_where=text("exclusive = 1 AND state IN ('claimed', 'performed')"),
     ),
+    # One live vote of each person, on a step that takes several.
+    Index(
+        "uq_acts_live_vote",
+        "tenant",
+        "kind",
+        "chain",
+        "step",
+        "person",
+        unique=True,
+        postgresql_where=text("voting AND state IN ('claimed', 'performed')"),
+        sqlite_where=text("voting = 1 AND state IN ('claimed', 'performed')"),
+    ),
+)
+
+# Where acts are found that are looked at beyond their chain (`controls.model.trail`). `value` and `part` are
+# digests, so that every row is small; `person` is empty where acts are looked up whoever's they are.
+trail_marks: Final = Table(
+    "trail_marks",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("trail", identifier(512), nullable=False),
+    Column("value", identifier(32), nullable=False),
+    Column("person", identifier(), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("claim", identifier(), nullable=False),
+    Column("part", identifier(32), nullable=False),
+    Column("kind", identifier(), nullable=False),
+    Column("step", identifier(), nullable=False),
+    PrimaryKeyConstraint("value", "trail", "person", "at", "claim", "part", "tenant"),
 )
 
 reviews: Final = Table(

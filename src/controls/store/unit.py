@@ -49,7 +49,9 @@ from controls.store.tables import (
     observations,
     reviews,
     tiles,
+    trail_marks,
 )
+from controls.store.trails import load_marks
 from controls.store.workspace import Needs, Sealed, StoredAnswer, Workspace
 
 # How many expired claims one sweep opens cases for, so that a sweep never holds the lock for long.
@@ -122,11 +124,8 @@ async def load(connection: StoreConnection, work: Workspace, needs: Needs) -> No
         await _load_answers(connection, work, needs.tokens)
     if needs.chains:
         await _load_chains(connection, work, needs.chains)
-    for account in sorted(needs.account_scopes):
-        found = await connection.execute(_CHAINS_OF_ACCOUNT, {"tenant": tenant, "account": account})
-        chains = {(row.kind, row.chain) for row in found}
-        await _load_chains(connection, work, chains)
-        work.load_scope(account, chains)
+    if needs.trails:
+        work.load_marks(await load_marks(connection, tenant, needs.trails))
     if needs.resources:
         await _load_resources(connection, work, needs.resources)
     if needs.series:
@@ -147,11 +146,6 @@ _CHAINS: Final = (
 )
 _CLAIMS: Final = (
     select(acts).where(also(acts.c.tenant, "tenant"), among(acts.c.claim, "claims")).order_by(acts.c.index)
-)
-_CHAINS_OF_ACCOUNT: Final = (
-    select(acts.c.kind, acts.c.chain)
-    .distinct()
-    .where(also(acts.c.tenant, "tenant"), acts.c.scope_account == bindparam("account"))
 )
 _ANSWERS: Final = select(idempotency).where(
     also(idempotency.c.tenant, "tenant"),
@@ -253,6 +247,7 @@ async def flush(connection: StoreConnection, work: Workspace, sealed: Sealed) ->
     # Ended claims first: a new claim may take the step that one of them frees.
     await _update(connection, acts, "claim", [stored.row(tenant) for stored in work.changed_acts.values()])
     await _insert(connection, acts, [stored.row(tenant) for stored in work.new_acts.values()])
+    await _insert(connection, trail_marks, [mark.row(tenant) for mark in work.new_marks])
     await _insert(
         connection,
         observations,

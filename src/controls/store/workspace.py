@@ -20,11 +20,13 @@ from controls.ledger.merkle import BatchTree, leaf_hash
 from controls.model.chain import ActState, ChainHistory
 from controls.model.decision import Approval
 from controls.model.record import record
+from controls.model.trail import Trail, TrailAct
 from controls.model.values import Json, Money, microseconds, utc_text
 from controls.model.window import Observation, Window
 from controls.store.connection import StoreConnection
 from controls.store.observations import CountedAggregate, Series
 from controls.store.rows import Change, Head, ReviewCase, StoredAct
+from controls.store.trails import Mark, TrailKey, TrailQuery, added_marks
 
 # A write that is made with the rest of the unit of work.
 Operation: TypeAlias = Callable[[StoreConnection], Awaitable[None]]
@@ -39,7 +41,7 @@ class Needs:
     decisions: set[str] = field(default_factory=set)
     reviews: set[str] = field(default_factory=set)
     resources: set[tuple[str, str]] = field(default_factory=set)
-    account_scopes: set[str] = field(default_factory=set)
+    trails: set[TrailQuery] = field(default_factory=set)
     changes: set[str] = field(default_factory=set)
     series: dict[Series, timedelta] = field(default_factory=dict)  # each with the length of its window
     expired_before_now: bool = False
@@ -91,7 +93,8 @@ class Workspace:
         self.revision = 0
         self._acts: dict[tuple[str, str], list[StoredAct]] = {}
         self._histories: dict[tuple[str, str], ChainHistory] = {}
-        self._scoped: dict[str, set[tuple[str, str]]] = {}  # account -> all chains with an act on it
+        self._marks: dict[TrailKey, dict[tuple[str, str], Mark]] = {}  # by claim and part
+        self._marked: dict[str, StoredAct] = {}  # by claim; of chains that are not loaded themselves
         self.claims: dict[str, StoredAct] = {}
         self.answers: dict[tuple[str, str, str], StoredAnswer] = {}
         self.decisions: dict[str, Mapping[str, Any]] = {}
@@ -105,6 +108,7 @@ class Workspace:
         self.entries: list[NewEntry] = []
         self.new_acts: dict[str, StoredAct] = {}
         self.changed_acts: dict[str, StoredAct] = {}
+        self.new_marks: list[Mark] = []
         self.new_reviews: dict[str, ReviewCase] = {}
         self.changed_reviews: dict[str, ReviewCase] = {}
         self.new_approvals: list[Approval] = []
@@ -185,9 +189,10 @@ class Workspace:
                 self.claims[item.act.claim] = item
                 self._acts.setdefault((item.kind, item.act.chain), []).append(item)
 
-    def load_scope(self, account: str, chains: Iterable[tuple[str, str]]) -> None:
-        """The chains of an account, whose acts must have been loaded."""
-        self._scoped[account] = set(chains)
+    def load_marks(self, found: Iterable[tuple[Mark, StoredAct]]) -> None:
+        for mark, stored in found:
+            self._marks.setdefault(mark.key, {})[mark.claim, mark.part] = mark
+            self._marked[mark.claim] = stored
 
     def history(self, kind: str, chain: str) -> ChainHistory:
         """The chain's history as of now, this batch included."""
@@ -200,24 +205,30 @@ class Workspace:
             self._histories[(kind, chain)] = found
         return found
 
-    def account_histories(self, account: str) -> tuple[ChainHistory, ...]:
-        """The histories of all chains of one account, this batch included.
+    def trail(self, key: TrailKey) -> tuple[TrailAct, ...]:
+        """The acts at one place of a trail, this batch included, as far back as was asked for."""
+        marks = sorted(self._marks.get(key, {}).values(), key=lambda mark: (mark.at, mark.claim, mark.part))
+        return tuple(
+            TrailAct(
+                mark.kind, mark.step, (self.claims.get(mark.claim) or self._marked[mark.claim]).act, mark.part
+            )
+            for mark in marks
+        )
 
-        A chain that was amended from one account to another is a chain of both, with all its acts: else an
-        amendment would empty an account that has reached its limit.
-        """
-        chains = sorted(self._scoped.get(account, ()))
-        return tuple(self.history(kind, chain) for kind, chain in chains)
-
-    def add_act(self, stored: StoredAct) -> None:
-        claim = stored.act.claim
+    def add_act(self, stored: StoredAct, trails: Iterable[Trail] = ()) -> None:
+        """Add an act to a chain that was loaded; `trails` are those of its chain kind."""
+        claim, chain = stored.act.claim, (stored.kind, stored.act.chain)
         self.revision += 1
+        for trail in trails:
+            for mark in added_marks(trail, earlier=self._acts.get(chain, ()), new=stored):
+                known = self._marks.setdefault(mark.key, {})
+                if (mark.claim, mark.part) not in known:
+                    known[mark.claim, mark.part] = mark
+                    self.new_marks.append(mark)
         self.new_acts[claim] = stored
         self.claims[claim] = stored
-        self._acts.setdefault((stored.kind, stored.act.chain), []).append(stored)
-        self._histories.pop((stored.kind, stored.act.chain), None)
-        if stored.scope_account:
-            self._scoped.setdefault(stored.scope_account, set()).add((stored.kind, stored.act.chain))
+        self._acts.setdefault(chain, []).append(stored)
+        self._histories.pop(chain, None)
 
     def change_act(self, claim: str, *, state: ActState | None = None, case: str | None = None) -> None:
         self.revision += 1

@@ -1,0 +1,66 @@
+"""Which places of trails a request looks at, and what it reads there.
+
+Guarantees: a trail whose fact the request does not state is not read at all, so that whatever counts on it
+applies; chain kinds without trails ask for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Final
+
+from controls.decide import canonical_text
+from controls.model.chain import ChainKind
+from controls.model.request import Request
+from controls.model.trail import Trail, TrailReading
+from controls.model.values import Value
+from controls.rules.vocabulary import FactReading
+from controls.services.commands import Context
+from controls.store.trails import TrailKey, TrailQuery, value_digest
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+_FOR_EVER: Final = -1  # before any act
+
+
+def trail_queries(
+    context: Context, request: Request, reading: FactReading, *, kind: ChainKind
+) -> Iterator[TrailQuery]:
+    """What must be loaded for a request about a step of `kind`."""
+    return (query for _, query in _looked_up(context, request, reading, kind=kind))
+
+
+def read_trails(
+    context: Context, request: Request, reading: FactReading, *, kind: ChainKind
+) -> Mapping[str, TrailReading]:
+    """What was loaded, by the name of the trail."""
+    return {
+        trail.name: TrailReading(context.work.trail(query.key), query.besides or "")
+        for trail, query in _looked_up(context, request, reading, kind=kind)
+    }
+
+
+def _looked_up(
+    context: Context, request: Request, reading: FactReading, *, kind: ChainKind
+) -> Iterator[tuple[Trail, TrailQuery]]:
+    trails = context.active.trails.get(kind.id)
+    if trails is None:
+        return
+    account = context.directory.account(request.subject_id, at=context.work.at)
+    if account is None or kind.step(request.action) is None:
+        return
+    for trail in trails:
+        value, part = _stated(trail.fact, reading.values), _stated(trail.part, reading.values)
+        if value is None or (trail.part and part is None) or not trail.concerns(request.action):
+            continue
+        key = TrailKey(trail.name, value, "" if trail.anybody else account.person.id)
+        yield trail, TrailQuery(key, _since(trail, active_at=context.work.at), part)
+
+
+def _stated(fact: str, values: Mapping[str, Value]) -> str | None:
+    value = values.get(fact)
+    return None if value is None else value_digest(canonical_text(value))
+
+
+def _since(trail: Trail, *, active_at: int) -> int:
+    return _FOR_EVER if trail.within is None else active_at - trail.within // _MICROSECOND

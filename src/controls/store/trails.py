@@ -1,0 +1,248 @@
+"""Marks of acts that constraints look at beyond their chain: written and read in the deciding transaction.
+
+Guarantees: what a unit of work finds on a trail is all there is, this batch included, because marks are
+written and read under the tenant's lock; it costs one statement for a batch and one index range for each
+trail asked about, bounded by how far back anybody looks. An act counts for every value that its chain has
+had: when an amendment moves a chain to another value, its earlier acts are marked there too, and its later
+ones at both.
+
+Marks follow from the acts and their material facts alone, so a release that brings a new trail finds its
+whole past: `change_trails` makes the marks when the release is activated, under the lock, at some ten
+thousand acts a second. What a mark says of the values are digests of one length; the values stand in the
+acts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from sqlalchemy import TextClause, bindparam, delete, insert, select, text
+
+from controls.model.chain import AMEND
+from controls.model.trail import Trail
+from controls.model.values import microseconds
+from controls.store.connection import StoreConnection
+from controls.store.rows import StoredAct
+from controls.store.tables import acts, trail_marks
+
+# How many acts `change_trails` reads at a time.
+PAGE: Final = 5_000
+
+
+def value_digest(value: str) -> str:
+    """What stands for a value: 128 bits of SHA-256."""
+    return sha256(value.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class TrailKey:
+    """One place to look: a trail, the digest of a value, and whose acts (empty: anybody's)."""
+
+    trail: str
+    value: str
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrailQuery:
+    """What is looked for: marks later than `since` (microseconds), other parts than `besides` (None: all)."""
+
+    key: TrailKey
+    since: int
+    besides: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One act at one place: `kind` is its chain's, `step` the one that it counts as."""
+
+    key: TrailKey
+    part: str
+    at: int
+    claim: str
+    kind: str
+    step: str
+
+    def row(self, tenant: str) -> dict[str, Any]:
+        return {
+            "tenant": tenant,
+            "trail": self.key.trail,
+            "value": self.key.value,
+            "person": self.key.person,
+            "at": self.at,
+            "claim": self.claim,
+            "part": self.part,
+            "kind": self.kind,
+            "step": self.step,
+        }
+
+
+def added_marks(trail: Trail, *, earlier: Sequence[StoredAct], new: StoredAct) -> Iterator[Mark]:
+    """The marks that an act adds to those of the earlier acts of its chain."""
+    before = dict.fromkeys(place for stored in earlier if (place := _place(trail, stored)) is not None)
+    own = _place(trail, new)
+    for place in before if own is None or own in before else (*before, own):
+        yield from _marks(trail, new, place)
+    if own is not None and own not in before:
+        for stored in earlier:
+            yield from _marks(trail, stored, own)
+
+
+def _place(trail: Trail, stored: StoredAct) -> tuple[str, str] | None:
+    """Value and part that an act states; None when it does not state both."""
+    value, part = stored.act.material.get(trail.fact), stored.act.material.get(trail.part)
+    if value is None or (trail.part and part is None):
+        return None
+    return value_digest(value), value_digest(part) if part is not None else ""
+
+
+def _marks(trail: Trail, stored: StoredAct, place: tuple[str, str]) -> Iterator[Mark]:
+    act, (value, part) = stored.act, place
+    step = trail.first if act.step == AMEND else act.step
+    if trail.concerns(step):
+        key = TrailKey(trail.name, value, "" if trail.anybody else act.person)
+        yield Mark(key, part, microseconds(act.at), act.claim, stored.kind, step)
+
+
+_ASKED: Final = {
+    "sqlite": "SELECT json_extract(value, '$[0]') AS trail, json_extract(value, '$[1]') AS value,"
+    " json_extract(value, '$[2]') AS person, json_extract(value, '$[3]') AS since,"
+    " json_extract(value, '$[4]') AS besides FROM json_each(:asked)",
+    "postgresql": "SELECT * FROM unnest(CAST(:trails AS text[]), CAST(:named AS text[]),"
+    " CAST(:persons AS text[]), CAST(:since AS bigint[]), CAST(:besides AS text[]))"
+    " AS q(trail, value, person, since, besides)",
+}
+
+
+def _found(asked: str) -> TextClause:
+    return text(
+        f"WITH asked AS ({asked})"  # noqa: S608  # of the texts above
+        " SELECT m.trail AS m_trail, m.value AS m_value, m.person AS m_person, m.part AS m_part,"
+        " m.step AS m_step, a.* FROM asked"
+        " JOIN trail_marks m ON m.value = asked.value AND m.trail = asked.trail AND m.person = asked.person"
+        " AND m.at > asked.since AND m.tenant = :tenant"
+        " AND (asked.besides IS NULL OR m.part <> asked.besides)"
+        " JOIN acts a ON a.claim = m.claim AND a.tenant = m.tenant"
+    )
+
+
+_FOUND: Final = {dialect: _found(asked) for dialect, asked in _ASKED.items()}
+
+
+async def load_marks(
+    connection: StoreConnection, tenant: str, queries: Iterable[TrailQuery]
+) -> list[tuple[Mark, StoredAct]]:
+    """What is found, each mark with its act; a mark that two queries find is there twice."""
+    wanted = sorted(queries, key=lambda query: (query.key.trail, query.key.value, query.key.person))
+    dialect = connection.dialect.name
+    rows = await connection.execute(_FOUND[dialect], _parameters(dialect, wanted) | {"tenant": tenant})
+    found: list[tuple[Mark, StoredAct]] = []
+    for row in rows:
+        stored = StoredAct.read(row)
+        key = TrailKey(row.m_trail, row.m_value, row.m_person)
+        at = microseconds(stored.act.at)
+        found.append((Mark(key, row.m_part, at, stored.act.claim, stored.kind, row.m_step), stored))
+    return found
+
+
+def _parameters(dialect: str, wanted: Sequence[TrailQuery]) -> dict[str, Any]:
+    asked = [
+        (query.key.trail, query.key.value, query.key.person, query.since, query.besides) for query in wanted
+    ]
+    if dialect == "sqlite":
+        return {"asked": json.dumps(asked)}
+    columns = [list(column) for column in zip(*asked, strict=True)]
+    return dict(zip(("trails", "named", "persons", "since", "besides"), columns, strict=True))
+
+
+# The acts of one chain kind, whole chains after each other.
+_PAGE: Final = (
+    select(acts)
+    .where(
+        acts.c.tenant == bindparam("tenant"),
+        acts.c.kind == bindparam("kind"),
+        acts.c.chain > bindparam("after"),
+    )
+    .order_by(acts.c.chain, acts.c.index, acts.c.claim)
+    .limit(bindparam("page"))
+)
+_CHAIN: Final = (
+    select(acts)
+    .where(
+        acts.c.tenant == bindparam("tenant"),
+        acts.c.kind == bindparam("kind"),
+        acts.c.chain == bindparam("chain"),
+    )
+    .order_by(acts.c.index, acts.c.claim)
+)
+_END: Final = delete(trail_marks).where(
+    trail_marks.c.tenant == bindparam("b_tenant"),
+    trail_marks.c.trail == bindparam("b_trail"),
+    trail_marks.c.kind == bindparam("b_kind"),
+)
+
+
+def change_of_trails(before: Iterable[Trail], after: Iterable[Trail]) -> tuple[list[Trail], list[Trail]]:
+    """The trails that begin and those that end when a release takes the place of another; one that goes on
+    with other facts or steps does both."""
+    old, new = set(before), set(after)
+
+    def in_order(trails: Iterable[Trail]) -> list[Trail]:
+        return sorted(trails, key=lambda trail: (trail.kind, trail.name))
+
+    return in_order(new - old), in_order(old - new)
+
+
+async def change_trails(
+    connection: StoreConnection,
+    *,
+    tenant: str,
+    begun: Sequence[Trail],
+    ended: Iterable[Trail],
+    page: int = PAGE,
+) -> None:
+    """Delete the marks of the trails that end, and make those of all acts so far on the trails that begin.
+
+    Args:
+        page: how many acts are read at a time.
+    """
+    for trail in (*ended, *begun):
+        gone = {"b_tenant": tenant, "b_trail": trail.name, "b_kind": trail.kind}
+        await connection.execute(_END, gone)
+    for kind in dict.fromkeys(trail.kind for trail in begun):
+        leading = [trail for trail in begun if trail.kind == kind]
+        async for chains in _chains(connection, {"tenant": tenant, "kind": kind}, page=page):
+            made = {mark: None for chain in chains for mark in _all_marks(leading, chain)}
+            if made:
+                await connection.execute(insert(trail_marks), [mark.row(tenant) for mark in made])
+
+
+async def _chains(
+    connection: StoreConnection, wanted: Mapping[str, str], *, page: int
+) -> AsyncIterator[Iterable[list[StoredAct]]]:
+    """The acts of every chain of a kind, some chains at a time."""
+    after = ""
+    while True:
+        rows = await connection.execute(_PAGE, {**wanted, "after": after, "page": page})
+        found: dict[str, list[StoredAct]] = {}
+        count = 0
+        for row in rows:
+            count += 1
+            found.setdefault(row.chain, []).append(StoredAct.read(row))
+        if not found:
+            return
+        after = next(reversed(found))
+        if count == page:  # the last chain may go on
+            rest = await connection.execute(_CHAIN, {**wanted, "chain": after})
+            found[after] = [StoredAct.read(row) for row in rest]
+        yield found.values()
+
+
+def _all_marks(trails: Iterable[Trail], chain: Sequence[StoredAct]) -> Iterator[Mark]:
+    for trail in trails:
+        for number, stored in enumerate(chain):
+            yield from added_marks(trail, earlier=chain[:number], new=stored)
