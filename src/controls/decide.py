@@ -181,7 +181,7 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             history=history,
             now=situation.now,
             kind=kind,
-            step=step,
+            step=kind.steps[0] if kind is not None and request.action == AMEND else step,
             trails=situation.trails,
             profiles=situation.profiles,
         )

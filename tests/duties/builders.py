@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from controls.duties.constraints import Asked
 from controls.duties.hearing import Question
@@ -66,6 +67,7 @@ def a_step(
     repeats: Repeats = Repeats.NEVER,
     reapprove: bool = False,
     material: tuple[str, ...] | None = None,
+    votes: int = 1,
 ) -> Step:
     return Step(
         id=name,
@@ -75,6 +77,7 @@ def a_step(
         repeats=repeats,
         reapprove=reapprove,
         material=material,
+        votes=votes,
     )
 
 
@@ -153,6 +156,7 @@ def a_constraint(
     when: Fixed | Counting | None = None,
     effective: Period | None = None,
     message: Text | None = None,
+    **more: Any,
 ) -> Constraint:
     return Constraint(
         id=name,
@@ -168,6 +172,7 @@ def a_constraint(
         when=when,
         effective=effective or Period(),
         message=message,
+        **more,
     )
 
 
@@ -226,6 +231,7 @@ def a_question(
     kind: ChainKind | None = KIND,
     resource: str = "order",
     elsewhere: tuple[ChainHistory, ...] | None = (),
+    trails: Mapping[str, TrailReading] | None = None,
     profiles: Mapping[str, Profile] | None = None,
     now: datetime = NOW,
 ) -> Question:
@@ -242,7 +248,7 @@ def a_question(
         now=now,
         kind=kind,
         step=None if kind is None else kind.step(action),
-        trails=trails_over(elsewhere),
+        trails=trails_over(elsewhere) if trails is None else trails,
         profiles=profiles or {},
     )
 

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from controls.duties.constraints import exclusive_roles, violation
 from controls.duties.findings import constraint_finding, roles_finding
 from controls.model.condition import Truth
-from controls.model.duty import Constraint, ConstraintKind, Scope
+from controls.model.duty import Constraint, ConstraintKind, Group, Scope
 from controls.model.finding import Cause, Effect, Finding, Origin, Source, Text
+from controls.model.people import Profile
+from controls.model.trail import TrailAct, TrailReading
 from tests.duties.builders import (
     KIND,
     STEPS,
@@ -15,6 +19,7 @@ from tests.duties.builders import (
     asking,
     done,
     facts_of,
+    trails_over,
 )
 
 MOMENT = "2026-03-02 09:30:00 UTC"
@@ -22,12 +27,13 @@ MOMENT = "2026-03-02 09:30:00 UTC"
 
 def finding(constraint: Constraint, step: str, person: str, *pairs: tuple[str, str]) -> Finding:
     history = done(*pairs)
+    wall = TrailReading(tuple(TrailAct(history.kind, act.step, act, "B") for act in history.acts), "A")
     asked = asking(
         step,
         person,
         history,
         roles=frozenset({"trader", "clerk"}),
-        elsewhere=(done(*pairs, chain="O-2"),),
+        trails=trails_over((done(*pairs, chain="O-2"),)) | {"issuer.sector/issuer.id": wall},
     )
     found = violation(constraint, asked=asked, facts=facts_of(history))
     assert found is not None
@@ -50,6 +56,54 @@ CASES = [
         (("capture", "p-1"),),
     ),
     (a_constraint(ConstraintKind.BIND, "capture", "approve"), "approve", (("capture", "p-2"),)),
+    (
+        a_constraint(ConstraintKind.VOTES, "approve", limit=2, distinct_from=("capture",)),
+        "approve",
+        (("capture", "p-1"),),
+    ),
+    (
+        a_constraint(ConstraintKind.RELATION, "capture", "approve", differ=("department",)),
+        "approve",
+        (("capture", "p-2"),),
+    ),
+    (
+        a_constraint(ConstraintKind.COOLING_OFF, "capture", "approve", within=timedelta(hours=1)),
+        "approve",
+        (("capture", "p-2"),),
+    ),
+    (
+        a_constraint(
+            ConstraintKind.CHINESE_WALL,
+            "capture",
+            "approve",
+            conflict_class="issuer.sector",
+            dataset="issuer.id",
+            within=timedelta(days=90),
+        ),
+        "approve",
+        (("capture", "p-1"),),
+    ),
+    (
+        a_constraint(ConstraintKind.COALITION, "capture", "approve", limit=2),
+        "approve",
+        (("capture", "p-1"),),
+    ),
+    (
+        a_constraint(
+            ConstraintKind.AT_MOST,
+            "capture",
+            "approve",
+            limit=1,
+            groups=(Group("record", ("capture",)), Group("authorise", ("approve",))),
+        ),
+        "approve",
+        (("capture", "p-1"),),
+    ),
+    (
+        a_constraint(ConstraintKind.SEPARATE, "capture", "approve", scope=Scope.DESK, within=timedelta(1)),
+        "approve",
+        (("capture", "p-1"),),
+    ),
 ]
 
 
@@ -149,3 +203,67 @@ def test_exclusive_roles_without_a_chain() -> None:
     assert made.values == {"person": "p-1", "roles": ("trader", "clerk"), "count": 2, "limit": 1}
     assert "trader, clerk" in made.message.en
     assert made.message == finding(constraint, "capture", "p-1").message
+
+
+def test_dynamic_roles_name_the_steps_that_used_them() -> None:
+    """Of roles in use, the sentence says which, and by which acts."""
+    rule = a_constraint(
+        ConstraintKind.EXCLUSIVE_ROLES,
+        roles=("trader", "clerk"),
+        limit=1,
+        dynamic=True,
+        groups=(Group("trader", ("capture",)), Group("clerk", ("approve",))),
+    )
+    made = finding(rule, "approve", "p-1", ("capture", "p-1"))
+    assert "would use 2 roles" in made.message.en
+    assert "usaría 2 roles" in made.message.es
+    assert made.values["roles"] == ("trader", "clerk")
+    assert MOMENT in made.message.en
+
+
+def test_a_relation_says_which_one_holds_and_no_more() -> None:
+    """What the directory knows of anybody is not told, only how two persons are related."""
+    rule = a_constraint(
+        ConstraintKind.RELATION, "capture", "approve", forbid=("household",), differ=("desk",)
+    )
+    profiles = {
+        "p-1": Profile("p-1", household="Calle Mayor 1", desk="rates"),
+        "p-2": Profile("p-2", household="Calle Mayor 1", desk="credit"),
+    }
+    history = done(("capture", "p-2"))
+    asked = asking("approve", "p-1", history, profiles=profiles)
+    found = violation(rule, asked=asked, facts=facts_of(history))
+    assert found is not None
+    made = constraint_finding(rule, found=found, asked=asked)
+    assert made.values["relations"] == ("household",)
+    for text, words in ((made.message.en, "the same household"), (made.message.es, "el mismo hogar")):
+        assert words in text
+        assert "Calle" not in text
+        assert "rates" not in text
+
+
+def test_what_ends_by_itself_says_when() -> None:
+    """A cooling-off period names the moment from which the step is free."""
+    rule = a_constraint(ConstraintKind.COOLING_OFF, "capture", "approve", within=timedelta(hours=24))
+    made = finding(rule, "approve", "p-1", ("capture", "p-2"))
+    assert "2026-03-03 09:30:00 UTC" in made.message.en
+    assert "2026-03-03 09:30:00 UTC" in made.message.es
+
+
+def test_an_unstated_side_of_a_wall_is_asked_for() -> None:
+    """Who does not say on which side of a wall an order is, is told which facts to state."""
+    rule = a_constraint(
+        ConstraintKind.CHINESE_WALL,
+        "capture",
+        conflict_class="issuer.sector",
+        dataset="issuer.id",
+        within=timedelta(days=90),
+    )
+    history = done(("approve", "p-2"))
+    asked = asking("capture", "p-1", history, trails={})
+    found = violation(rule, asked=asked, facts=facts_of(history))
+    assert found is not None
+    made = constraint_finding(rule, found=found, asked=asked)
+    assert made.cause is Cause.MISSING
+    assert made.missing == ("issuer.sector", "issuer.id")
+    assert "issuer.sector, issuer.id" in made.message.en

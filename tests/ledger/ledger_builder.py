@@ -43,7 +43,7 @@ RELEASE: dict[str, Json] = {
             {"id": "maker_checker", "kind": "separate", "steps": ["capture", "approve"], "then": "deny"},
             {"id": "far", "kind": "separate", "steps": ["capture", "settle"], "then": "review"},
             {"id": "some", "kind": "separate", "steps": ["note", "settle"], "then": "deny", "when": "true"},
-            {"id": "few", "kind": "at_most", "steps": ["capture", "settle"], "max": 1, "then": "deny"},
+            {"id": "few", "kind": "at_most", "steps": ["capture", "settle"], "max": 1, "then": "flag"},
         ],
         "roles.yaml": {"roles": {"trader": {}, "clerk": {}, "chief": {"inherits": ["supervisor"]}}},
         "system/roles.yaml": {

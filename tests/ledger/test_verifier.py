@@ -31,6 +31,7 @@ from .ledger_builder import (
     KEYS,
     ORIGIN,
     RELEASE,
+    RELEASE_BYTES,
     RELEASE_DIGEST,
     TENANT,
     LedgerBuilder,
@@ -882,3 +883,75 @@ def test_it_runs_as_a_copied_file_without_the_package(tmp_path: Path) -> None:
         timeout=60,
     )
     assert alone.returncode != 0, "the package must not be importable here, or the test shows nothing"
+
+
+# -- votes, groups and order -------------------------------------------------------------------------------
+
+
+def a_release(*duties: dict[str, Any], **approve: Any) -> bytes:
+    """The builder's release with these duties, and these words on the step `approve`."""
+    files = json.loads(RELEASE_BYTES)["files"]
+    (step,) = (step for step in files["chains/order.yaml"]["steps"] if step["id"] == "approve")
+    step |= approve
+    files["duties/separate.yaml"] = [{"then": "deny"} | item for item in duties]
+    return exact_bytes({"format": 1, "files": files})
+
+
+GROUPS = {"a": ["capture", "execute"], "b": "settle"}
+THREE = ["capture", "execute", "settle"]
+
+
+@pytest.mark.parametrize(
+    ("duty", "steps", "found"),
+    [
+        ({"kind": "at_most", "steps": THREE, "max": 2}, "capture execute settle", 1),
+        ({"kind": "at_most", "steps": THREE, "max": 2}, "capture execute capture", 0),
+        ({"kind": "at_most", "groups": GROUPS, "max": 1}, "capture execute", 0),
+        ({"kind": "at_most", "groups": GROUPS, "max": 1}, "capture settle", 1),
+        ({"kind": "separate", "steps": ["capture", "settle"], "ordered": True}, "capture settle", 1),
+        ({"kind": "separate", "steps": ["settle", "capture"], "ordered": True}, "capture settle", 0),
+        ({"kind": "separate", "steps": ["settle", "capture"], "ordered": True}, "capture settle capture", 1),
+        ({"kind": "votes", "step": "settle", "votes": 2, "distinct_from": ["capture"]}, "capture settle", 1),
+        ({"kind": "votes", "step": "settle", "votes": 2, "distinct_from": "execute"}, "settle execute", 1),
+        ({"kind": "votes", "step": "settle", "votes": 2, "distinct_from": ["execute"]}, "capture settle", 0),
+        ({"kind": "separate", "steps": ["capture", "settle"], "scope": "account"}, "capture settle", 0),
+        ({"kind": "at_most", "steps": ["capture", "settle"], "max": 1, "when": "true"}, "capture settle", 0),
+        ({"kind": "relation", "steps": ["capture", "settle"], "differ": ["desk"]}, "capture settle", 0),
+    ],
+)
+def test_what_one_person_took_is_held_against_the_limits(
+    duty: dict[str, Any], steps: str, found: int
+) -> None:
+    """Constraints that deny without a condition are recomputed, ordered ones and groups too."""
+    ledger = LedgerBuilder(a_release({"id": "limit"} | duty))
+    for step in steps.split():
+        ledger.end(ledger.claim("ana", step), "abandoned")
+    assert len(duty_failures(ledger)) == found
+
+
+@pytest.mark.parametrize(
+    ("approve", "duties"),
+    [
+        ({"votes": 2}, ()),
+        ({}, ({"id": "two", "kind": "votes", "step": "approve", "votes": 2},)),
+        ({}, ({"id": "two", "kind": "votes", "step": "approve", "votes": 2, "when": "order.large"},)),
+    ],
+)
+def test_a_step_takes_as_many_votes_as_it_has(
+    approve: dict[str, Any], duties: tuple[dict[str, Any], ...]
+) -> None:
+    """Two different persons hold a step of two votes; a third one, or one of them again, is found."""
+    ledger = LedgerBuilder(a_release(*duties, **approve))
+    ledger.end(ledger.claim("bea", "approve"))
+    ledger.claim("eva", "approve")
+    assert duty_failures(ledger) == []
+    ledger.claim("ida", "approve")
+    assert [message for _, message in duty_failures(ledger)] == [
+        "step approve is claimed by ida, and has its 2 votes"
+    ]
+    again = LedgerBuilder(a_release(*duties, **approve))
+    again.claim("bea", "approve")
+    again.claim("bea", "approve")
+    assert [message for _, message in duty_failures(again)] == [
+        "step approve is claimed by bea, whose vote on it is given or claimed"
+    ]

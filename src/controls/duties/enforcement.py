@@ -4,6 +4,7 @@ Guarantees:
 - built whole, never changed afterwards, and used by any number of threads: one small enforcer for each
   action, whose rows are fixed and whose matcher is compiled once; nothing of a request is ever parsed;
 - no grant, no permit; one violated `deny` constraint, no permit, whatever is granted;
+- an amendment is held against the same constraints as the step that it changes, the first one of the chain;
 - all findings at once, also those that come after the first one that denies;
 - fail closed: an error inside Casbin denies, and so does any disagreement between Casbin and the direct
   evaluation of the same rules. Both become findings.
@@ -36,7 +37,7 @@ from controls.duties.hearing import (
     Question,
     no_grant,
 )
-from controls.model.chain import ChainHistory, ChainKind
+from controls.model.chain import AMEND, ChainHistory, ChainKind
 from controls.model.condition import Facts
 from controls.model.duty import Constraint, Grant
 from controls.model.finding import Effect, Finding, Origin, Text
@@ -219,7 +220,9 @@ class Enforcement:
                 self._add(
                     kind.resource, step.id, grants=by_action.get((kind.resource, step.id), ()), kind=kind
                 )
+            self._add(kind.resource, AMEND, grants=by_action.get((kind.resource, AMEND), ()), kind=kind)
         steps = {(kind.resource, step.id) for kind in kinds for step in kind.steps}
+        steps |= {(kind.resource, AMEND) for kind in kinds}
         for (resource, action), granted in by_action.items():
             # A step without its chain would escape the chain's constraints: there is no such question.
             if (resource, action) not in steps:
@@ -258,7 +261,8 @@ class Enforcement:
     def _add(self, resource: str, action: str, *, grants: Iterable[Grant], kind: ChainKind | None) -> None:
         constraints: tuple[Constraint, ...] = ()
         if kind is not None:
-            constraints = tuple(item for item in self._constraints if concerns(item, kind=kind, step=action))
+            step = kind.steps[0].id if action == AMEND else action
+            constraints = tuple(item for item in self._constraints if concerns(item, kind=kind, step=step))
         rules = ActionRules.of(
             action,
             resource_type=resource,
@@ -278,7 +282,8 @@ class Enforcement:
             if (question.resource_type, question.action) in self._steps:
                 return "a step of a chain asked for without its chain"
             return ""
-        if kind is None or step.id != question.action:
+        amends = kind is not None and question.action == AMEND and step == kind.steps[0]
+        if kind is None or not (amends or step.id == question.action):
             return "a step that is not the action asked for"
         if point is None or (point.rules.kind is not kind and point.rules.kind != kind):
             return "a chain kind that is not of this release"

@@ -32,9 +32,10 @@ class Question:
     """May `person` take `action` on a resource of type `resource_type`, now?
 
     `person` is None for a subject that belongs to no person of record. `step` is the action as a step of
-    `kind`, and None for an action that is no step; `history` is that chain's, empty for a new one.
-    `trails` and `profiles` are what constraints read beyond the chain (see `controls.duties.asked`).
-    It has no text of its own: libraries that log their arguments must not log requests.
+    `kind` (of an amendment the first one, which it changes), and None for an action that is no step;
+    `history` is that chain's, empty for a new one. `trails` and `profiles` are what constraints read beyond
+    the chain (see `controls.duties.asked`). It has no text of its own: libraries that log their arguments
+    must not log requests.
     """
 
     person: Person | None

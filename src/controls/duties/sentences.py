@@ -145,10 +145,10 @@ def _relation(_: Constraint, found: Violation, asked: Asked) -> Text:
     others = step_titles(found.steps, kind=asked.kind)
     how = joined([_RELATED[name] for name in found.relations])
     return Text(
-        f"{step.en} is not for a person who stands to whoever took {others.en} like this: {how.en}. Earlier: "
-        f"{earlier.en}. Somebody else must take {step.en}.",
-        f"{step.es} no corresponde a quien tiene esta relación con quien dio {others.es}: {how.es}. Antes: "
-        f"{earlier.es}. {step.es} corresponde a otra persona.",
+        f"{step.en} is not for {asked.person}, who stands to whoever took {others.en} like this: {how.en}. "
+        f"Earlier: {earlier.en}. Somebody else must take {step.en}.",
+        f"{step.es} no corresponde a {asked.person}, que tiene esta relación con quien dio {others.es}: "
+        f"{how.es}. Antes: {earlier.es}. {step.es} corresponde a otra persona.",
     )
 
 
@@ -174,9 +174,10 @@ def _cooling_off(constraint: Constraint, found: Violation, asked: Asked) -> Text
     step, earlier = _step(asked), _acts(constraint, found, asked)
     others = step_titles(found.steps, kind=asked.kind)
     text = Text(
-        f"{step.en} keeps a distance in time from {others.en}, whoever takes them. Earlier: {earlier.en}.",
-        f"{step.es} guarda una distancia en el tiempo con {others.es}, los dé quien los dé. Antes: "
-        f"{earlier.es}.",
+        f"{step.en} keeps a distance in time from {others.en}, whoever takes them, so {asked.person} must "
+        f"wait. Earlier: {earlier.en}.",
+        f"{step.es} guarda una distancia en el tiempo con {others.es}, los dé quien los dé, así que "
+        f"{asked.person} debe esperar. Antes: {earlier.es}.",
     )
     if found.until is None:
         return text

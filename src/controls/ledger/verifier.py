@@ -25,8 +25,9 @@ When the answer is "verified", then
   before it expired;
 - recomputed from the entries alone: nobody acted on all mandatory steps of a chain (approving a step,
   amending for its first step, and proposing or confirming a change of directory, keys or rules, are such
-  acts), a step that does not repeat was never held by two claims at once, and no unconditional `separate`
-  constraint was broken.
+  acts), a step that does not repeat was never held by two claims at once (one that takes votes: by more than
+  these, or twice by one person), and no constraint of the kinds `separate`, `at_most` and `votes` was broken
+  that denies, looks at one chain, and holds under no condition and for no period.
 It does not show that decisions were right (`controls verify --replay` does), nor that nothing was cut off
 after the last checkpoint that you know: keep one outside, and pass it with --checkpoint.
 
@@ -85,6 +86,8 @@ CHANGES: Final = {
 BLOB_FIELDS: Final = frozenset({"release", "directory", "blob"})
 # What the names of ledgers begin with that are for trying things out: a folder may publish releases there.
 DEMO: Final = "demo/"
+# Kinds of constraints that are recomputed here, or say how many persons a step takes.
+LIMITS: Final = frozenset({"separate", "at_most", "votes"})
 AMEND: Final = "amend"  # the one action that is claimed and is no step: it changes what steps rest on
 
 
@@ -314,6 +317,30 @@ def open_checkpoint(note: str, keys: Sequence[Key], origin: str) -> tuple[int, b
 
 
 @dataclass(frozen=True)
+class Limit:
+    """A person may act on at most `most` of `groups` of steps.
+
+    `ordered`: when a step is taken, only acts on groups listed before its own count against it.
+    """
+
+    name: str
+    groups: tuple[frozenset[str], ...]
+    most: int
+    ordered: bool
+
+    def broken(self, before: Sequence[str], step: str) -> list[str]:
+        """The steps that are too many, when a person who acted on those `before` acts on `step`."""
+        own = next((number for number, group in enumerate(self.groups) if step in group), None)
+        if own is None:
+            return []
+        counted = self.groups[:own] if self.ordered else (*self.groups[:own], *self.groups[own + 1 :])
+        touched = [group for group in counted if not group.isdisjoint(before)]
+        if len(touched) < self.most:
+            return []
+        return sorted({step}.union(*(group.intersection(before) for group in touched)))
+
+
+@dataclass(frozen=True)
 class ChainRules:
     """What a release says of one chain kind, as far as it is recomputed here."""
 
@@ -321,7 +348,8 @@ class ChainRules:
     repeats: Mapping[str, str]  # step -> never | same_person | anyone
     reapprove: frozenset[str]  # steps that an amendment opens again
     mandatory: frozenset[str]
-    separate: tuple[tuple[str, frozenset[str]], ...]
+    votes: Mapping[str, int]  # step -> how many persons it takes at most, where that may be several
+    limits: tuple[Limit, ...]
 
 
 def read_release(data: Any) -> dict[str, ChainRules]:
@@ -329,27 +357,30 @@ def read_release(data: Any) -> dict[str, ChainRules]:
     if data["format"] != 1:
         raise ValueError("unknown format")
     kinds: list[dict[str, Any]] = []
-    separate: list[dict[str, Any]] = []
+    duties: list[dict[str, Any]] = []
     for name, content in sorted(data["files"].items()):
         items = content if isinstance(content, list) else [content]
         folders = name.split("/")[:-1]  # `chains/order.yaml`; built-in files are in `system/chains/...`
         if "chains" in folders:
             kinds += items
         elif "duties" in folders:
-            separate += [item for item in items if _is_recomputed(item)]
+            duties += items
     rules: dict[str, ChainRules] = {}
     for kind in kinds:
         steps = {step["id"]: step for step in kind["steps"]}
+        about = [
+            item
+            for item in duties
+            if item["kind"] in LIMITS
+            and (item["chain"] == kind["chain"] if "chain" in item else steps.keys() >= _named_steps(item))
+        ]
         rules[kind["chain"]] = ChainRules(
             first=str(kind["steps"][0]["id"]),
             repeats={name: str(step.get("repeats", "never")) for name, step in steps.items()},
             reapprove=frozenset(name for name, step in steps.items() if step.get("reapprove") is True),
             mandatory=frozenset(name for name, step in steps.items() if step.get("optional") is not True),
-            separate=tuple(
-                (str(item["id"]), frozenset(item["steps"]))
-                for item in separate
-                if (item["chain"] == kind["chain"] if "chain" in item else steps.keys() >= set(item["steps"]))
-            ),
+            votes=_votes(steps, about),
+            limits=tuple(limit for item in about if _is_recomputed(item) for limit in _limits(item)),
         )
     return rules
 
@@ -357,11 +388,45 @@ def read_release(data: Any) -> dict[str, ChainRules]:
 def _is_recomputed(constraint: dict[str, Any]) -> bool:
     """Whether the constraint holds always: conditions, periods and other scopes need a replay."""
     return (
-        (constraint["kind"], constraint["then"]) == ("separate", "deny")
+        constraint.get("then", "deny") == "deny"
         and "when" not in constraint
         and "effective" not in constraint
         and constraint.get("scope", "chain") == "chain"
     )
+
+
+def _named_steps(constraint: dict[str, Any]) -> set[str]:
+    """All steps that a constraint names."""
+    named = {*constraint.get("steps", ()), *_list(constraint.get("distinct_from", ()))}
+    for steps in constraint.get("groups", {}).values():
+        named.update(_list(steps))
+    return named | ({constraint["step"]} if "step" in constraint else set())
+
+
+def _list(value: Any) -> list[Any]:
+    """What may be written as one value in the place of a list of one."""
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _votes(steps: Mapping[str, Any], constraints: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """The votes that steps may take: by themselves, or by a constraint, whatever its condition."""
+    votes = {name: int(step.get("votes", 1)) for name, step in steps.items()}
+    for item in constraints:
+        if item["kind"] == "votes":
+            votes[item["step"]] = max(votes[item["step"]], int(item["votes"]))
+    return {name: number for name, number in votes.items() if number > 1}
+
+
+def _limits(item: dict[str, Any]) -> Iterator[Limit]:
+    name, kind = str(item["id"]), item["kind"]
+    if kind == "votes":
+        for step in _list(item.get("distinct_from", ())):
+            yield Limit(name, (frozenset({item["step"]}), frozenset({step})), most=1, ordered=False)
+        return
+    named = item["groups"].values() if "groups" in item else item["steps"]
+    groups = tuple(frozenset(_list(steps)) for steps in named)
+    most = 1 if kind == "separate" else int(item["max"])
+    yield Limit(name, groups, most=most, ordered=item.get("ordered") is True)
 
 
 class Chain:
@@ -443,7 +508,8 @@ class Duties:
             yield from self._share(taken, chain=chain, step=step, person=person)
         else:
             repeats = rules.repeats.get(step, "anyone")
-            yield from self._take(taken, chain=chain, step=step, person=person, repeats=repeats)
+            votes = rules.votes.get(step, 1)
+            yield from self._take(taken, chain=chain, step=step, person=person, repeats=repeats, votes=votes)
         actors = [person]
         if approval is not None:
             actors.append(sys.intern(_text(approval, "approver")))
@@ -469,14 +535,19 @@ class Duties:
             yield duty(f"claim {taken['id']} is shared after it ended ({claim.state})")
 
     def _take(
-        self, taken: dict[str, Any], *, chain: Chain, step: str, person: str, repeats: str
+        self, taken: dict[str, Any], *, chain: Chain, step: str, person: str, repeats: str, votes: int
     ) -> Iterator[Bad]:
         name = short(_text(taken, "id"))
         if name in self._claims:
             raise duty(f"claim {taken['id']} is made twice")
         holders = chain.holders.get(step, ())
         others = [self._claims[holder].person for holder in holders if self._claims[holder].person != person]
-        if holders and repeats == "never":
+        if repeats == "never" and votes > 1:
+            if len(others) < len(holders):
+                yield duty(f"step {step} is claimed by {person}, whose vote on it is given or claimed")
+            if len(holders) >= votes:
+                yield duty(f"step {step} is claimed by {person}, and has its {votes} votes")
+        elif holders and repeats == "never":
             yield duty(f"step {step} is claimed by {person} while {self._claims[holders[0]].person} holds it")
         elif others and repeats == "same_person":
             yield duty(f"step {step} is claimed by {person}, but only {others[0]} may repeat it")
@@ -485,18 +556,20 @@ class Duties:
 
     def _act(self, chain: Chain, person: str, step: str, rules: ChainRules) -> Iterator[Bad]:
         before = chain.acts.get(person, ())
-        if step in before:
-            return
-        steps = chain.acts[person] = (*before, step)
-        if step == AMEND:  # whoever amends has a hand in what is amended
-            yield from self._act(chain, person, rules.first, rules)
-            return
-        if rules.mandatory and rules.mandatory.issubset(steps):
-            yield duty(f"{person} has acted on every mandatory step of the chain")
-        for name, apart in rules.separate:
-            if step in apart and not apart.isdisjoint(before):
-                both = ", ".join(sorted(apart.intersection(steps)))
-                yield duty(f"{person} has acted on {both}, which `{name}` keeps separate")
+        again = step in before
+        if not again:
+            steps = chain.acts[person] = (*before, step)
+            if step == AMEND:  # whoever amends has a hand in what is amended
+                yield from self._act(chain, person, rules.first, rules)
+                return
+            if rules.mandatory and rules.mandatory.issubset(steps):
+                yield duty(f"{person} has acted on every mandatory step of the chain")
+        for limit in rules.limits:
+            # Without an order, a step that is taken again counts as it did.
+            too_many = limit.broken(before, step) if limit.ordered or not again else []
+            if too_many:
+                listed = ", ".join(too_many)
+                yield duty(f"{person} has acted on {listed}, of which `{limit.name}` allows {limit.most}")
 
     def _end(self, name: str, state: str) -> Iterator[Bad]:
         claim = self._claims.get(short(name))

@@ -14,7 +14,7 @@ from typing import Final
 
 from controls.model.chain import ChainKind
 from controls.model.condition import Facts, Truth
-from controls.model.duty import Constraint
+from controls.model.duty import Constraint, ConstraintKind
 from controls.model.finding import Finding, Origin, Source
 from controls.rules.condition import WholeCondition
 from controls.rules.examples import facts_of_example
@@ -173,6 +173,13 @@ class Coverage:
                 truth = watched.look(facts_of_example(self._release, rule, example))
                 _note(truth, example.name, fired=watched.fired_examples, silent=watched.silent_examples)
 
+    def duty_example(self, constraint: str, example: str, facts: Facts, *, spoke: bool) -> None:
+        """Note what a constraint made of one of its examples."""
+        watched = next(watched for item, watched in self._duties if item.id == constraint)
+        if watched.conditions:
+            watched.look(facts)
+        (watched.fired_examples if spoke else watched.silent_examples).add(example)
+
     def asked(self, scenario: str, action: str, facts: Facts) -> None:
         """Look at what a scenario's step lets conditions read; `action` is `resource.action`."""
         for rule, watched in self._watching.get(action, ()):
@@ -191,7 +198,12 @@ class Coverage:
 
     def answered(self, scenario: str, action: str, findings: Iterable[Finding]) -> None:
         """Note which duties spoke at a scenario's step, and which of those asked did not."""
-        spoke = {item.rule for item in findings if item.origin is Origin.DUTY}
+        spoke: set[str] = set()
+        for item in findings:
+            if item.origin is Origin.DUTY:
+                spoke.add(item.rule)
+                behind = item.values.get("rules", ())  # the constraints for which a step waits for votes
+                spoke |= {str(name) for name in behind} if isinstance(behind, tuple) else set()
         resource, _, name = action.partition(".")
         kind = self._release.chains.get(resource)
         for constraint, watched in self._duties:
@@ -205,10 +217,16 @@ def _whole(condition: object) -> tuple[WholeCondition, ...]:
 
 
 def _concerns(constraint: Constraint, kind: ChainKind | None, action: str) -> bool:
+    counted = (*constraint.steps, *constraint.distinct_from)
+    if constraint.dynamic:
+        counted = tuple(step for group in constraint.groups for step in group.steps)
+    elif constraint.kind is ConstraintKind.VOTES and kind is not None:
+        counted = (*counted, *kind.following(*constraint.steps))  # which wait for the votes
     return (
         kind is not None
         and constraint.chain in ("", kind.id)
-        and (action in constraint.steps if constraint.steps else kind.step(action) is not None)
+        and kind.step(action) is not None
+        and (not counted or action in counted)
     )
 
 

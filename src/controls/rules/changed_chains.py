@@ -154,6 +154,12 @@ class _Chain:
                 f"an amendment {'asks' if new.reapprove else 'no longer asks'} for {name} again",
                 str(old.reapprove).lower(), str(new.reapprove).lower(), step=name,
             )  # fmt: skip
+        if old.votes != new.votes:
+            yield self._change(
+                "votes", ChangeClass.BOTH,
+                "what comes after waits for another number of votes, which more or fewer persons may give",
+                str(old.votes), str(new.votes), step=name,
+            )  # fmt: skip
         if old.material != new.material:
             yield from self._material(
                 "material", self.before.material_of(old), self.after.material_of(new), name

@@ -8,11 +8,13 @@ Constraints that are built in follow from the chain kinds and are reported there
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from dataclasses import replace
+from typing import Final, Protocol
 
 from controls.model.condition import Facts, Truth
 from controls.model.duty import Constraint, ConstraintKind, Period
-from controls.model.finding import Effect
+from controls.model.finding import Effect, Text
+from controls.model.values import canonical
 from controls.rules.changed_data import changed_data, in_words
 from controls.rules.changes import Change, ChangeClass, Shown, by_rank, by_sets, looser, tighter
 from controls.rules.compare_conditions import (
@@ -31,11 +33,29 @@ from controls.rules.effective import compared_periods, overlap, periods_text
 from controls.rules.rule_sets import RuleSet
 from controls.rules.tree import Typed, facts_of
 
-_MORE_STEPS: Final = {
-    ConstraintKind.SEPARATE: ChangeClass.TIGHTENING,
-    ConstraintKind.AT_MOST: ChangeClass.TIGHTENING,
-    ConstraintKind.BIND: ChangeClass.TIGHTENING,
+# Of these, a step more is one more that a person is held against.
+_MORE_STEPS_TIGHTEN: Final = frozenset(
+    {
+        ConstraintKind.SEPARATE,
+        ConstraintKind.AT_MOST,
+        ConstraintKind.BIND,
+        ConstraintKind.RELATION,
+        ConstraintKind.COOLING_OFF,
+        ConstraintKind.CHINESE_WALL,
+    }
+)
+# What a constraint's limit is called in its file, where it is not `max`.
+_LIMITS: Final = {
+    ConstraintKind.AT_LEAST: "min",
+    ConstraintKind.VOTES: "votes",
+    ConstraintKind.COALITION: "people",
 }
+
+
+class Plain(Protocol):
+    """Makes a change of which there is nothing to show but what it was and is."""
+
+    def __call__(self, what: str, kind: ChangeClass, why: str, old: object, new: object) -> Change: ...
 
 
 def changed_duties(one: RuleSet, other: RuleSet) -> Iterator[Change]:
@@ -53,7 +73,7 @@ def changed_duties(one: RuleSet, other: RuleSet) -> Iterator[Change]:
             what="duty",
             id=_id(known),
             act="removed" if gone else "added",
-            kind=ChangeClass.LOOSENING if gone else ChangeClass.TIGHTENING,
+            kind=_whole_class(known, gone=gone),
             reason=f"{known.title.en}: {'no longer asked for' if gone else known.then.value}",
             before=_words(known) if gone else "",
             after="" if gone else _words(known),
@@ -72,13 +92,32 @@ def _id(constraint: Constraint) -> str:
 def _words(constraint: Constraint) -> str:
     parts = constraint.roles if constraint.kind is ConstraintKind.EXCLUSIVE_ROLES else constraint.steps
     limit = f" {constraint.limit}" if constraint.limit else ""
+    if constraint.kind is ConstraintKind.CHINESE_WALL:
+        parts = (f"{constraint.conflict_class}/{constraint.dataset}", *parts)
     return f"{constraint.kind.value}{limit}: {', '.join(parts)}"
+
+
+def _whole_class(constraint: Constraint, *, gone: bool) -> ChangeClass:
+    """What it means that a constraint comes or goes."""
+    if constraint.kind is ConstraintKind.VOTES:
+        return ChangeClass.BOTH  # what comes after waits, and the step is open to more persons
+    return ChangeClass.LOOSENING if gone else ChangeClass.TIGHTENING
+
+
+def _of_votes(comparison: Comparison) -> Comparison:
+    """Where several votes are asked for more often, what comes after waits, and more persons may vote."""
+    if comparison.kind not in (ChangeClass.TIGHTENING, ChangeClass.LOOSENING):
+        return comparison
+    return Comparison(ChangeClass.BOTH, (), comparison.why)
 
 
 def _changed(one: RuleSet, other: RuleSet, before: Constraint, after: Constraint) -> Iterator[Change]:
     def change(what: str, comparison: Comparison, old: str, new: str) -> Change:
-        limit = "min" if before.kind is ConstraintKind.AT_LEAST else "max"
-        part = {"limit": limit, "wording": "title"}.get(what, what)
+        limit = _LIMITS.get(before.kind, "max")
+        within = "apart" if before.kind is ConstraintKind.COOLING_OFF else "within"
+        part = {"limit": limit, "within": within, "wording": "title"}.get(what, what)
+        if before.kind is ConstraintKind.VOTES and what in ("when", "effective"):
+            comparison = _of_votes(comparison)
         return Change(
             what=what,
             id=_id(before),
@@ -106,29 +145,25 @@ def _changed(one: RuleSet, other: RuleSet, before: Constraint, after: Constraint
     if before.then is not after.then:
         kind = _effect_class(before.then, after.then)
         yield plain("then", kind, "a violation has another effect", before.then.value, after.then.value)
-    if set(before.steps) != set(after.steps):
+    reordered = before.ordered and after.ordered and before.steps != after.steps
+    if (set(before.steps) != set(after.steps) or reordered) and not before.groups:
         kind, why = _steps_class(before, after)
         yield plain("steps", kind, why, ", ".join(before.steps), ", ".join(after.steps))
     if set(before.roles) != set(after.roles):
         kind = by_sets(before.roles, after.roles, more=ChangeClass.TIGHTENING)
+        why = "the more roles are listed, the sooner a person holds too many of them"
+        if before.dynamic or after.dynamic:
+            kind, why = ChangeClass.NOT_PROVED, "a role more is used by its steps, and covers those of others"
+        yield plain("roles", kind, why, ", ".join(before.roles), ", ".join(after.roles))
+    elif before.dynamic and after.dynamic and before.groups != after.groups:
         yield plain(
-            "roles", kind, "the more roles are listed, the sooner a person holds too many of them",
-            ", ".join(before.roles), ", ".join(after.roles),
+            "roles", ChangeClass.NOT_PROVED, "the roles may take other steps, which is what uses them",
+            _groups(before), _groups(after),
         )  # fmt: skip
     if before.limit != after.limit:
-        least = before.kind is ConstraintKind.AT_LEAST
-        kind = by_rank(
-            before.limit, after.limit, more=ChangeClass.TIGHTENING if least else ChangeClass.LOOSENING
-        )
-        why = "more persons are needed" if after.limit > before.limit else "fewer persons are needed"
-        if not least:
-            why = "a person may take more" if after.limit > before.limit else "a person may take fewer"
+        kind, why = _limit_class(before, after)
         yield plain("limit", kind, why, before.limit, after.limit)
-    if before.scope is not after.scope:
-        yield plain(
-            "scope", ChangeClass.NOT_PROVED, "chains and accounts count different acts",
-            before.scope.value, after.scope.value,
-        )  # fmt: skip
+    yield from _changed_reach(before, after, plain)
     old, new = _source(before), _source(after)
     if old != new:
         yield change("when", _compared(one, other, before, after), old or "always", new or "always")
@@ -153,8 +188,74 @@ def _changed(one: RuleSet, other: RuleSet, before: Constraint, after: Constraint
         )
 
 
-def _counted(constraint: Constraint) -> tuple[object, ...]:
-    return constraint.steps, constraint.roles, constraint.limit, constraint.scope
+def _counted(constraint: Constraint) -> Constraint:
+    """What a title that nobody wrote is made of."""
+    return replace(
+        constraint, version="", then=Effect.DENY, title=Text("", ""), when=None, absolute=False, message=None,
+        sources=(), effective=Period(),
+    )  # fmt: skip
+
+
+def _changed_reach(before: Constraint, after: Constraint, plain: Plain) -> Iterator[Change]:
+    """Whose acts count, how far back, and against whom."""
+    if before.scope is not after.scope:
+        yield plain(
+            "scope", ChangeClass.NOT_PROVED, "another scope counts the acts of other chains",
+            before.scope.value, after.scope.value,
+        )  # fmt: skip
+    if before.within != after.within:
+        longer = after.within is None or (before.within is not None and after.within > before.within)
+        kind = ChangeClass.TIGHTENING if longer else ChangeClass.LOOSENING
+        why = "acts count for longer" if longer else "acts count for less long"
+        yield plain("within", kind, why, _span(before), _span(after))
+    if before.ordered != after.ordered:
+        kind = ChangeClass.LOOSENING if after.ordered else ChangeClass.TIGHTENING
+        why = "steps listed later do not count" if after.ordered else "steps count in whatever order"
+        yield plain("ordered", kind, why, before.ordered, after.ordered)
+    if not (before.dynamic and after.dynamic) and before.groups != after.groups:
+        yield plain(
+            "groups", ChangeClass.NOT_PROVED, "other steps count as one", _groups(before), _groups(after)
+        )
+    if before.dynamic != after.dynamic:
+        yield plain(
+            "dynamic", ChangeClass.NOT_PROVED, "what is held and what is used are different things",
+            before.dynamic, after.dynamic,
+        )  # fmt: skip
+    for what, why in (
+        ("forbid", "persons related in one more way are kept apart"),
+        ("differ", "persons must differ in one thing more"),
+        ("distinct_from", "whoever took one of these has no vote"),
+    ):
+        old, new = getattr(before, what), getattr(after, what)
+        if set(old) != set(new):
+            kind = by_sets(old, new, more=ChangeClass.TIGHTENING)
+            yield plain(what, kind, why, ", ".join(old), ", ".join(new))
+    for name, what in (("conflict_class", "class"), ("dataset", "dataset")):
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            yield plain(what, ChangeClass.NOT_PROVED, "the wall stands between other things", old, new)
+
+
+def _span(constraint: Constraint) -> str:
+    return "for ever" if constraint.within is None else str(canonical(constraint.within))
+
+
+def _groups(constraint: Constraint) -> str:
+    return "; ".join(f"{group.name}: {', '.join(group.steps)}" for group in constraint.groups)
+
+
+def _limit_class(before: Constraint, after: Constraint) -> tuple[ChangeClass, str]:
+    more = after.limit > before.limit
+    if before.kind is ConstraintKind.VOTES:
+        return (
+            ChangeClass.BOTH,
+            "what comes after waits for another number of votes, which more or fewer may give",
+        )
+    if before.kind in (ConstraintKind.AT_LEAST, ConstraintKind.COALITION):
+        kind = by_rank(before.limit, after.limit, more=ChangeClass.TIGHTENING)
+        return kind, "more persons are needed" if more else "fewer persons are needed"
+    kind = by_rank(before.limit, after.limit, more=ChangeClass.LOOSENING)
+    return kind, "a person may take more" if more else "a person may take fewer"
 
 
 def _effect_class(before: Effect, after: Effect) -> ChangeClass:
@@ -165,10 +266,19 @@ def _effect_class(before: Effect, after: Effect) -> ChangeClass:
 
 
 def _steps_class(before: Constraint, after: Constraint) -> tuple[ChangeClass, str]:
-    more = _MORE_STEPS.get(before.kind)
-    if more is None:  # at_least: a step more is one more chance for another person, and is itself counted
+    if before.kind is ConstraintKind.VOTES:
+        return ChangeClass.NOT_PROVED, "another step is voted on"
+    if before.kind not in _MORE_STEPS_TIGHTEN:
+        # at_least, coalition: a step more is one more chance for another person, and is itself counted
         return ChangeClass.NOT_PROVED, "a step more is counted, and gives room for one more person"
-    kind = by_sets(before.steps, after.steps, more=more)
+    if before.ordered and [step for step in before.steps if step in after.steps] != [
+        step for step in after.steps if step in before.steps
+    ]:
+        return ChangeClass.NOT_PROVED, "which step comes before which has changed"
+    if not before.steps or not after.steps:  # a wall over every step
+        kind = ChangeClass.LOOSENING if after.steps else ChangeClass.TIGHTENING
+        return kind, "fewer steps count" if after.steps else "every step counts"
+    kind = by_sets(before.steps, after.steps, more=ChangeClass.TIGHTENING)
     added = [step for step in after.steps if step not in before.steps]
     gone = [step for step in before.steps if step not in after.steps]
     said = [f"{', '.join(added)} count as well"] if added else []

@@ -78,7 +78,7 @@ def facts_of_example(release: Release, rule: Rule, example: Example) -> Facts:
     """What the conditions may read in an example: what it gives, and the service's own facts."""
     action = example.action or rule.on[0]
     resource, _, name = action.partition(".")
-    now = example.at or _moment_within(rule.periods)
+    now = example.at or moment_within(rule.periods)
     values: dict[str, Value] = {
         "subject.type": "account",
         "subject.id": "example",
@@ -129,7 +129,7 @@ def _with_due(outcome: str, due: datetime) -> str:
     return f"{outcome}, due {utc_text(due)}"
 
 
-def _moment_within(periods: tuple[Period, ...]) -> datetime:
+def moment_within(periods: tuple[Period, ...]) -> datetime:
     """A moment at which the rule applies: in its latest period, as early as may be."""
     period = max(periods, key=lambda item: item.start or datetime.min.replace(tzinfo=UTC))
     if period.holds(_WITHOUT_PERIOD):

@@ -1,7 +1,8 @@
 """From rule files to a release that may be activated.
 
 Guarantees: a release that is handed on compiled without a diagnostic, no static check found an error in it,
-every example beside its rules gave what it promises on both engines, and so did every step of its scenarios.
+every example beside its rules gave what it promises on both engines, every example beside its constraints did
+too, and so did every step of its scenarios.
 The functions block, and where there are scenarios they run an event loop of their own: from async code call
 them in a thread.
 """
@@ -17,6 +18,7 @@ from controls.rules.branch_coverage import Coverage
 from controls.rules.engine import build_engine
 from controls.rules.examples import ExampleResult, run_examples
 from controls.rules.release import Release, compile_files, release_from_document
+from controls.services.duty_examples import run_duty_examples
 from controls.services.scenarios import ScenarioResult, play_scenarios
 from controls.services.trial import ExamplesFailed
 
@@ -49,8 +51,8 @@ class CheckedRelease:
 
 
 def check_release(files: Mapping[str, str]) -> CheckedRelease:
-    """Compile and check the files, run every example on durable-rules and on the reference engine, play the
-    scenarios.
+    """Compile and check the files, run every example (those of rules on durable-rules and on the reference
+    engine), play the scenarios.
 
     Raises:
         RuleFilesInvalid: with every diagnostic; what the static checks only warn of is in the result.
@@ -71,6 +73,7 @@ def _checked(release: Release, analysis: Analysis) -> CheckedRelease:
         for engine in engines:
             engine.close()
     coverage.examples()
+    examples += run_duty_examples(release, coverage=coverage)
     return CheckedRelease(release, analysis, examples, play_scenarios(release, coverage=coverage), coverage)
 
 

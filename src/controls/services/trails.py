@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from controls.decide import canonical_text
-from controls.model.chain import ChainKind
+from controls.model.chain import AMEND, ChainKind
 from controls.model.request import Request
 from controls.model.trail import Trail, TrailReading
 from controls.model.values import Value
@@ -47,11 +47,12 @@ def _looked_up(
     if trails is None:
         return
     account = context.directory.account(request.subject_id, at=context.work.at)
-    if account is None or kind.step(request.action) is None:
+    step = kind.steps[0].id if request.action == AMEND else request.action
+    if account is None or kind.step(step) is None:
         return
     for trail in trails:
         value, part = _stated(trail.fact, reading.values), _stated(trail.part, reading.values)
-        if value is None or (trail.part and part is None) or not trail.concerns(request.action):
+        if value is None or (trail.part and part is None) or not trail.concerns(step):
             continue
         key = TrailKey(trail.name, value, "" if trail.anybody else account.person.id)
         yield trail, TrailQuery(key, _since(trail, active_at=context.work.at), part)
