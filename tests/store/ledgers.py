@@ -105,6 +105,6 @@ def stored_act(claim: str, **changed: object) -> StoredAct:
         "key": "k1",
         "material": {"order.notional": "5.00"},
     }
-    outer = {"kind": "order_to_settlement", "scope_account": "", "exclusive": True, "case": ""}
+    outer = {"kind": "order_to_settlement", "exclusive": True, "voting": False, "case": ""}
     act = Act(claim=claim, **{name: changed.get(name, value) for name, value in own.items()})  # type: ignore[arg-type]
     return StoredAct(act, **{name: changed.get(name, value) for name, value in outer.items()})  # type: ignore[arg-type]

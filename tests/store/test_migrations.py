@@ -33,6 +33,7 @@ from controls.store.migrate import (
     sync_url,
 )
 from controls.store.tables import metadata
+from controls.store.trails import value_digest
 from tests.databases import PROJECT, PostgresServer
 
 # Tables with their columns, keys, indexes, triggers and functions: everything that a migration can leave.
@@ -367,3 +368,40 @@ def test_an_installed_package_migrates(wheel: Path, tmp_path: Path) -> None:
     with engine.connect() as connection:
         assert len(schema(connection)) > len(metadata.tables)
     engine.dispose()
+
+
+def test_what_counted_by_account_counts_on(database_url: str) -> None:
+    """Acts from before there were trails have their marks: each for every account that its chain had."""
+    migrate(database_url, revision="0002")
+    acts = [
+        ("c1", "O-1", "capture", "p1", "A"),
+        ("c2", "O-1", "amend", "p2", "B"),
+        ("c3", "O-1", "settle", "p1", ""),
+        ("c4", "O-2", "capture", "p1", "A"),
+        ("c5", "O-3", "capture", "p1", ""),
+    ]
+    insert = text(
+        "INSERT INTO acts (tenant, claim, decision, kind, chain, step, person, account, capacity, state, at,"
+        ' valid_until, "index", key, material, scope_account, exclusive)'
+        " VALUES ('t', :claim, 'd', 'order', :chain, :step, :person, 'a', 'actor', 'performed', 7, 9, 0, 'k',"
+        " '{}', :account, false)"
+    )
+    names = ("claim", "chain", "step", "person", "account")
+    with open_engine(database_url) as engine, engine.begin() as connection:
+        connection.execute(insert, [dict(zip(names, act, strict=True)) for act in acts])
+    migrate(database_url)
+    with open_engine(database_url) as engine, engine.connect() as connection:
+        kept = connection.execute(text("SELECT claim, chain, voting FROM acts ORDER BY claim")).all()
+        marks = connection.execute(
+            text("SELECT value, person, claim, kind, step, at FROM trail_marks WHERE trail = 'account'")
+        ).all()
+    assert [(row.claim, row.chain, bool(row.voting)) for row in kept] == [
+        (claim, chain, False) for claim, chain, *_ in acts
+    ]
+    expected = [
+        (value_digest(account), person, claim, "order", step, 7)
+        for account, chains in (("A", ("O-1", "O-2")), ("B", ("O-1",)))
+        for claim, chain, step, person, _ in acts
+        if chain in chains
+    ]
+    assert sorted(tuple(row) for row in marks) == sorted(expected)

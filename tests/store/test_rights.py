@@ -17,6 +17,7 @@ from sqlalchemy import insert, text
 
 from controls.model.chain import ActState
 from controls.model.people import Attribute
+from controls.model.trail import Trail
 from controls.model.window import Window
 from controls.store.database import Database
 from controls.store.directory import replace_people
@@ -32,6 +33,7 @@ from controls.store.observations import (
 from controls.store.people import Absence, AccountRecord, Assignment, AttributeRecord, PersonRecord
 from controls.store.rights import READER, READER_RIGHTS, SERVICE, SERVICE_RIGHTS
 from controls.store.tables import metadata, observations
+from controls.store.trails import change_trails
 from controls.store.unit import forget_answers
 from controls.store.workspace import StoredAnswer, Workspace
 from tests.databases import PROJECT, OwnServer, PostgresServer, database_on, start_postgres
@@ -193,6 +195,9 @@ async def test_the_service_can_do_its_work(service: Database) -> None:
         await connection.execute(insert(observations), [made])
         await forget_observations(connection, "work", before=2**62)
         await end_aggregates(connection, tenant="work", versions=["a"])
+        trail = Trail("account", "order_to_settlement", "order.notional", first="capture")
+        for _ in range(2):
+            await change_trails(connection, tenant="work", begun=[trail], ended=[])
         await forget_answers(connection, "work", before=2**62)
         for _ in range(2):
             ana = PersonRecord(

@@ -217,7 +217,7 @@ async def test_what_is_in_force_is_kept_with_the_head(ledger: Ledger) -> None:
 
 async def test_acts_come_back_as_they_were(ledger: Ledger) -> None:
     """Every field survives the way through the database, in ledger order."""
-    second = stored_act("c2", step="approve", person="p2", index=1, scope_account="A", exclusive=False)
+    second = stored_act("c2", step="approve", person="p2", index=1, exclusive=False, voting=True)
     first = stored_act("c1", index=0, case="rev_1", state=ActState.PERFORMED)
     elsewhere = stored_act("c3", chain="O-2", index=2)
 
@@ -233,25 +233,6 @@ async def test_acts_come_back_as_they_were(ledger: Ledger) -> None:
     assert workspace.history(KIND, "O-9").acts == ()
 
 
-async def test_an_account_is_known_by_its_chains(ledger: Ledger) -> None:
-    """The scope of an account holds the whole chains of it, those of this batch included."""
-
-    def do(workspace: Workspace) -> None:
-        workspace.add_act(stored_act("c1", scope_account="A"))
-        workspace.add_act(stored_act("c2", chain="O-2", scope_account="A"))
-        workspace.add_act(stored_act("c3", chain="O-2", step="approve", index=1))
-        workspace.add_act(stored_act("c4", chain="O-3", scope_account="B"))
-
-    await ledger.work(do)
-    workspace, _ = await ledger.work(nothing, needs=Needs(account_scopes={"A"}))
-    assert [[act.claim for act in item.acts] for item in workspace.account_histories("A")] == [
-        ["c1"],
-        ["c2", "c3"],
-    ]
-    workspace.add_act(stored_act("c5", chain="O-4", scope_account="A"))
-    assert len(workspace.account_histories("A")) == 3
-
-
 async def test_a_changed_act_is_seen_at_once_and_afterwards(ledger: Ledger) -> None:
     """The state of a claim changes for later commands of the batch, and in the database."""
     await ledger.work(lambda w: w.add_act(stored_act("c1")))
@@ -264,6 +245,17 @@ async def test_a_changed_act_is_seen_at_once_and_afterwards(ledger: Ledger) -> N
     await ledger.work(perform, needs=CHAIN)
     workspace, _ = await ledger.work(nothing, needs=CHAIN)
     assert workspace.claims["c1"] == stored_act("c1", state=ActState.PERFORMED, case="rev_1")
+
+
+async def test_a_person_has_one_live_vote(ledger: Ledger) -> None:
+    """On a step of several votes, the database refuses a second live claim of the same person only."""
+    vote = {"exclusive": False, "voting": True}
+    await ledger.work(lambda w: w.add_act(stored_act("c1", **vote)))
+    await ledger.work(lambda w: w.add_act(stored_act("c2", person="p2", **vote)))
+    with pytest.raises(WriteRefused):
+        await ledger.work(lambda w: w.add_act(stored_act("c3", **vote)))
+    await ledger.work(lambda w: w.change_act("c1", state=ActState.ABANDONED), needs=CHAIN)
+    await ledger.work(lambda w: w.add_act(stored_act("c4", **vote)))
 
 
 @pytest.mark.parametrize("held", [ActState.CLAIMED, ActState.PERFORMED])

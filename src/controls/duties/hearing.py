@@ -17,7 +17,7 @@ from controls.duties.findings import constraint_finding, denial
 from controls.duties.wording import names
 from controls.model.chain import ChainHistory, ChainKind, Step
 from controls.model.condition import Facts, Truth, Verdict
-from controls.model.duty import Constraint, ConstraintKind, Grant
+from controls.model.duty import Constraint, Grant
 from controls.model.finding import Cause, Effect, Finding, Origin, Text
 from controls.model.people import Person, Profile
 from controls.model.record import record
@@ -88,7 +88,7 @@ class ActionRules:
         closure: Mapping[str, frozenset[str]],
     ) -> ActionRules:
         granted = {grant.role for grant in grants}
-        exclusions = [item for item in constraints if _excludes(item)]
+        exclusions = [item for item in constraints if item.excludes_roles]
         return cls(
             action=action,
             resource_type=resource_type,
@@ -190,16 +190,11 @@ class Hearing:
         # Most people hold so few of the roles that exclude one another that no such constraint can speak.
         harmless = len(asked.roles & rules.exclusive) <= rules.fewest_exclusive
         for constraint, formula in zip(rules.constraints, rules.formulas, strict=True):
-            if harmless and _excludes(constraint):
+            if harmless and constraint.excludes_roles:
                 yield None
                 continue
             found = formula(constraint, asked=asked)
             yield found if found is None else applied(constraint, found=found, facts=facts)
-
-
-def _excludes(constraint: Constraint) -> bool:
-    """Whether roles may not be held together, whatever has been done."""
-    return constraint.kind is ConstraintKind.EXCLUSIVE_ROLES and not constraint.dynamic
 
 
 def _expanded(person: Person | None, *, closure: Mapping[str, frozenset[str]]) -> frozenset[str]:

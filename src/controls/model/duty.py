@@ -108,3 +108,8 @@ class Constraint:
     message: Text | None = None
     sources: tuple[Source, ...] = ()
     effective: Period = Period()
+
+    @property
+    def excludes_roles(self) -> bool:
+        """Whether roles may not be held together, whatever anybody does with them."""
+        return self.kind is ConstraintKind.EXCLUSIVE_ROLES and not self.dynamic

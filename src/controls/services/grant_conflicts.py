@@ -75,7 +75,7 @@ def grant_conflicts(
         everybody = partial(_everybody, people, release, moment)
         holding = Holding(after.id, _implied(held, release), everybody)
         for constraint in release.constraints:
-            check = _CHECKS.get(constraint.kind)
+            check = _CHECKS.get(constraint.kind) if not constraint.dynamic else None
             if check is None or constraint.id in told or constraint.when is not None:
                 continue
             if constraint.effective.holds(from_microseconds(moment)):

@@ -24,7 +24,6 @@ from controls.decide import ActiveRelease
 from controls.ledger.note import Signer, generate_key
 from controls.model.chain import AMEND
 from controls.model.condition import Facts
-from controls.model.duty import ConstraintKind
 from controls.model.errors import ControlsError
 from controls.model.finding import Finding
 from controls.model.request import Request
@@ -338,9 +337,7 @@ def _people(scenario: Scenario) -> tuple[PersonPlan, ...]:
 
 def _without_exclusions(active: ActiveRelease) -> ActiveRelease:
     """The release as it meets a directory that is older than its exclusions of roles."""
-    constraints = tuple(
-        item for item in active.release.constraints if item.kind is not ConstraintKind.EXCLUSIVE_ROLES
-    )
+    constraints = tuple(item for item in active.release.constraints if not item.excludes_roles)
     return replace(active, release=replace(active.release, constraints=constraints))
 
 

@@ -1,0 +1,340 @@
+"""Constraints that look beyond one person's steps on one chain, through the whole service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from controls.bootstrap import read_rule_files
+from controls.ledger.verifier import Key, Verification
+from controls.services.identifiers import new_id
+from controls.services.ledger_export import export_ledger
+from controls.services.outcomes import Reported, ReportOutcome
+from controls.services.releases import check_release
+from controls.store.tables import acts, trail_marks
+from controls.store.trails import change_trails
+from tests.desk import Desk, ask, start_desk, submit
+from tests.rules.rule_sets import FIXTURES
+from tests.services.test_counting import Counted, started
+
+RULES = FIXTURES / "kinds"
+PEOPLE = """\
+person,name,account,roles
+p-01,Alma Arce,alma.admin,administrator
+p-02,Blas Bueno,blas.admin,administrator
+p-03,Sara Sanz,sara.super,supervisor
+p-04,Saul Soto,saul.super,supervisor
+p-05,Ana Amor,ana,dealer;payer
+p-05,Ana Amor,ana.bot,dealer;payer
+p-06,Ben Bravo,ben,dealer;payer
+p-07,Cai Cano,cai,dealer;payer
+p-08,Dee Duro,dee,dealer;payer
+p-09,Eva Egea,eva,dealer;payer
+"""
+START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, migrated_database_url: str) -> Desk:
+    return start_desk(
+        tmp_path, database_url=migrated_database_url, rules=RULES, directory=PEOPLE, clock=lambda: START
+    )
+
+
+@pytest.fixture
+async def running(desk: Desk) -> AsyncIterator[Counted]:
+    async with started(desk) as counted:
+        yield counted
+
+
+def trade(action: str, login: str, number: str = "T-1", **facts: str | None) -> dict[str, Any]:
+    """A request about a trade of which nothing is in common with others but what `facts` says."""
+    said: dict[str, str | None] = {
+        "account": f"A-{number}",
+        "instrument": f"I-{number}",
+        "desk": f"D-{number}",
+        "notional": "1000.00 EUR",
+        "sector": f"S-{number}",
+        "issuer": f"C-{number}",
+    } | facts
+    issuer = {"sector": said.pop("sector"), "id": said.pop("issuer")}
+    return {
+        "subject": {"type": "account", "id": login},
+        "action": {"name": action},
+        "resource": {"type": "trade", "id": number, "properties": {k: v for k, v in said.items() if v}},
+        "context": {"issuer": {name: value for name, value in issuer.items() if value}},
+    }
+
+
+def instruction(action: str, login: str, account: str) -> dict[str, Any]:
+    return {
+        "subject": {"type": "account", "id": login},
+        "action": {"name": action},
+        "resource": {"type": "instruction", "id": f"N-{account}", "properties": {"account": account}},
+    }
+
+
+def rules_of(answer: dict[str, Any]) -> set[str]:
+    return {finding["rule"] for finding in answer["findings"]}
+
+
+async def take(
+    running: Counted, body: dict[str, Any], reported: Reported = Reported.PERFORMED
+) -> dict[str, Any]:
+    """Ask, and report the outcome of what is permitted; the answer to the report."""
+    answer = await running.ask(body)
+    assert answer["outcome"] == "permit", answer["findings"]
+    command = ReportOutcome(new_id("out"), running.desk.key_ids["caller"], answer["id"], reported)
+    told: dict[str, Any] = await submit(running.service, command)
+    return told
+
+
+def test_the_examples_of_the_rules_pass() -> None:
+    """Every kind has examples that fire and that do not, and each leads to what it says."""
+    checked = check_release(read_rule_files(RULES))
+    assert checked.failures == ()
+    assert len(checked.examples) > 20
+    own = [item for item in checked.coverage.watched if item.sources == () and item.id in CONSTRAINTS]
+    assert {item.id for item in own if item.fired and item.silent} == CONSTRAINTS
+
+
+CONSTRAINTS = {
+    *("large_payment", "not_my_boss", "other_team", "wall", "cool_off", "instrument_limit", "not_my_desk"),
+    *("roles_in_use", "ring", "two_duties"),
+}
+
+
+# --- Votes ------------------------------------------------------------------------------------------------
+
+
+async def test_a_step_of_two_votes(running: Counted) -> None:
+    """Two persons claim and perform it, each once; a third one finds none left; progress is told."""
+    told = await take(running, trade("approve", "ana"))
+    assert told["chain"]["steps"] == {"approve": "claimed"}
+    assert told["chain"]["votes"] == {"approve": {"given": 1, "needed": 2}}
+    again = await running.ask(trade("approve", "ana.bot"))
+    assert rules_of(again) == {"already_performed"}
+    second = await running.ask(trade("approve", "ben"))
+    assert second["outcome"] == "permit"
+    shared = await running.ask(trade("approve", "ben"))
+    assert shared["claim"]["id"] == second["claim"]["id"]
+    assert rules_of(await running.ask(trade("approve", "cai"))) == {"claimed_by_other"}
+    command = ReportOutcome(new_id("out"), running.desk.key_ids["caller"], second["id"], Reported.PERFORMED)
+    assert (await submit(running.service, command))["chain"]["steps"] == {"approve": "performed"}
+    assert rules_of(await running.ask(trade("approve", "cai"))) == {"already_performed"}
+
+
+async def test_votes_that_a_constraint_asks_for(running: Counted) -> None:
+    """A large payment takes two persons who neither captured nor executed it; a small one takes one."""
+    large = {"notional": "2000000.00 EUR"}
+    await take(running, trade("pay", "ana", "T-1"))
+    assert await running.outcome(trade("settle", "ben", "T-1")) == "permit"
+    await take(running, trade("capture", "ana", "T-2", **large))
+    assert rules_of(await running.ask(trade("pay", "ana", "T-2", **large))) == {"large_payment"}
+    await take(running, trade("pay", "ben", "T-2", **large))
+    waits = await running.ask(trade("settle", "cai", "T-2", **large))
+    assert rules_of(waits) == {"not_yet"}
+    assert "1 of 2 votes, by large_payment" in waits["findings"][0]["message"]["en"]
+    assert waits["chain"]["votes"]["pay"] == {"given": 1, "needed": 2}
+    await take(running, trade("pay", "dee", "T-2", **large))
+    assert await running.outcome(trade("settle", "cai", "T-2", **large)) == "permit"
+
+
+async def test_an_abandoned_vote_is_free_and_counts_against_its_person(running: Counted) -> None:
+    """Somebody else may vote in its place; whoever abandoned it keeps having had a hand in the step."""
+    large = {"notional": "2000000.00 EUR"}
+    await take(running, trade("pay", "ana", **large), Reported.ABANDONED)
+    await take(running, trade("pay", "ben", **large))
+    assert await running.outcome(trade("pay", "cai", **large)) == "permit"
+    assert rules_of(await running.ask(trade("execute", "ana", **large))) >= {"large_payment"}
+
+
+async def test_an_amendment_asks_for_all_votes_again(running: Counted) -> None:
+    """Votes on other facts are opened: both persons vote again, on what is in force now."""
+    await take(running, trade("capture", "ana"))
+    for login in ("ben", "cai"):
+        await take(running, trade("approve", login))
+    other = await running.ask(trade("approve", "dee", notional="900.00 EUR"))
+    assert "material_changed" in rules_of(other)
+    assert await running.outcome(trade("amend", "ana", notional="900.00 EUR")) == "permit"
+    assert await running.outcome(trade("approve", "ben")) == "deny"
+    for login in ("ben", "cai"):
+        await take(running, trade("approve", login, notional="900.00 EUR"))
+    done = await running.ask(trade("approve", "dee", notional="900.00 EUR"))
+    assert rules_of(done) == {"already_performed"}
+
+
+# --- Beyond the chain -------------------------------------------------------------------------------------
+
+
+async def test_a_wall_stands_between_the_companies_of_a_sector(running: Counted) -> None:
+    """Whoever acted on one company stays away from its competitors for ninety days, by every account."""
+    oil, other = {"sector": "oil", "issuer": "A"}, {"sector": "oil", "issuer": "B"}
+    await take(running, trade("capture", "ana", "T-1", **oil))
+    assert await running.outcome(trade("execute", "ana.bot", "T-2", **oil)) in ("permit", "review")
+    refused = await running.ask(trade("capture", "ana.bot", "T-3", **other))
+    assert rules_of(refused) == {"wall"}
+    assert "on chain T-1" in refused["findings"][0]["message"]["en"]
+    assert await running.outcome(trade("capture", "ben", "T-3", **other)) == "permit"
+    assert await running.outcome(trade("capture", "ana", "T-4", sector="gas", issuer="B")) == "permit"
+    running.now += 90 * DAY - timedelta(microseconds=1)
+    assert await running.outcome(trade("capture", "ana", "T-5", **other)) == "deny"
+    running.now += timedelta(microseconds=1)
+    assert await running.outcome(trade("capture", "ana", "T-5", **other)) == "permit"
+
+
+async def test_a_wall_wants_to_know_the_side(running: Counted) -> None:
+    """What does not say of which company it is, is refused, whoever asks."""
+    told = await running.ask(trade("capture", "ana", sector="oil", issuer=None))
+    assert rules_of(told) == {"wall", "material_missing"}
+    (finding,) = [item for item in told["findings"] if item["rule"] == "wall"]
+    assert finding["missing"] == ["issuer.sector", "issuer.id"]
+
+
+async def test_nobody_amends_to_the_other_side(running: Counted) -> None:
+    """An amendment is held against the wall as a capture is, and binds whoever makes it."""
+    await take(running, trade("capture", "ana", "T-1", sector="oil", issuer="A"))
+    refused = await running.ask(trade("amend", "ana", "T-1", sector="oil", issuer="B"))
+    assert rules_of(refused) == {"wall"}
+    assert await running.outcome(trade("amend", "ben", "T-1", sector="oil", issuer="B")) == "permit"
+    # The chain is of both companies now, and so are the acts of both persons.
+    assert await running.outcome(trade("capture", "ben", "T-2", sector="oil", issuer="A")) == "deny"
+    assert await running.outcome(trade("capture", "ana", "T-3", sector="oil", issuer="A")) == "deny"
+
+
+async def test_a_change_cools_off_on_the_account(running: Counted) -> None:
+    """For a day after its settlement instruction was changed, nobody pays on the account."""
+    await take(running, instruction("change", "ana", "A-T-1"))
+    for login in ("ana", "ben"):
+        refused = await running.ask(trade("pay", login))
+        assert rules_of(refused) == {"cool_off"}
+        assert "2026-03-03 09:30:00 UTC" in refused["findings"][0]["message"]["en"]
+    assert await running.outcome(trade("pay", "ben", "T-2")) == "permit"
+    running.now += DAY
+    assert await running.outcome(trade("pay", "ben")) == "permit"
+    assert await running.outcome(instruction("check", "ben", "A-T-1")) == "permit"
+
+
+async def test_so_many_of_one_instrument_a_day(running: Counted) -> None:
+    """A person captures three trades of an instrument within a day, whatever became of them; lists count."""
+    same = {"instrument": "X"}
+    await take(running, trade("capture", "ana", "T-1", **same), Reported.ABANDONED)
+    told = await running.outcome(*(trade("capture", "ana", f"T-{number}", **same) for number in (2, 3, 4)))
+    assert told == ["permit", "permit", "deny"]
+    assert await running.outcome(trade("capture", "ben", "T-4", **same)) == "permit"
+    assert await running.outcome(trade("capture", "ana", "T-5")) == "permit"
+    running.now += DAY
+    assert await running.outcome(trade("capture", "ana", "T-6", **same)) == "permit"
+
+
+async def test_whoever_traded_for_a_desk_does_not_value_its_trades(running: Counted) -> None:
+    """A step on any trade of the desk keeps a person from the other one on all of them."""
+    same = {"desk": "rates"}
+    assert await running.outcome(trade("execute", "ana", "T-1", **same)) == "permit"
+    refused = await running.ask(trade("value", "ana", "T-2", **same))
+    assert rules_of(refused) == {"not_my_desk"}
+    assert await running.outcome(trade("value", "ana", "T-2", desk="credit")) == "permit"
+    assert await running.outcome(trade("value", "ben", "T-1", **same)) == "permit"
+
+
+async def test_roles_are_used_one_at_a_time(running: Counted) -> None:
+    """A person who is dealer and payer is one of both on each trade."""
+    assert await running.outcome(trade("execute", "ana", "T-1")) == "permit"
+    assert rules_of(await running.ask(trade("pay", "ana", "T-1"))) == {"roles_in_use"}
+    assert await running.outcome(trade("pay", "ana", "T-2")) == "permit"
+
+
+async def test_what_the_directory_does_not_know_is_looked_at(running: Counted) -> None:
+    """Where nobody knows how two persons are related, a supervisor decides."""
+    await take(running, trade("capture", "ana"))
+    held = await running.ask(trade("execute", "ben"))
+    assert held["outcome"] == "review"
+    (finding,) = held["findings"]
+    assert (finding["rule"], finding["cause"]) == ("not_my_boss", "missing")
+    assert "directory.p-06.reports_to" in finding["missing"]
+
+
+# --- Releases and the ledger ------------------------------------------------------------------------------
+
+
+async def marks(running: Counted) -> list[tuple[Any, ...]]:
+    async with running.service.database.read() as connection:
+        return sorted(tuple(row) for row in await connection.execute(select(trail_marks)))
+
+
+async def test_a_release_that_brings_a_trail_finds_its_past(running: Counted) -> None:
+    """Constraints that come back hold against all that was done meanwhile, as if they had been there."""
+
+    def without(text: str) -> str:
+        return text.partition("- id: wall")[0]
+
+    await take(running, trade("capture", "ana", "T-1", sector="oil", issuer="A"))
+    await running.activate(RULES, kinds=without)
+    assert await marks(running) == []
+    for number in ("T-2", "T-3", "T-4"):
+        assert (
+            await running.outcome(trade("capture", "ana", number, sector="oil", issuer="B", instrument="X"))
+            == "permit"
+        )
+    assert await marks(running) == []
+    await running.activate(RULES)
+    told = await running.ask(trade("capture", "ana", "T-5", sector="oil", issuer="A", instrument="X"))
+    assert rules_of(told) == {"wall", "instrument_limit"}
+
+
+async def test_marks_follow_from_the_acts(running: Counted) -> None:
+    """What was written step by step is what is made anew from the acts alone."""
+    for body in (
+        trade("capture", "ana", "T-1"),
+        trade("capture", "ben", "T-2", account="A-T-1", instrument="I-T-1", sector="S-T-1", issuer="C-T-1"),
+        trade("amend", "cai", "T-2", account="A-9", instrument="I-9"),
+        trade("execute", "dee", "T-3"),
+        trade("value", "ana", "T-3"),
+        instruction("change", "ana", "A-T-1"),
+    ):
+        assert await running.outcome(body) == "permit"
+    before = await marks(running)
+    assert len(before) > 12
+    active = running.service.state.active
+    assert active is not None
+    trails = [trail for leading in active.trails.values() for trail in leading]
+    async with running.service.database.write() as connection:
+        await change_trails(connection, tenant=running.desk.settings.tenant, begun=trails, ended=[])
+    assert await marks(running) == before
+
+
+async def test_a_kind_without_such_constraints_leaves_no_marks(
+    tmp_path: Path, migrated_sqlite_url: str
+) -> None:
+    """Chains of releases that look at nothing beyond them are written as they were."""
+    desk = start_desk(tmp_path, database_url=migrated_sqlite_url, clock=lambda: START)
+    async with started(desk) as plain:
+        assert await plain.outcome(ask("capture", "tina.trader")) == "permit"
+        assert await marks(plain) == []
+        async with plain.service.database.read() as connection:
+            assert (await connection.execute(select(func.count()).select_from(acts))).scalar_one() == 1
+
+
+async def test_the_verifier_agrees(running: Counted) -> None:
+    """The export of all this verifies: votes, amendments and limits are what the release allows."""
+    large = {"notional": "2000000.00 EUR"}
+    await take(running, trade("capture", "ana", **large))
+    for login in ("ben", "cai"):
+        await take(running, trade("approve", login, **large))
+    assert await running.outcome(trade("amend", "ana", notional="3000000.00 EUR")) == "permit"
+    for login in ("ben", "dee"):
+        await take(running, trade("approve", login, notional="3000000.00 EUR"))
+    for login in ("dee", "eva"):
+        await take(running, trade("pay", login, notional="3000000.00 EUR"))
+    desk = running.desk
+    lines = export_ledger(running.service.database, desk.settings.tenant, origin="demo/desk", vkey=desk.vkey)
+    export = b"".join([line async for line in lines])
+    report = Verification([Key.of(desk.vkey)], None).run(export.splitlines(keepends=True))
+    assert report.problems == []
+    assert report.verified
