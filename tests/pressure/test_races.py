@@ -18,6 +18,9 @@ from controls.services.service import Service
 from tests.desk import Desk, an_order, ask, start_desk
 from tests.services.test_counting import PEOPLE as COUNTING_PEOPLE
 from tests.services.test_counting import RULES as COUNTING
+from tests.services.test_duty_kinds import PEOPLE as KINDS_PEOPLE
+from tests.services.test_duty_kinds import RULES as KINDS
+from tests.services.test_duty_kinds import trade
 
 from .running import (
     STEPS,
@@ -340,3 +343,59 @@ async def test_two_supervisors_at_two_services(migrated_database_url: str, tmp_p
     checked = audit(desk)
     assert sorted(entry["review"] for entry in checked.of_kind("resolution")) == sorted(cases)
     assert checked.refusals() == ["review_closed"] * 10
+
+
+# --- Constraints that look beyond one chain, and votes -----------------------------------------------------
+
+
+async def ask_both(desk: Desk, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All of it at once, by turns of two services that share nothing but the database."""
+    async with running(desk) as first, running(desk) as second:
+        told = await asyncio.gather(
+            *(service.writer.submit(desk.decide(item)) for item, service in spread(asked, [first, second]))
+        )
+    answers = [json.loads(item) for item in told]
+    audit(desk).check_answers(answers)
+    return answers
+
+
+def kinds_desk(folder: Path, url: str) -> Desk:
+    """A ledger whose rules have walls, limits by instrument and votes."""
+    return start_desk(folder, database_url=url, rules=KINDS, directory=KINDS_PEOPLE)
+
+
+async def test_two_companies_of_a_sector_at_once(migrated_database_url: str, tmp_path: Path) -> None:
+    """Of 40 simultaneous trades in two competitors, a person gets those in one of them: the first."""
+    desk = kinds_desk(tmp_path, migrated_database_url)
+    companies = ["A", "B"] * 20
+    asked = [
+        trade("capture", ("ana", "ana.bot")[number % 3 % 2], f"T-{number}", sector="oil", issuer=company)
+        for number, company in enumerate(companies)
+    ]
+    answers = await ask_both(desk, asked)
+    permitted = {company for company, answer in zip(companies, answers, strict=True) if answer["decision"]}
+    assert len(permitted) == 1
+    assert sum(answer["decision"] for answer in answers) == 20
+    assert all(answer["outcome"] == "deny" for answer in answers if not answer["decision"])
+
+
+async def test_twenty_trades_of_an_instrument_at_once(migrated_database_url: str, tmp_path: Path) -> None:
+    """Of 20 simultaneous trades of one instrument a person gets three, and another one his own three."""
+    desk = kinds_desk(tmp_path, migrated_database_url)
+    asked = [
+        trade("capture", ("ana", "ben")[number % 2], f"T-{number}", instrument="X") for number in range(40)
+    ]
+    answers = await ask_both(desk, asked)
+    for person in (0, 1):
+        assert sum(answer["decision"] for answer in answers[person::2]) == 3
+
+
+async def test_five_persons_want_two_votes(migrated_database_url: str, tmp_path: Path) -> None:
+    """Of five persons who all ask again and again for a step of two votes, two hold it."""
+    desk = kinds_desk(tmp_path, migrated_database_url)
+    logins = ("ana", "ben", "cai", "dee", "eva")
+    answers = await ask_both(desk, [trade("approve", login, "T-1") for login in logins * 8])
+    claims = audit(desk).claims()
+    assert len({entry["person"] for entry in claims}) == len(claims) == 2
+    shared = {answer["claim"]["id"] for answer in answers if answer["decision"]}
+    assert len(shared) == 2
