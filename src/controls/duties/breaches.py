@@ -176,7 +176,7 @@ def _is_on_account(constraint: Constraint) -> bool:
 
 
 def _is_of_roles(constraint: Constraint) -> bool:
-    return constraint.kind is ConstraintKind.EXCLUSIVE_ROLES
+    return constraint.excludes_roles
 
 
 def _breach(
@@ -184,7 +184,7 @@ def _breach(
 ) -> Breach | None:
     if not constraint.effective.holds(act.at):
         return None
-    asked = Asked(person=act.person, step=step, kind=kind, history=before)
+    asked = Asked(person=act.person, step=step, kind=kind, history=before, now=act.at)
     violation = FORMULAS[constraint.kind](constraint, asked=asked)
     if violation is None:
         return None
