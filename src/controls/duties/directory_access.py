@@ -107,7 +107,7 @@ def _separation(constraint: Constraint, *, kind: ChainKind | None) -> Separation
     people: int | None = None
     steps = constraint.steps
     match constraint.kind:
-        case ConstraintKind.EXCLUSIVE_ROLES:
+        case ConstraintKind.EXCLUSIVE_ROLES if constraint.excludes_roles:
             items = tuple(Item(Sort.ROLE, role) for role in dict.fromkeys(constraint.roles))
             return _of(constraint, items, most=constraint.limit, standing=True)
         case ConstraintKind.WHOLE_CHAIN if kind is not None:
