@@ -77,6 +77,7 @@ class _NativeShard:
         names = {literal: _ATTRIBUTES[position] for position, literal in enumerate(shard.literals)}
         refuse_collisions((*_OWN_NAMES, _GUARD, _CANARY, *names.values()))
         self.rules = {_NAMES[position]: clause.rule for position, clause in enumerate(shard.clauses)}
+        self.first, self.last = shard.clauses[0].rule, shard.clauses[-1].rule
         self._definition = _definition(shard.clauses, names=names, possible=possible)
         # For each attribute: where its truth stands, and its text for the truths 0, 1 and 2.
         self._texts = tuple((literal // 2, _texts(literal, name=name)) for literal, name in names.items())
@@ -147,6 +148,11 @@ def _definition(clauses: Sequence[Clause], *, names: dict[Literal, str], possibl
     return json.dumps(rules)
 
 
+def _holding(shards: Iterable[_NativeShard], first: int, last: int) -> list[_NativeShard]:
+    """The shards that hold a rule from `first` to `last`; clauses stand in the order of their rules."""
+    return [shard for shard in shards if shard.first <= last and shard.last >= first]
+
+
 def _texts(literal: Literal, *, name: str) -> tuple[str, str, str]:
     one, two = f'"{name}":1,', f'"{name}":2,'
     return (two, one, "") if literal % 2 else ("", one, two)
@@ -179,6 +185,20 @@ class DurableEvaluator:
             raise EngineFailure(f"durable-rules did not take the rules: {error}") from error
 
     def truths(self, leaves: bytes) -> bytes:
+        """The truth of every rule, by the truths of all leaves."""
+        return self._truths(leaves, self._true, self._possible)
+
+    def truths_of(self, rules: range, leaves: bytes) -> bytes:
+        """The truths of a few rules that stand side by side; only the shards that hold them are asked."""
+        true = _holding(self._true, rules.start, rules.stop - 1)
+        first = min((rules.start, *(shard.first for shard in true)))
+        last = max((rules.stop - 1, *(shard.last for shard in true)))
+        possible = _holding(self._possible, first, last)  # whatever is true must be possible
+        return self._truths(leaves, true, possible)[rules.start : rules.stop]
+
+    def _truths(
+        self, leaves: bytes, true_shards: Iterable[_NativeShard], possible_shards: Iterable[_NativeShard]
+    ) -> bytes:
         if self._composites:
             leaves += bytes([composite(leaves) for composite in self._composites])
         true: set[int] = set()
@@ -187,10 +207,10 @@ class DurableEvaluator:
         with self._lock:
             if self._closed:
                 raise EngineClosed
-            for shard in self._true:
+            for shard in true_shards:
                 shard.run(leaves, into=true)
             if unknowns:
-                for shard in self._possible:
+                for shard in possible_shards:
                     shard.run(leaves, into=possible)
         result = bytearray(self._count)
         if unknowns and not true <= possible:

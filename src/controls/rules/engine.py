@@ -14,7 +14,7 @@ Guarantees:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -124,7 +124,9 @@ class _Program:
 
     rules: tuple[Rule, ...]
     tables: tuple[Rule, ...]
+    places: Mapping[int, range]  # of each rule, by its identity: where its truths stand
     truths: Callable[[Facts], bytes]
+    truths_of: Callable[[range, Facts], bytes]
     durable: DurableEvaluator | None
     silent: bytes | None  # the truths when no rule has anything to say; a table may always have
 
@@ -153,20 +155,26 @@ class ReleaseEngine:
             raise
 
     def evaluate(self, action: str, facts: Facts) -> tuple[Finding, ...]:
-        return self._found(action, facts, only=None)
+        return self._found(action, facts, _evaluate)
 
     def evaluate_rule(self, rule: Rule, action: str, facts: Facts) -> tuple[Finding, ...]:
-        """The findings of `rule` alone among those of `evaluate`; others are evaluated, and say nothing."""
-        return self._found(action, facts, only=rule)
+        """The findings of `rule` alone among those of `evaluate`.
 
-    def _found(self, action: str, facts: Facts, *, only: Rule | None) -> tuple[Finding, ...]:
+        durable-rules is asked where the rule stands among the others, which are told nothing: so that the
+        cost does not grow with their number.
+        """
+        return self._found(action, facts, lambda program, facts: _evaluate_rule(program, rule, facts))
+
+    def _found(
+        self, action: str, facts: Facts, evaluate: Callable[[_Program, Facts], tuple[Finding, ...]]
+    ) -> tuple[Finding, ...]:
         program = self._programs.get(action)
         if self._closed:
             raise EngineClosed
         if program is None:
             return ()
         try:
-            return _evaluate(program, facts, only=only)
+            return evaluate(program, facts)
         except EngineFailure:
             raise
         except Exception as error:
@@ -189,6 +197,7 @@ def _program(name: str, watching: tuple[Rule, ...]) -> _Program:
     formulas = tuple(condition.formula for rule in rules for condition in rule.conditions)
     leaves = leaves_of(formulas)
     truths: Callable[[Facts], bytes]
+    truths_of: Callable[[range, Facts], bytes]
     durable = None if name == "reference" else DurableEvaluator(formulas, leaves=leaves)
     if durable is None:
         reference = GeneratedEvaluator(formulas, leaves=leaves)
@@ -196,16 +205,41 @@ def _program(name: str, watching: tuple[Rule, ...]) -> _Program:
         def truths(facts: Facts) -> bytes:
             return reference.evaluate(facts)[0]
 
+        truths_of = _part_of(truths)
     elif name == "durable":
         tests = tuple(leaf.condition.test for leaf in leaves)
+        numbers = {leaf.key: number for number, leaf in enumerate(leaves)}
 
         def truths(facts: Facts) -> bytes:
             return durable.truths(_checked([test(facts) for test in tests]))
 
+        def truths_of(rules: range, facts: Facts) -> bytes:
+            told = [0] * len(tests)
+            for leaf in leaves_of(formulas[rules.start : rules.stop]):
+                told[numbers[leaf.key]] = leaf.condition.test(facts)
+            return durable.truths_of(rules, _checked(told))
+
     else:
         truths = _Both(durable, GeneratedEvaluator(formulas, leaves=leaves), rules=rules).truths
+        truths_of = _part_of(truths)
     silent = None if tables else bytes(len(formulas))
-    return _Program(rules[: len(rules) - len(tables)], tables, truths, durable, silent)
+    return _Program(
+        rules[: len(rules) - len(tables)], tables, _places(rules), truths, truths_of, durable, silent
+    )
+
+
+def _part_of(truths: Callable[[Facts], bytes]) -> Callable[[range, Facts], bytes]:
+    return lambda rules, facts: truths(facts)[rules.start : rules.stop]
+
+
+def _places(rules: Iterable[Rule]) -> Mapping[int, range]:
+    """Where the truths of each rule stand; those of a rule with a table are those of its rows."""
+    places: dict[int, range] = {}
+    first = 0
+    for rule in rules:
+        places[id(rule)] = range(first, first + len(rule.conditions))
+        first += len(rule.conditions)
+    return places
 
 
 def _checked(truths: list[int]) -> bytes:
@@ -214,32 +248,44 @@ def _checked(truths: list[int]) -> bytes:
     return bytes(truths)
 
 
-def _evaluate(program: _Program, facts: Facts, *, only: Rule | None) -> tuple[Finding, ...]:
+def _evaluate(program: _Program, facts: Facts) -> tuple[Finding, ...]:
     truths = program.truths(facts)
     if truths == program.silent:
         return ()
     findings: list[Finding] = []
     for rule, truth in zip(program.rules, truths, strict=not program.tables):
-        if truth and (only is None or rule is only) and _in_force(rule, facts):
-            verdict = rule.condition.evaluate(facts)
-            if verdict.truth != truth:
-                raise EngineDisagreement([rule.id], detail="the condition as a whole and its parts differ on")
-            finding = finding_of(rule, verdict=verdict, facts=facts)
+        if truth and _in_force(rule, facts):
+            finding = _finding(rule, truth, facts)
             if finding is not None:
                 findings.append(finding)
     if program.tables:
-        findings += _of_tables(program, truths, facts, only=only)
+        for rule in program.tables:
+            if _in_force(rule, facts):
+                place = program.places[id(rule)]
+                findings += findings_of_table(rule, truths[place.start : place.stop], facts=facts)
         findings.sort(key=lambda finding: finding.rule)
     return tuple(findings)
 
 
-def _of_tables(program: _Program, truths: bytes, facts: Facts, *, only: Rule | None) -> Iterator[Finding]:
-    first = len(program.rules)
-    for rule in program.tables:
-        last = first + len(rule.conditions)
-        if (only is None or rule is only) and _in_force(rule, facts):
-            yield from findings_of_table(rule, truths[first:last], facts=facts)
-        first = last
+def _evaluate_rule(program: _Program, rule: Rule, facts: Facts) -> tuple[Finding, ...]:
+    place = program.places.get(id(rule))
+    if place is None:
+        return ()
+    truths = program.truths_of(place, facts)
+    if not _in_force(rule, facts):
+        return ()
+    if rule.table is not None:
+        return tuple(findings_of_table(rule, truths, facts=facts))
+    finding = _finding(rule, truths[0], facts) if truths[0] else None
+    return () if finding is None else (finding,)
+
+
+def _finding(rule: Rule, truth: int, facts: Facts) -> Finding | None:
+    """What a rule that is true or unknown finds."""
+    verdict = rule.condition.evaluate(facts)
+    if verdict.truth != truth:
+        raise EngineDisagreement([rule.id], detail="the condition as a whole and its parts differ on")
+    return finding_of(rule, verdict=verdict, facts=facts)
 
 
 def _in_force(rule: Rule, facts: Facts) -> bool:

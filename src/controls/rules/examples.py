@@ -17,6 +17,7 @@ from controls.model.duty import Period
 from controls.model.finding import Effect, Finding
 from controls.model.values import Value, utc_text
 from controls.rules.engine import EngineFailure
+from controls.rules.readers import Reader
 from controls.rules.release import Release
 from controls.rules.rule import Example, Rule
 from controls.rules.vocabulary import SERVICE_READERS, read_facts
@@ -24,6 +25,7 @@ from controls.rules.vocabulary import SERVICE_READERS, read_facts
 PERMIT: Final = "permit"
 _STRICTNESS: Final = tuple(reversed(Effect))
 _WITHOUT_PERIOD: Final = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _PERSON: Final = "p-example"
 _CHAIN: Final = "example"
 
@@ -66,12 +68,12 @@ def run_examples(release: Release, engines: Sequence[ExampleEngine]) -> tuple[Ex
         release: the rules with their examples.
         engines: built from `release.rules`.
     """
-    return tuple(
-        _run(release, rule, example, engine)
-        for rule in release.rules
-        for example in rule.examples
-        for engine in engines
-    )
+    results: list[ExampleResult] = []
+    for rule in release.rules:
+        for example in rule.examples:
+            facts = facts_of_example(release, rule, example)
+            results += [_run(rule, example, facts, engine) for engine in engines]
+    return tuple(results)
 
 
 def facts_of_example(release: Release, rule: Rule, example: Example) -> Facts:
@@ -88,17 +90,24 @@ def facts_of_example(release: Release, rule: Rule, example: Example) -> Facts:
         "person.id": _PERSON,
         "person.roles": (),
     }
-    readers = {**SERVICE_READERS, **{name: item.reader for name, item in release.aggregates.items()}}
-    stated = {key: value for key, value in example.given.items() if key not in readers}
+    stated = {key: value for key, value in example.given.items() if _reader(release, key) is None}
     values.update(read_facts(release.vocabulary, stated).values)
-    values.update((key, readers[key](raw)) for key, raw in example.given.items() if key in readers)
+    for key, raw in example.given.items():
+        reader = _reader(release, key)
+        if reader is not None:
+            values[key] = reader(raw)
     return Facts(values=values, chain=_history(release, example, resource=resource, now=now), now=now)
 
 
-def _run(release: Release, rule: Rule, example: Example, engine: ExampleEngine) -> ExampleResult:
+def _reader(release: Release, name: str) -> Reader | None:
+    """What reads a fact that no caller states: one of the service's own, or an aggregate."""
+    aggregate = release.aggregates.get(name)
+    return SERVICE_READERS.get(name) if aggregate is None else aggregate.reader
+
+
+def _run(rule: Rule, example: Example, facts: Facts, engine: ExampleEngine) -> ExampleResult:
     detail = ""
     try:
-        facts = facts_of_example(release, rule, example)
         findings = engine.evaluate_rule(rule, example.action or rule.on[0], facts)
     except EngineFailure as failure:
         got, detail = "error", str(failure)
@@ -131,7 +140,7 @@ def _with_due(outcome: str, due: datetime) -> str:
 
 def moment_within(periods: tuple[Period, ...]) -> datetime:
     """A moment at which the rule applies: in its latest period, as early as may be."""
-    period = max(periods, key=lambda item: item.start or datetime.min.replace(tzinfo=UTC))
+    period = max(periods, key=lambda item: item.start or _FIRST)
     if period.holds(_WITHOUT_PERIOD):
         return _WITHOUT_PERIOD
     if period.start is not None:

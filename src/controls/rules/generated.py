@@ -11,6 +11,7 @@ gives and takes the truths of everybody else: 0, 1 and 2.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Final, TypeAlias, cast
 
 from controls.model.condition import Facts, Truth
@@ -32,9 +33,13 @@ class GeneratedEvaluator:
     """All formulas of an action over one request at a time."""
 
     def __init__(self, formulas: Sequence[Formula], *, leaves: Sequence[Leaf]) -> None:
-        make = _factory(formulas, index={leaf.key: number for number, leaf in enumerate(leaves)})
-        self._quick = make(*[_quick(leaf) for leaf in leaves])
-        self._careful = make(*[_careful(leaf) for leaf in leaves])
+        self._make = _factory(formulas, index={leaf.key: number for number, leaf in enumerate(leaves)})
+        self._leaves = leaves
+        self._quick = self._make(*[_quick(leaf) for leaf in leaves])
+
+    @cached_property
+    def _careful(self) -> Callable[[Facts], Evaluated]:
+        return self._make(*[_careful(leaf) for leaf in self._leaves])
 
     def evaluate(self, facts: Facts) -> Evaluated:
         """The truths of the formulas and of the leaves.
@@ -80,6 +85,7 @@ class _Writer:
     def __init__(self, index: Mapping[str, int]) -> None:
         self._index = index
         self._parts = 0
+        self._written: set[int] = set()
 
     def text(self, formula: Formula) -> str:
         match formula:
@@ -89,6 +95,9 @@ class _Writer:
                     f"(l{number} := 3 if (v := r{number}(facts, ())) is True else 0 if v is False "
                     "else unknown(v))"
                 )
+                if number not in self._written:
+                    self._written.add(number)
+                    return asked  # nothing that stands before can have asked
                 return f"(l{number} if l{number} != {_NOT_ASKED} else {asked})"
             case Constant(truth=truth):
                 return str(_BITS[truth])

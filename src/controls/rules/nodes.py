@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, TypeAlias
 
 from controls.model.finding import Text
+from controls.model.record import record
 from controls.model.values import Json
 from controls.rules.diagnostics import Place
 
 MAX_DEPTH: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FileText:
     """What nodes were read from: a file's name, and its text where places inside a scalar can be told."""
 
@@ -26,7 +27,7 @@ class FileText:
     text: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Placed:
     """What stands somewhere. A file has tens of thousands of these: the place itself is made when asked."""
 
@@ -39,7 +40,7 @@ class _Placed:
         return Place(self.source.file, self.line, self.column)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scalar(_Placed):
     value: bool | int | str | None
 
@@ -56,12 +57,12 @@ class Scalar(_Placed):
         return Place(self.source.file, before.count("\n") + 1, index - line_start + 1)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sequence(_Placed):
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry(_Placed):
     """A key at its place, with its value."""
 
@@ -73,7 +74,7 @@ class Entry(_Placed):
         return Scalar(self.source, self.line, self.column, self.name)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MappingNode(_Placed):
     """A mapping whose accessors expect what the structure check has already made sure of."""
 
