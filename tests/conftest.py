@@ -1,8 +1,8 @@
 """Fixtures for all tests: shared data, databases, Hypothesis profiles.
 
 Databases: `sqlite_url` and `postgres_url` are new and EMPTY for each test; `migrated_sqlite_url` and
-`migrated_postgres_url` are copies of one that was migrated once per session. `database_url` and
-`migrated_database_url` run the test once on each kind. PostgreSQL is the server that
+`migrated_postgres_url` are copies of one that was migrated once per session, without a row. `database_url`
+and `migrated_database_url` run the test once on each kind. PostgreSQL is the server that
 CONTROLS_TEST_DATABASE_URL names (an account that may create databases), else one started from a wheel
 (see `databases.py`), else the test is skipped with the reason.
 
@@ -27,6 +27,7 @@ from tests.databases import (
     database_on,
     start_postgres,
 )
+from tests.reused_databases import ReusedDatabases
 
 LONG_RUN = os.environ.get("CONTROLS_FUZZ") == "1"
 
@@ -78,6 +79,14 @@ def postgres_template(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def reused_databases(postgres_server: PostgresServer, postgres_template: str) -> Iterator[ReusedDatabases]:
+    """Migrated databases, each for one test after the other."""
+    reused = ReusedDatabases(postgres_server, template=postgres_template)
+    yield reused
+    reused.drop_all()
+
+
+@pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite file, to be copied and never opened."""
     from controls.store.migrate import migrate
@@ -95,9 +104,11 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture
-def migrated_postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
-    """A new PostgreSQL database with all tables."""
-    with database_on(postgres_server, template=postgres_template) as name:
+def migrated_postgres_url(
+    postgres_server: PostgresServer, reused_databases: ReusedDatabases
+) -> Iterator[str]:
+    """A PostgreSQL database with all tables, as good as new."""
+    with reused_databases.one() as name:
         yield postgres_server.url(name)
 
 

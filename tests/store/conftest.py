@@ -7,15 +7,11 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import LiteralString, cast
 
-import psycopg
 import pytest
 import pytest_asyncio
 
 from controls.store.database import Database
-from controls.store.guard_definitions import GUARDED_NAMES, POSTGRES_TRIGGERS
-from controls.store.tables import metadata
 from tests.databases import PostgresServer, database_on
 from tests.store.ledgers import Ledger
 
@@ -104,41 +100,10 @@ def shared_ledger_url(request: pytest.FixtureRequest) -> str:
     return server.url(template.where)
 
 
-@pytest.fixture(scope="session")
-def reused_postgres(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
-    with database_on(postgres_server, template=postgres_template) as name:
-        yield name
-
-
-def empty(conninfo: str) -> None:
-    """Delete every row, which only the owner can, with the guards off: ten times faster than a new copy."""
-    statements = [
-        *(f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in GUARDED_NAMES),
-        *(f"DELETE FROM {table}" for table in metadata.tables),
-        *(
-            f"ALTER TABLE {trigger.table} ENABLE ALWAYS TRIGGER {name}"
-            for name, trigger in POSTGRES_TRIGGERS.items()
-        ),
-    ]
-    with psycopg.connect(conninfo) as connection:
-        connection.execute(cast("LiteralString", "; ".join(statements)))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest) -> str:
-    """A migrated database without rows, on each kind; its tables must be left as they are."""
-    if request.param == "sqlite":
-        return str(request.getfixturevalue("migrated_sqlite_url"))
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    name: str = request.getfixturevalue("reused_postgres")
-    empty(server.conninfo_of(name))
-    return server.url(name)
-
-
 @pytest_asyncio.fixture
-async def database(empty_url: str) -> AsyncIterator[Database]:
+async def database(migrated_database_url: str) -> AsyncIterator[Database]:
     """A migrated database without a ledger, on each kind."""
-    opened = Database(empty_url)
+    opened = Database(migrated_database_url)
     yield opened
     await opened.close()
 

@@ -107,9 +107,9 @@ async def test_a_growing_ledger_passes_at_every_size(ledger: Ledger) -> None:
         await start(ledger.database, kept=kept[-1])
 
 
-async def test_a_database_without_a_ledger_passes(empty_url: str) -> None:
+async def test_a_database_without_a_ledger_passes(migrated_database_url: str) -> None:
     """Before `init` there is nothing to test, but the guards."""
-    database = Database(empty_url)
+    database = Database(migrated_database_url)
     try:
         await start(database)
     finally:
@@ -204,9 +204,9 @@ async def test_a_fork_is_refused(seeded: Database) -> None:
         assert refused.value.code == "ledger_forked"
 
 
-async def test_an_emptied_database_is_refused(empty_url: str) -> None:
+async def test_an_emptied_database_is_refused(migrated_database_url: str) -> None:
     """A new database in the place of the old one is noticed by what was kept outside."""
-    database = Database(empty_url)
+    database = Database(migrated_database_url)
     try:
         with pytest.raises(VerificationFailed, match="this database has no ledger") as refused:
             await start(database, kept=sign(3, leaf_hash(b"x")))

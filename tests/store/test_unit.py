@@ -105,12 +105,12 @@ async def test_time_never_goes_back(ledger: Ledger) -> None:
 
 
 @pytest_asyncio.fixture
-async def replicas(empty_url: str) -> AsyncIterator[list[Ledger]]:
+async def replicas(migrated_database_url: str) -> AsyncIterator[list[Ledger]]:
     """Four services on one database."""
     async with AsyncExitStack() as stack:
         found = []
         for number in range(4):
-            database = Database(empty_url)
+            database = Database(migrated_database_url)
             stack.push_async_callback(database.close)
             found.append(Ledger(database, seed=number))
         await found[0].start()
