@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from controls.model.errors import RuleFilesInvalid
 from controls.rules.analysis import Analysis, analyse
@@ -19,8 +20,10 @@ from controls.rules.engine import build_engine
 from controls.rules.examples import ExampleResult, run_examples
 from controls.rules.release import Release, compile_files, release_from_document
 from controls.services.duty_examples import run_duty_examples
-from controls.services.scenarios import ScenarioResult, play_scenarios
 from controls.services.trial import ExamplesFailed
+
+if TYPE_CHECKING:
+    from controls.services.scenarios import ScenarioResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,17 @@ def _checked(release: Release, analysis: Analysis) -> CheckedRelease:
             engine.close()
     coverage.examples()
     examples += run_duty_examples(release, coverage=coverage)
-    return CheckedRelease(release, analysis, examples, play_scenarios(release, coverage=coverage), coverage)
+    return CheckedRelease(release, analysis, examples, _scenarios(release, coverage), coverage)
+
+
+def _scenarios(release: Release, coverage: Coverage) -> tuple[ScenarioResult, ...]:
+    """The scenarios, played. Where there are none, the store is not even imported: it takes a trial longer to
+    import that than to try a small release."""
+    if not release.scenarios:
+        return ()
+    from controls.services.scenarios import play_scenarios
+
+    return play_scenarios(release, coverage=coverage)
 
 
 def activatable(files: Mapping[str, str]) -> Release:
