@@ -557,6 +557,73 @@ def test_an_obligation_that_is_due_later() -> None:
     assert found.after == "1 business days of target at 18:00 UTC"
 
 
+DAY = 'due: {business_days: many, calendar: target, at: "18:00", zone: UTC, warn_at: soon}'
+DUE = f"""\
+  then: oblige
+  parameters:
+    many: {{value: 1, type: int, basis: law}}
+    soon: {{value: PT12H, type: duration, basis: policy}}
+"""
+
+
+def of_due(*edits: tuple[str, str]) -> list[Change]:
+    """The changes of a rule whose due time is of parameters; no example of it says when that is."""
+    base = LOOKS_UP.replace("due: {within: PT4H}", DAY).replace("  then: oblige\n", DUE)
+    base = base.replace('      due: "2026-03-02T13:30:00Z"\n', '      due: "2026-03-03T18:00:00Z"\n')
+    changed = base
+    for old, new in edits:
+        assert changed.count(old) == 1, old
+        changed = changed.replace(old, new)
+    sides = [rule_set({**desk_files(), **LOOKED_UP, RULES: text}) for text in (base, changed)]
+    return [item for item in difference(*sides).changes if item.what not in ("file", "wording")]
+
+
+@pytest.mark.parametrize(
+    ("edits", "expected"),
+    [
+        ([("many: {value: 1", "many: {value: 2")], [("parameter", "told.many", LOOSENING)]),
+        ([("soon: {value: PT12H", "soon: {value: PT13H")], [("parameter", "told.soon", NEUTRAL)]),
+        ([('at: "18:00"', 'at: "17:00"')], [("due", "told", TIGHTENING)]),
+        ([("many: {value: 1", "many: {value: 2"), ('at: "18:00"', 'at: "17:00"')],
+         [("parameter", "told.many", LOOSENING), ("due", "told", TIGHTENING), ("rule", "told", LOOSENING)]),
+        # A literal in the place of a parameter says the same, ...
+        ([("business_days: many", "business_days: 1"), ("    many: {value: 1, type: int, basis: law}\n", "")],
+         []),
+        # ... and what no longer obliges is due never: that is one change, of `then`.
+        ([("  then: oblige\n", "  then: review\n"), ("expect: oblige", "expect: review"),
+          (f"  obligation:\n    what: report\n    {DAY}\n", ""),
+          ('      due: "2026-03-03T18:00:00Z"\n', ""),
+          ("  parameters:\n    many: {value: 1, type: int, basis: law}\n", ""),
+          ("    soon: {value: PT12H, type: duration, basis: policy}\n", "")],
+         [("then", "told", TIGHTENING)]),
+        # Who asks fewer and gives them more time loosens; who asks more and gives more time does neither.
+        ([("many: {value: 1", "many: {value: 2"), ('account == "C-9"', 'account in ["C-9", "C-10"]')],
+         [("parameter", "told.many", LOOSENING), ("condition", "told", TIGHTENING),
+          ("rule", "told", NOT_PROVED)]),
+    ],
+)  # fmt: skip
+def test_a_due_time_of_parameters_moves_with_them(
+    edits: list[tuple[str, str]], expected: list[tuple[str, str, ChangeClass]]
+) -> None:
+    """Each parameter by itself, what else changed in the due time by itself, and all of it together."""
+    assert [(item.what, item.id, item.kind) for item in of_due(*edits)] == expected
+
+
+def test_another_calendar_moves_what_is_due() -> None:
+    """One holiday less, and nothing is due later: looked up day by day, and shown with one of them."""
+    base = LOOKS_UP.replace(
+        "due: {within: PT4H}", 'due: {business_days: 1, calendar: target, at: "18:00", zone: UTC}'
+    )
+    base = base.replace('      due: "2026-03-02T13:30:00Z"\n', '      due: "2026-03-03T18:00:00Z"\n')
+    calendar = LOOKED_UP[CALENDAR].replace("  2026-12-25: Christmas Day\n", "")
+    one, other = (
+        {**desk_files(), **LOOKED_UP, RULES: base, CALENDAR: text} for text in (LOOKED_UP[CALENDAR], calendar)
+    )
+    (found,) = [item for item in difference(rule_set(one), rule_set(other)).changes if item.what == "due"]
+    assert (found.id, found.kind) == ("told", TIGHTENING)
+    assert "counted from 2026-12-24, 2026-12-25 18:00 UTC instead of 2026-12-28 18:00 UTC" in found.reason
+
+
 def test_what_a_table_s_examples_show_is_shown() -> None:
     """Requests of both sides' examples that the tables answer differently."""
     found = changed_rule((RULES, ROW, ROW.replace("review", "deny")), (RULES, ONE, DENIED))

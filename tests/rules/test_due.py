@@ -22,7 +22,8 @@ from controls.rules.calendars import Calendar
 from controls.rules.due import Due
 from controls.rules.engine import build_engine
 from controls.rules.examples import run_examples
-from controls.rules.release import Release, compile_release
+from controls.rules.explain import explain_rule
+from controls.rules.release import Release, compile_release, release_from_document
 from controls.rules.vocabulary import read_facts
 from controls.rules.zones import date_in, time_in, zone
 from tests.rules.rule_sets import diagnostics_of
@@ -191,6 +192,42 @@ def test_the_due_time_is_that_time_of_a_later_business_day(moment: datetime) -> 
     assert found.warn_at == found.due_at - timedelta(hours=6)
 
 
+def parameter(name: str, value: str, type_: str) -> str:
+    return f"{name}: {{value: {value}, type: {type_}, basis: law}}"
+
+
+@pytest.mark.parametrize(
+    ("due", "parameters", "due_at", "warn_at"),
+    [
+        (
+            "{business_days: many, calendar: test, at: last, zone: America/New_York, warn_at: soon}",
+            (parameter("many", "1", "int"), parameter("last", "PT18H", "duration"),
+             parameter("soon", "PT12H", "duration")),
+            "2026-03-10T22:00:00+00:00",
+            "2026-03-10T16:00:00+00:00",
+        ),
+        ('{days: many, at: "24:00", zone: Asia/Tokyo}', (parameter("many", "0", "int"),),
+         "2026-03-07T15:00:00+00:00", None),
+        ("{within: span}", (parameter("span", "PT2H", "duration"),), "2026-03-06T23:00:00+00:00", None),
+    ],
+)  # fmt: skip
+def test_a_due_time_may_be_of_parameters(
+    due: str, parameters: tuple[str, ...], due_at: str, warn_at: str | None
+) -> None:
+    """So that a deadline of law is marked as one; the message may name it, and the explanation does."""
+    more = f"parameters: {{{', '.join(parameters)}}}"
+    first = parameters[0].partition(":")[0]
+    text = files(due, expect=due_at, more=more)["regulatory/test/rule.yaml"]
+    text = text.replace('en: "Report by {due_at}"', f'en: "Report by {{due_at}} ({{{first}}})"')
+    release = compile_release({**files(), "regulatory/test/rule.yaml": text})
+    assert deadline(release)[:2] == (due_at, warn_at)
+    (rule,) = [rule for rule in release.rules if rule.id == "test.report"]
+    for language, word in (("en", f"(the parameter “{first}”)"), ("es", f"(el parámetro «{first}»)")):
+        assert explain_rule(release, rule, language=language).count(word) == 1
+    again = release_from_document(release.document)
+    assert deadline(again)[:2] == (due_at, warn_at)
+
+
 # --- When that cannot be said ---------------------------------------------------------------------------
 
 
@@ -330,6 +367,41 @@ def test_mistakes_in_a_due_time_say_what_to_do(due: str, code: str, word: str) -
     (mistake,) = diagnostics_of(files(due))
     assert (mistake.file, mistake.line, mistake.code) == ("regulatory/test/rule.yaml", 7, code)
     assert word in mistake.message
+
+
+@pytest.mark.parametrize(
+    ("due", "declared", "code", "word"),
+    [
+        ("{within: spam}", parameter("span", "PT2H", "duration"), "bad_value", "did you mean 'span'"),
+        ("{within: soon}", "", "bad_value", "or name a parameter of the rule"),
+        ("{within: span}", parameter("span", "2", "int"), "wrong_type", "takes duration"),
+        ("{within: span}", parameter("span", "PT0S", "duration"), "out_of_range", "more than nothing"),
+        ("{days: nam, at: '18:00', zone: UTC}", parameter("name", "2", "int"), "bad_value", "'name'"),
+        ("{days: many, at: '18:00', zone: UTC}", parameter("many", "-1", "int"), "out_of_range", "3660"),
+        ("{days: many, at: '18:00', zone: UTC}", parameter("many", "'1'", "string"), "wrong_type", "takes"),
+        ("{days: 1, at: last, zone: UTC}", parameter("last", "PT25H", "duration"), "out_of_range", "PT24H"),
+        ("{days: 1, at: '18:00', zone: UTC, warn_at: soon}", parameter("soon", "PT19H", "duration"),
+         "out_of_range", "earlier than `at`"),
+        ("{days: many, at: '18:00', zone: UTC}", parameter("many", "x", "int"), "bad_value", "whole"),
+    ],
+)  # fmt: skip
+def test_a_parameter_that_does_not_fit_a_due_time_is_told(
+    due: str, declared: str, code: str, word: str
+) -> None:
+    """Once, with what it takes; a parameter that is wrong by itself is told where it is declared."""
+    found = diagnostics_of(files(due, more=f"parameters: {{{declared}}}" if declared else ""))
+    mistakes = [item for item in found if item.code != "unused_parameter"]
+    assert [item.code for item in mistakes] == [code]
+    assert word in mistakes[0].message or mistakes[0].line == 9
+
+
+def test_a_parameter_of_a_due_time_is_used() -> None:
+    """And one that neither the condition nor the due time mentions is not."""
+    more = f"parameters: {{{parameter('span', 'PT2H', 'duration')}}}"
+    used = files("{within: span}", expect="2026-03-06T23:00:00Z", more=more)
+    assert diagnostics_of(used) == ()
+    (mistake,) = diagnostics_of(files("{within: PT2H}", expect="2026-03-06T23:00:00Z", more=more))
+    assert (mistake.code, "nor `due` uses 'span'" in mistake.message) == ("unused_parameter", True)
 
 
 def test_a_parameter_cannot_be_called_like_the_due_time() -> None:

@@ -201,10 +201,10 @@ def test_no_missing_policy_passes_over_a_rate_that_is_not_there() -> None:
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", "“Order value” converted into the currency of 1,000 EUR"),
-        ("en", "at the rate of the day of the moment of the decision"),
+        ("en", "“Order value” (converted into the currency of 1,000 EUR"),
+        ("en", "at the rate of today in “UTC”"),
         ("es", "convertido a la divisa de 1000 EUR"),
-        ("es", "al cambio del día del momento de la decisión en «UTC» según la tabla de cambios «house»"),
+        ("es", "al cambio de hoy en «UTC» según la tabla de cambios «house»"),
     ],
 )
 def test_a_conversion_has_words(language: str, words: str) -> None:

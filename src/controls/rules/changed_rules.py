@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from controls.rules.changes import Change, ChangeClass, Shown, by_sets
 from controls.rules.compare_conditions import Comparison
-from controls.rules.compare_due import compared_due, due_text
+from controls.rules.compare_due import with_due
 from controls.rules.compare_rules import Versions, said_by
 from controls.rules.effective import compared_periods, periods_text
 from controls.rules.examples import facts_of_example
@@ -145,9 +145,6 @@ class _Pair:
                 str(before.obligation and dict(before.obligation)),
                 str(after.obligation and dict(after.obligation)),
             )
-        if before.due != after.due:
-            kind, reason = compared_due(before.due, after.due)
-            yield self._plain("due", kind, reason, due_text(before.due), due_text(after.due))
         yield from self._wording()
 
     def parameters(self, *, basis: str) -> Iterator[Change]:
@@ -175,6 +172,14 @@ class _Pair:
             return Comparison(ChangeClass.NOT_PROVED, (), variant)
         vocabularies = (self.one.release.vocabulary, self.other.release.vocabulary)
         versions = Versions.of(before, after, vocabularies=vocabularies)
+        found = self._answers(versions, variant)
+        if (before.observe and after.observe) or not (before.obliges and variant.obliges):
+            return found
+        return with_due(found, before.due, variant.due)
+
+    def _answers(self, versions: Versions, variant: Rule) -> Comparison:
+        """The same, without a look at when obligations are due."""
+        before, after = self.before, self.after
         found = versions.compared(before, variant)
         tabular = before.table is not None or variant.table is not None
         if not tabular or found.shown or found.kind is ChangeClass.NEUTRAL:

@@ -6,12 +6,15 @@ the rule says `from`; it is a moment, or an `Unknown` that says why there is non
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from controls.model.condition import Facts
 from controls.model.finding import Deadline
+from controls.model.values import Value
 from controls.rules.arithmetic import describe
 from controls.rules.calendars import Calendar
 from controls.rules.reading import Unknown
@@ -21,6 +24,8 @@ from controls.rules.zones import date_in, moment_at
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
     """Either so long after the start, or at a time of day so many days after the start's date.
+
+    `parameters`: which of `within`, `days`, `at` and `warn_at` are a parameter's value, and whose.
 
     Attributes:
         start: the fact that says when the count begins; empty: at `now`.
@@ -37,6 +42,12 @@ class Due:
     at: timedelta = timedelta(0)
     warn_at: timedelta | None = None
     place: ZoneInfo | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def with_parameters(self, values: Mapping[str, Value]) -> Due:
+        """The same where the parameters that are named have these values."""
+        changed = {name: values[of] for name, of in self.parameters.items() if of in values}
+        return replace(self, **cast("dict[str, Any]", changed))
 
     def deadline(self, facts: Facts) -> Deadline | Unknown:
         """The deadline of a permit given on `facts`."""
@@ -47,7 +58,7 @@ class Due:
             if isinstance(start, datetime):
                 return self._deadline(start)
             if isinstance(start, date) and self.within is None:
-                return self._on(start)
+                return self.on(start)
         except ArithmeticError as problem:
             return Unknown((), f"the due time: {describe(problem)}")
         return Unknown((), f"the due time: {self.start} is {start.__class__.__name__}")
@@ -56,9 +67,14 @@ class Due:
         if self.within is not None:
             return Deadline(start + self.within)
         assert self.place is not None
-        return self._on(date_in(start, self.place))
+        return self.on(date_in(start, self.place))
 
-    def _on(self, first: date) -> Deadline:
+    def on(self, first: date) -> Deadline:
+        """The deadline on a day, counted from the start's date.
+
+        Raises:
+            ArithmeticError: it leaves the years that the calendar states.
+        """
         assert self.place is not None
         if self.calendar is not None:
             day = self.calendar.add_business_days(first, self.days)

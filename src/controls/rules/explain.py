@@ -243,28 +243,33 @@ class _Explainer:
         say, words = self._say, self._words
         start = words.quoted(self._label(due.start)) if due.start else words.phrase("now")
         if due.within is not None:
-            span = words.constant(due.within)
+            span = self._with_parameter(words.constant(due.within), due, "within")
             return say(f"within {span} of {start}", f"en {span} desde {start}")
         assert due.place is not None
-        hour = _clock(due.at)
-        days = words.constant(due.days)
+        hour = self._with_parameter(_clock(due.at), due, "at")
+        days = self._with_parameter(words.constant(due.days), due, "days")
         if due.calendar is not None:
             calendar = words.quoted(due.calendar.name)
             later = say(f"business days later: {days}", f"días hábiles después: {days}")
             same = say("on that day, or on the next business day", "ese día, o el siguiente día hábil")
-            day = f"{later if due.days else same}, {say('calendar', 'calendario')} {calendar}"
+            day = later if due.days else self._with_parameter(same, due, "days")
+            day = f"{day}, {say('calendar', 'calendario')} {calendar}"
         else:
             later = say(f"days later: {days}", f"días después: {days}")
-            day = later if due.days else say("on that day", "ese mismo día")
+            same = say("on that day", "ese mismo día")
+            day = later if due.days else self._with_parameter(same, due, "days")
         text = say(
             f"before {hour} ({due.place.key}), counted from {start}; {day}",
             f"antes de las {hour} ({due.place.key}), a contar desde {start}; {day}",
         )
         if due.warn_at is None:
             return text
-        return text + say(
-            f", with a warning at {_clock(due.warn_at)}", f", con aviso a las {_clock(due.warn_at)}"
-        )
+        warn = self._with_parameter(_clock(due.warn_at), due, "warn_at")
+        return text + say(f", with a warning at {warn}", f", con aviso a las {warn}")
+
+    def _with_parameter(self, text: str, due: Due, part: str) -> str:
+        name = due.parameters.get(part)
+        return text if name is None else self._words.phrase("parameter", text, self._words.quoted(name))
 
     def _plain(self, value: Json) -> str:
         if isinstance(value, dict):

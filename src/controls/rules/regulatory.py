@@ -20,7 +20,7 @@ from controls.rules.coverage import Budget
 from controls.rules.decision_tables import PERMIT, TableSource
 from controls.rules.diagnostics import Diagnostics, Place, closest, listed, quoted
 from controls.rules.due import Due
-from controls.rules.due_files import due_of
+from controls.rules.due_files import due_of, parameters_named
 from controls.rules.example_files import example_of
 from controls.rules.findings import DUE_AT
 from controls.rules.messages import placeholders
@@ -104,7 +104,7 @@ class _Reader:
             self._check_parameters_used(node, condition, parameters)
             self._check_messages(node, condition, parameters, table)
         self._check_policy(node, outcomes)
-        due = self._due(node)
+        due = self._due(node, parameters)
         examples = self._examples(node, outcomes, on=on, periods=periods, steps=steps)
         if condition is None or self.diagnostics.count > before:
             return
@@ -207,13 +207,14 @@ class _Reader:
     def _check_parameters_used(
         self, node: MappingNode, condition: WholeCondition, parameters: Parameters
     ) -> None:
-        declared = node.mapping("parameters")
+        declared, due = node.mapping("parameters"), _due_node(node)
+        used = condition.parameters | (parameters_named(due, parameters) if due is not None else set())
         for name in parameters.known:
-            if name not in condition.parameters and declared is not None:
+            if name not in used and declared is not None:
                 self.diagnostics.add(
                     declared.entries[name].key.place,
                     "unused_parameter",
-                    f"`when` does not use {quoted(name)}: use it or remove it",
+                    f"neither `when` nor `due` uses {quoted(name)}: use it or remove it",
                 )
 
     def _check_messages(
@@ -281,9 +282,8 @@ class _Reader:
                 "`obligation` belongs to `then: oblige`",
             )
 
-    def _due(self, node: MappingNode) -> Due | None:
-        obligation = node.mapping("obligation")
-        due = None if obligation is None else obligation.mapping("due")
+    def _due(self, node: MappingNode, parameters: Parameters) -> Due | None:
+        due = _due_node(node)
         if due is None:
             return None
         if not any("due" in item for item in node.items("examples") if isinstance(item, MappingNode)):
@@ -292,7 +292,7 @@ class _Reader:
                 "missing_example",
                 "add an example that says when the obligation is `due`",
             )
-        return due_of(due, scope=self.scope)
+        return due_of(due, parameters=parameters, scope=self.scope)
 
     def _examples(
         self,
@@ -324,6 +324,11 @@ class _Reader:
                 place, "missing_example", f"add an example {fires}: one that expects {outcome}"
             )
         return tuple(examples)
+
+
+def _due_node(node: MappingNode) -> MappingNode | None:
+    obligation = node.mapping("obligation")
+    return None if obligation is None else obligation.mapping("due")
 
 
 def _obligation(node: MappingNode) -> Mapping[str, Json] | None:

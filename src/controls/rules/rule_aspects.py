@@ -1,7 +1,8 @@
 """What of a rule changed: each aspect with the first version of the rule that has it alone changed.
 
-Guarantees: every difference between two versions that can change what they say, apart from when and where
-they speak, is in one aspect; a version that cannot be made is replaced by the reason, never by a guess.
+Guarantees: every difference between two versions that can change what they say, or by when they ask for it,
+apart from when and where they speak, is in one aspect; a version that cannot be made is replaced by the
+reason, never by a guess.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import TypeAlias, cast
 from controls.model.values import Value, canonical
 from controls.rules.aggregates import Aggregate
 from controls.rules.changed_data import ChangedData, changed_data, differs, in_words, recounted
+from controls.rules.compare_due import due_text
 from controls.rules.compare_tables import rows_text, same_rows
 from controls.rules.condition import ConditionInvalid, WholeCondition, condition_of_tree
+from controls.rules.due import Due
 from controls.rules.nodes import canonical_json
 from controls.rules.rule import CompiledCondition, Rule
 from controls.rules.versions import condition_text
@@ -61,6 +64,9 @@ class Aspects:
         if before.missing is not after.missing:
             variant = replace(before, missing=after.missing)
             yield Aspect("missing", "", variant, before.missing.value, after.missing.value)
+        due = self._due()
+        if before.due != due and before.obliges and after.obliges:
+            yield Aspect("due", "", replace(before, due=due), due_text(before.due), due_text(due))
         if before.observe is not after.observe:
             yield Aspect("mode", "", replace(before, observe=after.observe), _mode(before), _mode(after))
 
@@ -88,6 +94,16 @@ class Aspects:
             items = (*looked_up, *(ChangedData(name) for name in recounts))
             yield Aspect("data", "", variant, *in_words(items))
 
+    def _due(self) -> Due | None:
+        """The second version's due time, with the first one's parameters in it."""
+        before, after = self.before, self.after
+        values = {
+            name: parameter.value
+            for name, parameter in before.parameters.items()
+            if name in after.parameters and after.parameters[name].type == parameter.type
+        }
+        return None if after.due is None else after.due.with_parameters(values)
+
     def _recounted(self) -> tuple[str, ...]:
         return recounted(
             _whole(self.before).tree,
@@ -108,11 +124,13 @@ def _whole(rule: Rule) -> WholeCondition:
 
 def _with(rule: Rule, values: Mapping[str, Value]) -> Rule | str:
     """The rule with other values of its parameters, or why there is none."""
+    due = None if rule.due is None else rule.due.with_parameters(values)
     try:
         if rule.table is None:
-            return replace(rule, condition=_rewritten(rule.condition, values))
+            return replace(rule, condition=_rewritten(rule.condition, values), due=due)
         rows = tuple(replace(row, condition=_rewritten(row.condition, values)) for row in rule.table.rows)
-        return replace(rule, table=replace(rule.table, rows=rows))  # `condition` says what is read: the same
+        # `condition` says what is read: the same.
+        return replace(rule, table=replace(rule.table, rows=rows), due=due)
     except NotReplaceable as problem:
         return str(problem)
     except ConditionInvalid as problem:

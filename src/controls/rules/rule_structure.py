@@ -31,6 +31,7 @@ from controls.rules.shapes import (
     Key,
     ListShape,
     MappingShape,
+    OrNameShape,
     TableShape,
     TextShape,
     ValueShape,
@@ -85,24 +86,35 @@ _PARAMETER: Final = MappingShape(
         Key("max", ValueShape(), "the most that the value may be changed to"),
     ),
 )
-_SPAN: Final = TextShape(what="a duration such as PT2H", max_length=40)
+MAX_DAYS: Final = 3_660
+MAX_BUSINESS_DAYS: Final = 1_000
+_SPAN: Final = TextShape(what="a duration such as PT2H, or a parameter's name", max_length=63)
 _CLOCK: Final = TextShape(
-    what='a time such as "18:00", or "24:00" for the end of the day',
-    pattern=r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?|24:00",
-    max_length=8,
+    what='a time such as "18:00", "24:00" for the end of the day, or a parameter\'s name',
+    pattern=rf"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?|24:00|{NAME.pattern}",
+    max_length=63,
 )
 _DUE: Final = MappingShape(
     "a due time",
     (
-        Key("within", _SPAN, "how long after the permit: PT2H; alone, or with `from`"),
-        Key("days", IntegerShape(0, 3_660), "how many days later, 0 being the same day"),
+        Key(
+            "within",
+            _SPAN,
+            "how long after the permit: PT2H, or a parameter that is a duration; alone, or with `from`",
+        ),
+        Key(
+            "days",
+            OrNameShape(IntegerShape(0, MAX_DAYS), NAME),
+            "how many days later, 0 being the same day, or a parameter that says it",
+        ),
         Key(
             "business_days",
-            IntegerShape(0, 1_000),
-            "how many business days later; 0 is the same day, or the next business day where it is none",
+            OrNameShape(IntegerShape(0, MAX_BUSINESS_DAYS), NAME),
+            "how many business days later, or a parameter that says it; 0 is the same day, or the next "
+            "business day where it is none",
         ),
         Key("calendar", NAME, "the calendar of the business days: the name of its file"),
-        Key("at", _CLOCK, "the time of that day from which on it is too late"),
+        Key("at", _CLOCK, "the time of that day from which on it is too late; a parameter is a duration"),
         Key("zone", SHORT, "the time zone of days and times, such as Europe/Madrid"),
         Key("warn_at", _CLOCK, "an earlier time of that day, at which to warn"),
         Key(

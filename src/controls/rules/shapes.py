@@ -287,6 +287,21 @@ class TableShape:
 
 
 @dataclass(frozen=True, slots=True)
+class OrNameShape:
+    """A number of its own, or the name of something that has one."""
+
+    own: IntegerShape
+    name: TextShape
+
+    def check(self, node: Node, diagnostics: Diagnostics) -> None:
+        named = isinstance(node, Scalar) and isinstance(node.value, str)
+        (self.name if named else self.own).check(node, diagnostics)
+
+    def schema(self) -> dict[str, Json]:
+        return {"anyOf": [self.own.schema(), self.name.schema()]}
+
+
+@dataclass(frozen=True, slots=True)
 class EitherShape:
     """One shape for the short form, another one for the long form, which is a mapping or a list."""
 

@@ -109,8 +109,8 @@ _PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "list": ("the list {0}", "la lista {0}"),
     "cell": ("{0} in the table {1} for {2}", "{0} en la tabla {1} para {2}"),
     "convert": (
-        "{0} converted into {1} at the rate of {2} in the table of rates {3}",
-        "{0} convertido a {1} al cambio de {2} según la tabla de cambios {3}",
+        "{0} (converted into {1} at the rate of {2} in the table of rates {3})",
+        "{0} (convertido a {1} al cambio de {2} según la tabla de cambios {3})",
     ),
     "business_days": (
         "the business days from {0} to {1} in the calendar {2}",
@@ -125,6 +125,7 @@ _PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "{0} es día hábil en el calendario {1}",
     ),
     "date_of": ("the day of {0} in {1}", "el día de {0} en {1}"),
+    "today": ("today in {0}", "hoy en {0}"),
     "time_of_day": ("the time of day of {0} in {1}", "la hora del día de {0} en {1}"),
     "and": ("{0} and {1}", "{0} y {1}"),
     "or": ("{0} or {1}", "{0} o {1}"),
@@ -265,6 +266,8 @@ class Wording:
                 return self.phrase(function, self.quoted(self.step(step)))
             case Now():
                 return self.phrase("now")
+            case Operation(name="date_of", arguments=(Now(), zone)):
+                return self.phrase("today", self.value(zone))
             case Operation(name=name, arguments=arguments):
                 return self._operation(name, arguments)
             case Choice(test=test, yes=yes, no=no):
