@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
 
@@ -17,12 +17,16 @@ from controls.duties.constraints import FORMULAS, Asked, concerns, exclusive_rol
 from controls.model.chain import Act, ActState, Capacity, ChainHistory
 from controls.model.duty import ConstraintKind
 from controls.model.finding import Effect, Text
+from controls.rules.changed_rules import changed_law_parameters
+from controls.rules.changes import ChangeClass
 from controls.rules.diagnostics import Diagnostics
 from controls.rules.engine import build_engine
 from controls.rules.examples import run_examples
 from controls.rules.files import read_yaml
 from controls.rules.nodes import as_json
+from controls.rules.release import compile_release
 from controls.rules.rule import MissingPolicy, Rule
+from controls.rules.rule_sets import bare_rule_set
 from controls.rules.schema import json_schema
 from controls.rules.structure import FileKind
 from tests.rules.rule_sets import diagnostics_of
@@ -208,6 +212,9 @@ def unknown(rule: Rule) -> str:
     return "permit" if rule.missing is MissingPolicy.SKIP else rule.missing.value
 
 
+# The law says close of business and no hour: that is the firm's.
+CLOSE_OF_BUSINESS = {"cnf.eu_csdr_alloc_confirm"}
+
 # What these rules read is always known: presence alone, or what the chain itself knows.
 ALWAYS_KNOWN = {
     "all.reallocation",
@@ -243,6 +250,30 @@ def test_every_rule_is_shown_twice_each_way() -> None:
         expected = [example.expect for example in rule.examples]
         assert expected.count(rule.then.value) >= 2, rule.id
         assert expected.count("permit") >= 2, rule.id
+
+
+def test_deadlines_of_law_are_parameters_of_law() -> None:
+    """So that no later release gives more time unseen; the end of the day itself needs no figure."""
+    rules = [rule for rule in shipped_release().rules if rule.due is not None]
+    assert len(rules) > 25
+    for rule in rules:
+        assert rule.due is not None
+        ends_today = rule.due.within is None and rule.due.days == 0 and rule.due.at == timedelta(hours=24)
+        bases = {rule.parameters[name].basis for name in rule.due.parameters.values()}
+        if all(source.basis == "law" for source in rule.sources) and not ends_today:
+            assert "law" in bases or rule.id in CLOSE_OF_BUSINESS, rule.id
+
+
+def test_a_release_that_gives_more_time_than_the_law_is_known_to() -> None:
+    """From one settlement day to two: a loosening of a parameter of law, which activation refuses."""
+    files = dict(shipped_files())
+    text = files["regulatory/settlement/closeout.yaml"]
+    short, rest = text.split("days_allowed: {value: 1,", 1)
+    files["regulatory/settlement/closeout.yaml"] = f"{short}days_allowed: {{value: 2,{rest}"
+    before, after = bare_rule_set(shipped_release()), bare_rule_set(compile_release(files))
+    (found,) = changed_law_parameters(before, after)
+    assert (found.id, found.kind) == ("set.regsho_closeout.short.days_allowed", ChangeClass.LOOSENING)
+    assert "09:30 America/New_York instead of" in found.reason
 
 
 @pytest.mark.parametrize(
