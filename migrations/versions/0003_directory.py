@@ -44,6 +44,13 @@ def upgrade() -> None:
         sa.Column("valid_to", sa.BigInteger()),
         sa.PrimaryKeyConstraint("tenant", "person", "valid_from", name=op.f("pk_absences")),
     )
+    op.create_index(
+        "ix_ledger_entries_registers",
+        "ledger_entries",
+        ["tenant", "index"],
+        postgresql_where=sa.text("kind IN ('genesis', 'directory', 'key')"),
+        sqlite_where=sa.text("kind IN ('genesis', 'directory', 'key')"),
+    )
     op.create_table(
         "scim_resources",
         sa.Column("tenant", identifier(), nullable=False),
@@ -56,6 +63,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant", "sort", "id", name=op.f("pk_scim_resources")),
     )
     _make_accounts_anew(sa.Column("kind", identifier(), nullable=False, server_default=sa.text("'person'")))
+    op.create_index("ix_accounts_person", "accounts", ["person", "tenant"])
 
 
 def downgrade() -> None:
@@ -74,6 +82,7 @@ def downgrade() -> None:
             raise LedgerNotEmpty(table)
     _make_accounts_anew()
     op.drop_table("scim_resources")
+    op.drop_index("ix_ledger_entries_registers", "ledger_entries")
     op.drop_table("absences")
     op.drop_table("person_attributes")
 

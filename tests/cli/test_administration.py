@@ -383,6 +383,22 @@ def test_a_release_that_does_not_load_or_fails_its_examples_is_not_proposed(
     assert well("changes", "list", "--json", env=acting(desk)).json() == []
 
 
+def test_a_provider_s_key_is_proposed_with_its_reach(desk: Desk) -> None:
+    """What the second administrator reads says which users the provider keeps and which roles it gives."""
+    made = ("keys", "create", "idp", "--scope", "scim", "--speaks-for", "*@bank.example")
+    told = proposed(desk, *made, "--role", "trader", "--role", "reconciler")
+    assert told["summary"].startswith(
+        f"key idp ({told['id']}), for an identity provider that keeps *@bank.example"
+    )
+    assert "gives reconciler, trader, scopes scim" in told["summary"]
+    said = controls(*made, "--role", "supervisor", "--json", env=acting(desk))
+    assert (said.code, said.json()["code"]) == (Exit.USAGE, "role_not_providable")
+    said = controls(
+        "keys", "create", "idp", "--scope", "scim", "--role", "trader", "--json", env=acting(desk)
+    )
+    assert (said.code, said.json()["code"]) == (Exit.USAGE, "provider_key")
+
+
 # -- what a file would change, and who is away -------------------------------------------------------------
 
 FULL = "person,name,account,kind,roles,desk\n"

@@ -13,6 +13,7 @@ from controls.store.people import (
     Assignment,
     AttributeRecord,
     PersonRecord,
+    Provisioned,
     private_document,
     public_document,
 )
@@ -118,3 +119,35 @@ def test_where_a_person_is_and_with_whom_is_not_said_in_clear() -> None:
         assert said not in public
     for said in ("Ana", "ana.login"):
         assert said not in public + private
+
+
+@given(people(), people())
+def test_what_changed_on_top_of_what_was_known_is_the_whole(
+    before: list[PersonRecord], after: list[PersonRecord]
+) -> None:
+    """A directory that differs from another in some persons is as if all had been read anew, and the other
+    one stays as it was."""
+    known = Directory(index=1, people=before, provisioned=[provisioned("a"), provisioned("b")])
+    kept = {login: list(records) for login, records in known.accounts.items()}
+    changed = Directory(index=2, people=after, provisioned=[provisioned("b", deleted=True)], before=known)
+    everybody = {item.id: item for item in before} | {item.id: item for item in after}
+    whole = Directory(
+        index=2,
+        people=everybody.values(),
+        provisioned=[provisioned("a"), provisioned("b", deleted=True)],
+    )
+    assert changed.people == whole.people
+    assert changed.ids == whole.ids
+    assert changed.provisioned == whole.provisioned
+    assert {login: set(records) for login, records in changed.accounts.items()} == {
+        login: set(records) for login, records in whole.accounts.items()
+    }
+    assert changed.references.items() >= whole.references.items()
+    for at in range(0, 13, 3):
+        assert changed.profiles(at=at) == whole.profiles(at=at)
+        assert changed.present(at=at) == whole.present(at=at)
+    assert known.accounts == kept
+
+
+def provisioned(name: str, *, deleted: bool = False) -> Provisioned:
+    return Provisioned("User", name, f"x-{name}", 0, 1, deleted)

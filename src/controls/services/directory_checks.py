@@ -47,10 +47,16 @@ def check_people(
             FieldError(plan.where, conflict.kind.value, conflict.reason)
             for conflict in grant_conflicts(record, before=before, people=people, release=release, at=at)
         ]
-    left, there = _administrators(people, release, at), _administrators(directory.people, release, at)
-    if len(left) < ADMINISTRATORS_NEEDED and len(left) < len(there):
-        told = f"{len(left)} of the {len(there)} administrators would be left; a change takes two"
-        errors.append(FieldError(plans[0].where, "too_few_administrators", told))
+    administering = administering_roles(release)
+    changed = (directory.people[record.id] for record in records if record.id in directory.people)
+    if any(_administers(person, administering, at) for person in changed):
+        left, there = (
+            sum(_administers(person, administering, at) for person in everybody.values())
+            for everybody in (people, directory.people)
+        )
+        if left < ADMINISTRATORS_NEEDED and left < there:
+            told = f"{left} of the {there} administrators would be left; a change takes two"
+            errors.append(FieldError(plans[0].where, "too_few_administrators", told))
     if errors:
         raise directory_errors(errors)
     return records
@@ -145,12 +151,8 @@ def _reports_to(record: PersonRecord | None, at: int) -> str:
     )
 
 
-def _administrators(people: Mapping[str, PersonRecord], release: Release, at: int) -> set[str]:
-    """Who can act on changes."""
-    roles = administering_roles(release)
-    return {
-        person
-        for person, record in people.items()
-        if any(item.role in roles and holds(item, at) for item in record.roles)
-        and any(item.kind is AccountKind.PERSON and holds(item, at) for item in record.accounts)
-    }
+def _administers(record: PersonRecord, roles: frozenset[str], at: int) -> bool:
+    """Whether a person can act on changes, which takes one of these roles."""
+    return any(item.role in roles and holds(item, at) for item in record.roles) and any(
+        item.kind is AccountKind.PERSON and holds(item, at) for item in record.accounts
+    )

@@ -61,7 +61,9 @@ class StateCache:
             active = await self._swap(connection, head)
         directory = self._directory
         if directory is None or directory.index != head.directory_index:
-            directory = await load_directory(connection, head.tenant, index=head.directory_index)
+            directory = await load_directory(
+                connection, head.tenant, index=head.directory_index, known=directory
+            )
             self._directory = directory
         keys = self._keys
         if keys is None or keys[0] != head.keys_index:

@@ -11,10 +11,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Table, delete, select, update
+from sqlalchemy import Table, bindparam, delete, select, update
 
 from controls.model.people import Account, AccountKind, Attribute, Person, Profile
-from controls.store.among import also, among
+from controls.store.among import among
 from controls.store.connection import StoreConnection
 from controls.store.people import (
     Absence,
@@ -26,7 +26,7 @@ from controls.store.people import (
     Record,
     holds,
 )
-from controls.store.registers import check_keys, check_people
+from controls.store.registers import check_keys, check_people, recorded_people
 from controls.store.rows import ApiKey
 from controls.store.tables import (
     absences,
@@ -45,13 +45,16 @@ _T = TypeVar("_T")
 class _Stretches(Generic[_T]):
     """A value that changes only at known moments, kept for the stretch between two that was asked last."""
 
-    def __init__(self, records: Iterable[Record], make: Callable[[int], _T]) -> None:
-        ends = {moment for item in records for moment in (item.valid_from, item.valid_to)}
-        self._moments = sorted(moment for moment in ends if moment is not None)
+    def __init__(self, records: Callable[[], Iterable[Record]], make: Callable[[int], _T]) -> None:
+        self._records = records
+        self._moments: list[int] | None = None  # found when first asked for
         self._make = make
         self._held: tuple[int, _T] | None = None
 
     def at(self, moment: int) -> _T:
+        if self._moments is None:
+            ends = {end for item in self._records() for end in (item.valid_from, item.valid_to)}
+            self._moments = sorted(end for end in ends if end is not None)
         stretch, held = bisect_right(self._moments, moment), self._held
         if held is None or held[0] != stretch:
             self._held = held = stretch, self._make(moment)
@@ -62,24 +65,43 @@ class Directory:
     """The directory as of one ledger entry."""
 
     def __init__(
-        self, *, index: int, people: Iterable[PersonRecord], provisioned: Iterable[Provisioned] = ()
+        self,
+        *,
+        index: int,
+        people: Iterable[PersonRecord],
+        provisioned: Iterable[Provisioned] = (),
+        before: Directory | None = None,
     ) -> None:
+        """The directory of these persons; `before`: of all others as there."""
         self.index = index
-        self.provisioned = {(item.sort, item.id): item for item in provisioned}
-        self.people: Mapping[str, PersonRecord] = {record.id: record for record in people}
-        self.ids: Sequence[str] = sorted(self.people)
-        self.accounts: dict[str, list[AccountRecord]] = {}  # by login
-        self.references: dict[str, AccountRecord] = {}
-        for record in self.people.values():
-            for account in record.accounts:
-                self.accounts.setdefault(account.login, []).append(account)
-                self.references[account.ref] = account
-        everybody = self.people.values()
-        self._profiles = _Stretches((item for one in everybody for item in one.attributes), self._profiles_at)
-        self._present = _Stretches(
-            (item for one in everybody for of in (one.accounts, one.absences) for item in of),
-            self._present_at,
-        )
+        self.people: dict[str, PersonRecord] = dict(before.people) if before else {}
+        self.accounts: dict[str, list[AccountRecord]] = dict(before.accounts) if before else {}  # by login
+        self.references: dict[str, AccountRecord] = dict(before.references) if before else {}
+        self.provisioned: dict[tuple[str, str], Provisioned] = dict(before.provisioned) if before else {}
+        self.provisioned |= {(item.sort, item.id): item for item in provisioned}
+        for record in people:
+            self._put(record)
+        self._profiles = _Stretches(self._of_profiles, self._profiles_at)
+        self._present = _Stretches(self._of_presence, self._present_at)
+        self._ids: Sequence[str] | None = None
+
+    def _put(self, record: PersonRecord) -> None:
+        before = self.people.get(record.id)
+        for login in {item.login for item in (*record.accounts, *(before.accounts if before else ()))}:
+            # A list of before may be another directory's, so it is never changed.
+            held = [item for item in self.accounts.pop(login, ()) if item.person != record.id]
+            held += [item for item in record.accounts if item.login == login]
+            if held:
+                self.accounts[login] = held
+        self.references.update({item.ref: item for item in record.accounts})
+        self.people[record.id] = record
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Everybody, in order."""
+        if self._ids is None:
+            self._ids = sorted(self.people)
+        return self._ids
 
     def account(self, login: str, *, at: int) -> Account | None:
         """The account with this login at the moment `at` (microseconds), with its person's roles then."""
@@ -106,6 +128,12 @@ class Directory:
         """Whether a person can act then (`present`)."""
         return person in self._present.at(at)
 
+    def _of_profiles(self) -> Iterable[Record]:
+        return (item for one in self.people.values() for item in one.attributes)
+
+    def _of_presence(self) -> Iterable[Record]:
+        return (item for one in self.people.values() for of in (one.accounts, one.absences) for item in of)
+
     def _profiles_at(self, at: int) -> Mapping[str, Profile]:
         return {
             one.id: Profile(
@@ -123,27 +151,59 @@ class Directory:
         )
 
 
-async def load_directory(connection: StoreConnection, tenant: str, *, index: int) -> Directory:
+async def load_directory(
+    connection: StoreConnection, tenant: str, *, index: int, known: Directory | None = None
+) -> Directory:
     """The tenant's directory as stored now; `index` is the entry that made it so.
+
+    What identity providers changed since `known`, one person at a time and many times a day, is added to that
+    one; what administrators changed makes all of it be read and compared anew.
 
     Raises:
         VerificationFailed: the tables do not hold what the ledger's entries made.
     """
+    if known is not None and known.index < index:
+        recorded = await recorded_people(connection, tenant, after=known.index, upto=index)
+        if recorded.alone:
+            people = await _stored_people(connection, tenant, only=recorded.people)
+            check_people(recorded.people, people)
+            found = await _provisioned(connection, tenant, only=recorded.resources)
+            return Directory(index=index, people=people.values(), provisioned=found, before=known)
+    recorded = await recorded_people(connection, tenant, after=-1, upto=index)
     people = await _stored_people(connection, tenant)
-    await check_people(connection, tenant, people)
-    rows = await connection.execute(select(provisioned).where(provisioned.c.tenant == tenant))
-    known = [
-        Provisioned(row.sort, row.id, row.external_id, row.created_at, row.changed_at, row.deleted)
-        for row in rows
-    ]
-    return Directory(index=index, people=people.values(), provisioned=known)
+    check_people(recorded.people, people)
+    found = await _provisioned(connection, tenant)
+    return Directory(index=index, people=people.values(), provisioned=found)
 
 
-async def _stored_people(connection: StoreConnection, tenant: str) -> dict[str, PersonRecord]:
-    """Every person that any table of the directory names."""
+# Where each sort of a person's records is.
+_KEPT: Final[Mapping[str, Table]] = {
+    "accounts": accounts,
+    "roles": assignments,
+    "attributes": attributes,
+    "absences": absences,
+}
+_NAMING: Final = (persons.c.id, *(table.c.person for table in _KEPT.values()))
+_ALL: Final = {
+    column.table: select(column.table).where(column.table.c.tenant == bindparam("tenant"))
+    for column in _NAMING
+}
+_SOME: Final = {column.table: _ALL[column.table].where(among(column, "people")) for column in _NAMING}
+_FORGET: Final = [
+    delete(column.table).where(column.table.c.tenant == bindparam("tenant"), among(column, "people"))
+    for column in _NAMING
+]
+
+
+async def _stored_people(
+    connection: StoreConnection, tenant: str, *, only: Iterable[str] | None = None
+) -> dict[str, PersonRecord]:
+    """Every person that any table of the directory names, or those of them who are asked for."""
+    wanted = None if only is None else list(only)
 
     async def rows(table: Table) -> Iterable[Any]:
-        return (await connection.execute(select(table).where(table.c.tenant == tenant))).all()
+        query = (_ALL if wanted is None else _SOME)[table]
+        return await connection.execute(query, {"tenant": tenant, "people": wanted})
 
     names = {row.id: row.name for row in await rows(persons)}
     held: dict[str, list[AccountRecord]] = {}
@@ -178,19 +238,6 @@ async def _stored_people(connection: StoreConnection, tenant: str) -> dict[str, 
     }
 
 
-# Where each sort of a person's records is.
-_KEPT: Final[Mapping[str, Table]] = {
-    "accounts": accounts,
-    "roles": assignments,
-    "attributes": attributes,
-    "absences": absences,
-}
-_FORGET: Final = [
-    delete(column.table).where(also(column.table.c.tenant, "tenant"), among(column, "people"))
-    for column in (persons.c.id, *(table.c.person for table in _KEPT.values()))
-]
-
-
 async def replace_people(connection: StoreConnection, tenant: str, people: Iterable[PersonRecord]) -> None:
     """Write the names and records of persons over what was there of them."""
     changed = list(people)
@@ -203,6 +250,18 @@ async def replace_people(connection: StoreConnection, tenant: str, people: Itera
     for table, rows in written.items():
         if rows:
             await connection.execute(table.insert(), rows)
+
+
+async def _provisioned(
+    connection: StoreConnection, tenant: str, *, only: Iterable[str] | None = None
+) -> list[Provisioned]:
+    query = select(provisioned).where(provisioned.c.tenant == tenant)
+    if only is not None:
+        query = query.where(provisioned.c.id.in_(list(only)))
+    return [
+        Provisioned(row.sort, row.id, row.external_id, row.created_at, row.changed_at, row.deleted)
+        for row in await connection.execute(query)
+    ]
 
 
 async def replace_provisioned(connection: StoreConnection, tenant: str, known: Iterable[Provisioned]) -> None:

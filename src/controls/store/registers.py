@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import and_, bindparam, select, text
 
 from controls.ledger.canonical import canonical_bytes
 from controls.ledger.commitment import commit
@@ -24,22 +24,28 @@ from controls.store.among import also, among
 from controls.store.connection import StoreConnection
 from controls.store.people import PersonRecord, private_document, private_path, public_document
 from controls.store.rows import ApiKey
-from controls.store.tables import blobs, disclosures, entries
+from controls.store.tables import OF_REGISTERS, blobs, disclosures, entries
 
+# The condition of the index goes with each query, word by word: else it is not used.
 _OF_KINDS: Final = (
     select(entries.c.bytes)
-    .where(entries.c.tenant == bindparam("tenant"), among(entries.c.kind, "kinds"))
+    .where(entries.c.tenant == bindparam("tenant"), text(OF_REGISTERS), among(entries.c.kind, "kinds"))
     .order_by(entries.c.index)
 )
 _DIRECTORIES: Final = (
-    select(entries.c.bytes, disclosures.c.data)
+    select(entries.c.kind, entries.c.bytes, disclosures.c.data)
     .join_from(
         entries,
         disclosures,
         and_(disclosures.c.tenant == entries.c.tenant, disclosures.c.index == entries.c.index),
         isouter=True,
     )
-    .where(entries.c.tenant == bindparam("tenant"), entries.c.kind.in_(("genesis", "directory")))
+    .where(
+        entries.c.tenant == bindparam("tenant"),
+        text(OF_REGISTERS),
+        entries.c.index > bindparam("after"),
+        entries.c.index <= bindparam("upto"),
+    )
     .order_by(entries.c.index)
 )
 _BLOBS: Final = select(blobs.c.digest, blobs.c.data).where(
@@ -85,31 +91,48 @@ class RecordedPerson:
         return "" if committed == {"hmac": commit(self.path, private, salt)} else wrong
 
 
-async def recorded_people(connection: StoreConnection, tenant: str) -> dict[str, RecordedPerson]:
-    """What the directory entries left of every person."""
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What entries say of the persons that they name, the last word about each.
+
+    `alone`: all of them were made by an identity provider, and `resources` are what they were about.
+    """
+
+    people: Mapping[str, RecordedPerson]
+    alone: bool
+    resources: frozenset[str]
+
+
+async def recorded_people(connection: StoreConnection, tenant: str, *, after: int, upto: int) -> Recorded:
+    """What the directory entries with an index above `after`, up to and with `upto`, left of persons."""
     made = [
-        (str(json.loads(bytes(row.bytes))["blob"]), json.loads(row.data or "{}"))
-        for row in await connection.execute(_DIRECTORIES, {"tenant": tenant})
+        (json.loads(bytes(row.bytes)), json.loads(row.data or "{}"))
+        for row in await connection.execute(_DIRECTORIES, {"tenant": tenant, "after": after, "upto": upto})
+        if row.kind != "key"
     ]
-    rows = await connection.execute(_BLOBS, {"tenant": tenant, "digests": [digest for digest, _ in made]})
+    named = [str(entry["blob"]) for entry, _ in made]
+    rows = await connection.execute(_BLOBS, {"tenant": tenant, "digests": named})
     documents = {row.digest: json.loads(bytes(row.data)) for row in rows}
     people: dict[str, RecordedPerson] = {}
-    for digest, opened in made:
+    for digest, (_, opened) in zip(named, made, strict=True):
         if digest not in documents:
             raise _differs("directory", f"the blob {digest} is missing")
         for position, person in enumerate(documents[digest]["persons"]):
             path = private_path(position)
             people[person["id"]] = RecordedPerson(person, path, opened.get(path))
-    return people
+    return Recorded(
+        people,
+        alone=all("provision" in entry for entry, _ in made),
+        resources=frozenset(str(entry["resource"]) for entry, _ in made if "resource" in entry),
+    )
 
 
-async def check_people(connection: StoreConnection, tenant: str, stored: Mapping[str, PersonRecord]) -> None:
-    """Refuse a directory that is not the one the entries made.
+def check_people(recorded: Mapping[str, RecordedPerson], stored: Mapping[str, PersonRecord]) -> None:
+    """Refuse persons who are not as the entries made them.
 
     Raises:
         VerificationFailed: it names the first person that differs.
     """
-    recorded = await recorded_people(connection, tenant)
     for person in sorted(recorded.keys() | stored.keys()):
         here, there = stored.get(person), recorded.get(person)
         if here is None or there is None:

@@ -56,6 +56,9 @@ heads: Final = Table(
     Column("release", identifier(), nullable=False),
 )
 
+# The few entries that directory and keys are folded from, to be found among all the others.
+OF_REGISTERS: Final = "kind IN ('genesis', 'directory', 'key')"
+
 entries: Final = Table(
     "ledger_entries",
     metadata,
@@ -70,6 +73,13 @@ entries: Final = Table(
     Column("leaf", LargeBinary, nullable=False),
     PrimaryKeyConstraint("tenant", "index"),
     UniqueConstraint("id", "tenant"),
+    Index(
+        "ix_ledger_entries_registers",
+        "tenant",
+        "index",
+        postgresql_where=text(OF_REGISTERS),
+        sqlite_where=text(OF_REGISTERS),
+    ),
 )
 
 disclosures: Final = Table(
@@ -302,6 +312,7 @@ accounts: Final = Table(
     Column("kind", identifier(), nullable=False, server_default=text("'person'")),
     PrimaryKeyConstraint("tenant", "login", "valid_from"),
     UniqueConstraint("ref", "tenant"),
+    Index("ix_accounts_person", "person", "tenant"),
 )
 
 assignments: Final = Table(
