@@ -42,6 +42,7 @@ from .ledger_builder import (
     changed_entry,
     lines_of,
     sealed,
+    where,
     written,
 )
 
@@ -955,3 +956,32 @@ def test_a_step_takes_as_many_votes_as_it_has(
     assert [message for _, message in duty_failures(again)] == [
         "step approve is claimed by bea, whose vote on it is given or claimed"
     ]
+
+
+@pytest.mark.parametrize(
+    ("duty", "voters", "found"),
+    [
+        ({}, ["bea"], ["it takes effect with 1 of the 2 votes that confirm takes"]),
+        ({}, ["eva", "bea"], []),
+        ({}, ["bea", "bea"], ["it takes effect with 1 of the 2 votes that confirm takes"]),
+        ({"when": "order.large"}, ["bea"], []),
+    ],
+)
+def test_a_change_takes_effect_with_its_last_vote(
+    duty: dict[str, Any], voters: list[str], found: list[str]
+) -> None:
+    """Where a release asks for two confirmations without a condition, one alone puts nothing into force."""
+    two = {"id": "two", "kind": "votes", "chain": "administration", "step": "confirm", "votes": 2}
+    ledger = LedgerBuilder(a_release(two | duty))
+    ledger.propose("chg-1", "key_creation")
+    for voter in voters[:-1]:
+        ledger.add(
+            "change",
+            act="confirm",
+            person=voter,
+            change="chg-1",
+            change_kind="key_creation",
+            **where("chg-1"),
+        )
+    ledger.confirm("chg-1", "key", voters[-1], key_created="key-2")
+    assert [message for _, message in duty_failures(ledger)] == found

@@ -51,7 +51,7 @@ EDITS = [
      "instrument_limit (trade)", NOT_PROVED),
     (DUTIES, "max: 3", "max: 4", "limit", "instrument_limit (trade)", LOOSENING),
     (DUTIES, "people: 3", "people: 2", "limit", "ring (trade)", LOOSENING),
-    (DUTIES, "steps: [capture, execute, settle]\n  people", "steps: [capture, execute, pay]\n  people", "steps",
+    (DUTIES, "execute, settle]\n  people", "execute, pay]\n  people", "steps",
      "ring (trade)", NOT_PROVED),
     (DUTIES, "votes: 2", "votes: 3", "limit", "large_payment (trade)", BOTH),
     (DUTIES, "distinct_from: [capture, execute]", "distinct_from: capture", "distinct_from",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,13 +13,16 @@ from sqlalchemy import func, select
 
 from controls.bootstrap import read_rule_files
 from controls.ledger.verifier import Key, Verification
+from controls.model.errors import Conflict
+from controls.rules.release import compile_release
+from controls.services.administration import Confirm, Propose
 from controls.services.identifiers import new_id
 from controls.services.ledger_export import export_ledger
 from controls.services.outcomes import Reported, ReportOutcome
 from controls.services.releases import check_release
 from controls.store.tables import acts, trail_marks
 from controls.store.trails import change_trails
-from tests.desk import Desk, ask, start_desk, submit
+from tests.desk import DESK_KEYS, Desk, KeySpec, activation_of, ask, start_desk, submit
 from tests.rules.rule_sets import FIXTURES
 from tests.services.test_counting import Counted, started
 
@@ -338,3 +342,101 @@ async def test_the_verifier_agrees(running: Counted) -> None:
     report = Verification([Key.of(desk.vkey)], None).run(export.splitlines(keepends=True))
     assert report.problems == []
     assert report.verified
+
+
+# --- The service's own changes ----------------------------------------------------------------------------
+
+THREE_ADMINISTRATORS = PEOPLE + "p-10,Clara Coll,clara.admin,administrator\n"
+TWO_CONFIRM = "\n- {id: two_confirm, kind: votes, chain: administration, step: confirm, votes: 2}\n"
+
+
+async def test_a_change_waits_for_its_last_vote(tmp_path: Path, migrated_database_url: str) -> None:
+    """Where a confirmation takes two votes, author, approver and deployer are three persons."""
+    rules = tmp_path / "rules"
+    shutil.copytree(RULES, rules)
+    duties = rules / "duties" / "kinds.yaml"
+    duties.write_text(duties.read_text("utf-8") + TWO_CONFIRM, "utf-8")
+    keys = {
+        name: KeySpec(scopes=("directory", "release"), account=login)
+        for name, login in (("admin1", "alma.admin"), ("admin2", "blas.admin"), ("admin3", "clara.admin"))
+    }
+    desk = start_desk(
+        tmp_path,
+        database_url=migrated_database_url,
+        rules=rules,
+        directory=THREE_ADMINISTRATORS,
+        keys=keys | {"caller": DESK_KEYS["caller"]},
+        clock=lambda: START,
+    )
+    async with started(desk) as running:
+        change = await activation_of(running.service, compile_release(read_rule_files(RULES)))
+
+        async def confirm(key: str) -> Any:
+            command = Confirm(new_id("chg"), desk.key_ids[key], proposed["change"])
+            command.prepared = await running.service.releases.prepared(proposed["change"])
+            return await submit(running.service, command)
+
+        command = Propose(new_id("chg"), new_id("change"), desk.key_ids["admin1"], change)
+        proposed = await submit(running.service, command)
+        before = running.service.state.active
+        assert before is not None
+        first = await confirm("admin2")
+        assert (first["state"], first["votes"]) == ("proposed", {"given": 1, "needed": 2})
+        assert running.service.state.active is before
+        for again in ("admin1", "admin2"):
+            with pytest.raises(Conflict) as refused:
+                await confirm(again)
+            assert refused.value.code == "change_refused"
+        last = await confirm("admin3")
+        assert (last["state"], last["votes"]) == ("confirmed", {"given": 2, "needed": 2})
+        await running.outcome(trade("capture", "ana"))
+        assert running.service.state.active is not None
+        assert running.service.state.active.release.digest == change.digest
+        lines = export_ledger(
+            running.service.database, desk.settings.tenant, origin="demo/desk", vkey=desk.vkey
+        )
+        export = b"".join([line async for line in lines])
+        report = Verification([Key.of(desk.vkey)], None).run(export.splitlines(keepends=True))
+        assert report.problems == []
+
+
+# --- Relations --------------------------------------------------------------------------------------------
+
+RELATED = """\
+person,name,account,roles,department,household,reports_to
+p-01,Alma Arce,alma.admin,administrator,,,
+p-02,Blas Bueno,blas.admin,administrator,,,
+p-05,Ana Amor,ana,dealer;payer,markets,h-1,p-06
+p-06,Ben Bravo,ben,dealer;payer,markets,h-2,p-08
+p-07,Cai Cano,cai,dealer;payer,operations,h-1,p-08
+p-08,Dee Duro,dee,dealer;payer,operations,h-3,p-08
+p-09,Eva Egea,eva,dealer;payer,risk,h-4,p-08
+"""
+
+
+@pytest.mark.parametrize(
+    ("second", "rules"),
+    [
+        ("ben", {"not_my_boss"}),  # her superior
+        ("dee", {"not_my_boss"}),  # and his
+        ("cai", {"not_my_boss"}),  # of her household
+        ("eva", set()),
+    ],
+)
+async def test_related_persons_do_not_take_both(
+    tmp_path: Path, migrated_sqlite_url: str, second: str, rules: set[str]
+) -> None:
+    """The directory says who is related to whom, and by which way is told."""
+    desk = start_desk(
+        tmp_path, database_url=migrated_sqlite_url, rules=RULES, directory=RELATED, clock=lambda: START
+    )
+    async with started(desk) as running:
+        await take(running, trade("capture", "ana"))
+        answer = await running.ask(trade("execute", second))
+        assert rules_of(answer) == rules
+        assert answer["outcome"] == ("review" if rules else "permit")
+        for finding in answer["findings"]:
+            related = "household" if second == "cai" else "reports_to"
+            assert finding["values"]["relations"] == [related]
+            assert finding["cause"] == "fired"
+            assert "h-1" not in str(finding)

@@ -43,14 +43,25 @@ class Confirmation(Asked):
     """Nothing is to be said: who confirms is whose key it is, and what, is in the path."""
 
 
+class ConfirmationVotes(Told):
+    """How many persons have confirmed, and how many it takes."""
+
+    given: int
+    needed: int
+
+
 class ChangeAnswer(Told):
-    """A change is proposed, or confirmed and in force; `release` is the one that it is about, if it is."""
+    """A change is proposed, or confirmed and in force; `release` is the one that it is about, if it is.
+
+    `votes` is there where several persons must confirm: until the last of them, it stays proposed.
+    """
 
     change: str
     kind: Literal["directory", "key_creation", "key_revocation", "release"]
     state: Literal["proposed", "confirmed"]
     summary: str
     release: str | None = None
+    votes: ConfirmationVotes | None = None
     receipt: Receipt
 
 

@@ -27,7 +27,8 @@ When the answer is "verified", then
   amending for its first step, and proposing or confirming a change of directory, keys or rules, are such
   acts), a step that does not repeat was never held by two claims at once (one that takes votes: by more than
   these, or twice by one person), and no constraint of the kinds `separate`, `at_most` and `votes` was broken
-  that denies, looks at one chain, and holds under no condition and for no period.
+  that denies, looks at one chain, and holds under no condition and for no period. Changes took effect with
+  the last vote that such a constraint asks for.
 It does not show that decisions were right (`controls verify --replay` does), nor that nothing was cut off
 after the last checkpoint that you know: keep one outside, and pass it with --checkpoint.
 
@@ -349,6 +350,7 @@ class ChainRules:
     reapprove: frozenset[str]  # steps that an amendment opens again
     mandatory: frozenset[str]
     votes: Mapping[str, int]  # step -> how many persons it takes at most, where that may be several
+    least: Mapping[str, int]  # step -> how many it takes under all conditions
     limits: tuple[Limit, ...]
 
 
@@ -380,6 +382,7 @@ def read_release(data: Any) -> dict[str, ChainRules]:
             reapprove=frozenset(name for name, step in steps.items() if step.get("reapprove") is True),
             mandatory=frozenset(name for name, step in steps.items() if step.get("optional") is not True),
             votes=_votes(steps, about),
+            least=_votes(steps, (item for item in about if not {"when", "effective"} & item.keys())),
             limits=tuple(limit for item in about if _is_recomputed(item) for limit in _limits(item)),
         )
     return rules
@@ -409,7 +412,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _votes(steps: Mapping[str, Any], constraints: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """The votes that steps may take: by themselves, or by a constraint, whatever its condition."""
+    """The votes that steps take: by themselves, or by a constraint."""
     votes = {name: int(step.get("votes", 1)) for name, step in steps.items()}
     for item in constraints:
         if item["kind"] == "votes":
@@ -484,6 +487,8 @@ class Duties:
             yield from self._end(_text(entry, "void"), "void")
         if kind in ADMINISTRATION and entry.get("act") is not None:
             yield from self._plain_act(entry, _text(entry, "act"))  # proposing and confirming a change
+            if kind != "change":
+                yield from self._last_vote(entry, _text(entry, "act"))
 
     def _decision(self, entry: dict[str, Any]) -> Iterator[Bad]:
         reopens, taken, approval = entry.get("reopens") or [], entry.get("claim"), entry.get("approval")
@@ -519,6 +524,13 @@ class Duties:
     def _plain_act(self, entry: dict[str, Any], step: str) -> Iterator[Bad]:
         chain, rules = self._chain(entry)
         yield from self._act(chain, sys.intern(_text(entry, "person")), sys.intern(step), rules)
+
+    def _last_vote(self, entry: dict[str, Any], step: str) -> Iterator[Bad]:
+        """What takes effect has all its votes."""
+        chain, rules = self._chain(entry)
+        given = sum(step in steps for steps in chain.acts.values())
+        if given < rules.least.get(step, 1):
+            yield duty(f"it takes effect with {given} of the {rules.least[step]} votes that {step} takes")
 
     def _chain(self, entry: dict[str, Any]) -> tuple[Chain, ChainRules]:
         where = entry.get("chain")

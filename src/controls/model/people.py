@@ -20,7 +20,8 @@ class Person:
 class Profile:
     """What the directory knows of a person besides roles, at one moment; an empty text is not known.
 
-    `reports_to` is the pseudonym of the person's superior. `household` names people who live together.
+    `reports_to` is the pseudonym of the person's superior, and of the person himself or herself at the top of
+    the line. `household` names people who live together.
     """
 
     person: str

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from controls.model.finding import Text
+from controls.model.people import Attribute
 from controls.model.values import Json
 
 
@@ -47,9 +48,12 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioPerson:
+    """Somebody of a scenario; `attributes` are what the directory is to know besides."""
+
     id: str
     roles: tuple[str, ...]
     accounts: tuple[str, ...]
+    attributes: Mapping[Attribute, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import Final
 
 from controls.model.chain import ChainKind
 from controls.model.finding import Text
+from controls.model.people import Attribute
 from controls.model.values import Json
 from controls.rules.common_shapes import DEFAULT_LIST, MAX_STRING
 from controls.rules.diagnostics import Diagnostics, Place, closest, listed, quoted
@@ -188,15 +189,31 @@ class _Reader:
                         "account_of_two",
                         f"the account {quoted(login)} belongs to {quoted(owners[login])} already",
                     )
-            people.append(ScenarioPerson(id_, holder.texts("roles"), accounts))
+            people.append(ScenarioPerson(id_, holder.texts("roles"), accounts, _attributes(holder)))
+        self._check_superiors(people)
         taken = owners.keys() | {person.id for person in people}
         people += [
-            ScenarioPerson(name, (role,), (name,))
+            ScenarioPerson(name, (role,), (name,), _unrelated(name, department=role))
             for role in roles.implied
             for name in (role, f"{role}.2")
             if role != ANYONE and name not in taken
         ]
         return tuple(people)
+
+    def _check_superiors(self, people: list[ScenarioPerson]) -> None:
+        """Superiors are among the people declared; the directory itself refuses circles."""
+        declared = self._node.mapping("people")
+        names = {person.id for person in people}
+        for person in people:
+            superior = person.attributes.get(Attribute.REPORTS_TO, "")
+            if superior and superior not in names and declared is not None:
+                holder = declared.mapping(person.id)
+                assert holder is not None
+                self._add(
+                    holder.place_of("reports_to"),
+                    "unknown_account",
+                    f"{quoted(superior)} is not declared under `people`{closest(superior, names)}",
+                )
 
     def _resource(self) -> str:
         if "resource" in self._node:
@@ -306,3 +323,18 @@ class _Reader:
 
     def _add(self, place: Place, code: str, message: str) -> None:
         self._diagnostics.add(place, code, message)
+
+
+def _attributes(node: MappingNode) -> dict[Attribute, str]:
+    """What the directory is to know of a person."""
+    return {attribute: node.text(attribute) for attribute in Attribute if attribute in node}
+
+
+def _unrelated(name: str, *, department: str) -> dict[Attribute, str]:
+    """What the directory knows of somebody who is related to nobody."""
+    return {
+        Attribute.DEPARTMENT: department,
+        Attribute.DESK: name,
+        Attribute.HOUSEHOLD: name,
+        Attribute.REPORTS_TO: name,
+    }

@@ -92,6 +92,15 @@ _PERSON: Final = MappingShape(
             ListShape(_LOGIN, maximum=20, unique=True, one_too=True),
             "the logins of the person (default: one, called like the person)",
         ),
+        *(
+            Key(name, TextShape(what="a name", max_length=100), f"{what} (default: not known)")
+            for name, what in (
+                ("department", "the department"),
+                ("desk", "the desk"),
+                ("household", "the household"),
+            )
+        ),
+        Key("reports_to", _LOGIN, "the superior, one of the people; oneself at the top (default: not known)"),
     ),
 )
 _STEP: Final = MappingShape(
@@ -149,8 +158,9 @@ SCENARIO: Final = MappingShape(
         Key(
             "people",
             TableShape("the people", key=_LOGIN, value=EitherShape(_ROLES, _PERSON), maximum=200),
-            "persons with their roles, or {roles, accounts}; beside them there are two for every role, "
-            "called like it: trader and trader.2",
+            "persons with their roles, or {roles, accounts, department, ...}; beside them there are two for "
+            "every role, called like it: trader and trader.2, of a department called like the role, a desk "
+            "and a household of their own, and nobody's superior or subordinate",
         ),
         Key(
             "resource",

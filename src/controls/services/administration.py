@@ -2,7 +2,8 @@
 
 Guarantees: both acts are decided like any other step (the chain kind `administration`, whose built-in whole
 chain keeps one person from doing both) and are entries; a confirmed change takes effect in the transaction
-that records it, and decisions after that entry use it. Names, logins and secrets are never in an entry.
+that records its confirmation (the last one, where several are asked for), and decisions after that entry use
+it. Names, logins and secrets are never in an entry.
 """
 
 from __future__ import annotations
@@ -134,7 +135,8 @@ class Propose:
 
 @dataclass(slots=True)
 class Confirm:
-    """Confirm a proposed change as a second administrator; it takes effect at once.
+    """Confirm a proposed change as a second administrator; it takes effect at once, or with the last of the
+    votes that the release asks for.
 
     `prepared` is the digest of the release that this process has ready, if the change is one of release.
     """
@@ -172,11 +174,19 @@ class Confirm:
             )
         summary = change.check(context)
         fields, disclosure = _fields(context, request, decision, key=self.key)
+        fields |= {"change": self.change_id, "act": CONFIRM}
         index = work.next_index
-        made, opened = change.apply(context, index=index)
-        fields |= {"change": self.change_id, "act": CONFIRM, **made}
+        kind, opened, votes = EntryKind.CHANGE, dict[str, Json](), _votes(context, decision, self.change_id)
+        done = votes["given"] == votes["needed"]
+        if done:
+            kind = _ENTRIES[proposed.kind]
+            made, opened = change.apply(context, index=index)
+            fields |= made
+        else:
+            fields |= {"change_kind": proposed.kind}
+            fields |= {"proposes": about["release"]} if about else {}
         work.append(
-            _ENTRIES[proposed.kind],
+            kind,
             self.id,
             fields,
             chain=f"administration:{self.change_id}",
@@ -185,22 +195,32 @@ class Confirm:
         )
         leaf = work.entries[-1].leaf
         _record_act(context, decision, self.id, self.change_id, CONFIRM, index, self.key)
-        work.change_change(
-            replace(proposed, state="confirmed", confirmed_by=decision.person, confirmed_at=work.at)
-        )
+        if done:
+            work.change_change(
+                replace(proposed, state="confirmed", confirmed_by=decision.person, confirmed_at=work.at)
+            )
         return lambda sealed: encode(
             {
                 "change": self.change_id,
                 "kind": proposed.kind,
-                "state": "confirmed",
+                "state": "confirmed" if done else "proposed",
                 "summary": summary,
                 **about,
+                **({} if votes["needed"] == 1 else {"votes": dict[str, Json](votes)}),
                 "receipt": receipt(index, leaf, sealed),
             }
         )
 
     def refused_act(self) -> dict[str, Json]:
         return {"act": CONFIRM, "change": self.change_id}
+
+
+def _votes(context: Context, decision: Decision, change: str) -> dict[str, int]:
+    """How many persons a confirmation takes, and how many there are with this one."""
+    history = context.work.history("administration", change)
+    asked = (decision.votes or {}).get(CONFIRM)
+    given = history.performers(CONFIRM) | {decision.person}
+    return {"given": len(given), "needed": 1 if asked is None else asked.needed}
 
 
 def _about(change: ChangeKind) -> dict[str, Json]:
@@ -242,6 +262,7 @@ def _decided(context: Context, id: str, key: str, action: str, change: str) -> t
         account=context.directory.account(login, at=work.at),
         history=work.history("administration", change),
         now=work.now,
+        profiles=context.directory.profiles(at=work.at) if "administration" in active.related else {},
     )
     decision = decide(request, situation, active=active)
     if not decision.permitted:
@@ -266,6 +287,7 @@ def _fields(
 def _record_act(
     context: Context, decision: Decision, id: str, change: str, step: str, index: int, key: str
 ) -> None:
+    voting = step in (decision.votes or {})
     context.work.add_act(
         StoredAct(
             act=Act(
@@ -283,6 +305,7 @@ def _record_act(
                 key=key,
             ),
             kind="administration",
-            exclusive=True,
+            exclusive=not voting,
+            voting=voting,
         )
     )

@@ -2,7 +2,8 @@
 
 Guarantees: all mistakes are told at once, each with the place where it was said; what passes leaves no login
 with two persons, no role that the release does not know, no grant that a constraint forbids, no person who
-reports to a stranger or, by whatever detour, to himself or herself, and two administrators.
+reports to a stranger or, by a detour, to himself or herself, and two administrators. (Whoever is at the top
+reports to himself or herself at once: that says that nobody is above, where no superior says nothing.)
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def _overlap(one: tuple[int, int | None], other: tuple[int, int | None]) -> bool
 
 def _superior(plan: PersonPlan, people: Mapping[str, PersonRecord], at: int) -> Iterator[FieldError]:
     superior = plan.attributes.get(Attribute.REPORTS_TO)
-    if not superior:
+    if not superior or superior == plan.id:
         return
     if superior not in people:
         told = f"{plan.id} would report to {superior}, who is not in the directory"

@@ -325,6 +325,7 @@ def _people(scenario: Scenario) -> tuple[PersonPlan, ...]:
             where=f"line {scenario.line}",
             accounts=[AccountLine(login, None, None, f"line {scenario.line}") for login in person.accounts],
             roles=open_roles(person.roles),
+            attributes=dict(person.attributes),
         )
         for person in scenario.people
     ]
