@@ -558,11 +558,11 @@ def test_an_obligation_that_is_due_later() -> None:
 
 
 DAY = 'due: {business_days: many, calendar: target, at: "18:00", zone: UTC, warn_at: soon}'
-DUE = f"""\
+DUE = """\
   then: oblige
   parameters:
-    many: {{value: 1, type: int, basis: law}}
-    soon: {{value: PT12H, type: duration, basis: policy}}
+    many: {value: 1, type: int, basis: law}
+    soon: {value: PT12H, type: duration, basis: policy}
 """
 
 
