@@ -6,13 +6,13 @@ Written from the docstrings of `satisfiability_problem`, person by person, witho
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import combinations
+from itertools import combinations, permutations
 from random import Random
 from typing import TypeAlias
 
 from ortools.sat.python import cp_model
 
-from controls.duties.satisfiability_problem import Apart, Cap, Past, Problem, Spread
+from controls.duties.satisfiability_problem import Apart, Cap, Past, Problem, Ring, Spread
 
 Somebody: TypeAlias = tuple[int, int]  # group and number within it
 
@@ -49,8 +49,8 @@ def broken(problem: Problem, witness: Mapping[int, Somebody]) -> list[str]:
         for person in takers(cap.steps):
             past = counted(cap, person)
             taken = [step for step in steps_in(cap.steps) if witness.get(step) == person]
-            new = [step for step in taken if not past.again >> step & 1]
-            if past.count + len(new) > cap.most:
+            held = set(taken) | set(steps_in(past.held & cap.steps))
+            if past.more + size(cap, held) > cap.most:
                 said.append(f"{person} has too many of {cap}")
     for spread in problem.spreads:
         if not spread.steps & problem.wanted:
@@ -61,10 +61,44 @@ def broken(problem: Problem, witness: Mapping[int, Somebody]) -> list[str]:
         if count < spread.least or (spread.most is not None and count > spread.most):
             said.append(f"{count} persons break {spread}")
     for apart in problem.aparts:
-        for one, other in combinations(sorted(takers(apart.steps)), 2):
-            if apart.foes[one[0]] >> other[0] & 1:
+        for (first, one), (second, other) in combinations(sorted(witness.items()), 2):
+            if one != other and different(apart, first, second) and apart.foes[one[0]] >> other[0] & 1:
                 said.append(f"{one} and {other} are foes")
+    for ring in problem.rings:
+        if ring.steps & problem.wanted:
+            hands = [{number(problem, one) for one in takers(steps)} | had for steps, had in ring.things]
+            people = sorted(set().union(*hands), key=str)
+            said += [
+                f"{group} are enough for {ring}"
+                for few in range(ring.people)
+                for group in combinations(people, few)
+                if all(have.intersection(group) or not have for have in hands)
+            ]
     return said
+
+
+def size(cap: Cap, held: set[int]) -> int:
+    """How many steps, or parts that hold them, by trying every number of parts."""
+    if not cap.parts:
+        return len(held)
+    wanted = {step for step in held if any(part >> step & 1 for part in cap.parts)}
+    return next(
+        few
+        for few in range(len(cap.parts) + 1)
+        for parts in combinations(cap.parts, few)
+        if all(any(part >> step & 1 for part in parts) for step in wanted)
+    )
+
+
+def different(apart: Apart, one: int, other: int) -> bool:
+    """Whether two steps of one cap are compared."""
+    both = 1 << one | 1 << other
+    return one != other and both & ~apart.steps == 0 and not any(both & ~alike == 0 for alike in apart.alike)
+
+
+def number(problem: Problem, person: Somebody) -> int | Somebody:
+    """How a ring calls a person: by the group where it has nobody else."""
+    return person[0] if problem.sizes[person[0]] == 1 else person
 
 
 def by_cp_sat(problem: Problem) -> bool:
@@ -93,9 +127,17 @@ def by_cp_sat(problem: Problem) -> bool:
         for person in people:
             past = counted(cap, person)
             own = of(person, steps_in(cap.steps))
-            new = of(person, steps_in(cap.steps & ~past.again))
-            if own:
-                model.add(sum(new) + past.count <= cap.most).only_enforce_if(any_of(own))
+            if not own:
+                continue
+            parts = cap.parts or tuple(1 << step for step in steps_in(cap.steps))
+            used = [model.new_bool_var("") for _ in parts]  # a cover, which is small enough
+            model.add(sum(used) + past.more <= cap.most).only_enforce_if(any_of(own))
+            for step in steps_in(cap.steps):
+                holding = [one for one, part in zip(used, parts, strict=True) if part >> step & 1]
+                if holding and past.held >> step & 1:
+                    model.add(sum(holding) >= 1)
+                elif holding and (person, step) in takes:
+                    model.add(sum(holding) >= takes[person, step])
     for spread in problem.spreads:
         if spread.steps & problem.wanted:
             new = [
@@ -107,10 +149,30 @@ def by_cp_sat(problem: Problem) -> bool:
             if spread.most is not None:
                 model.add(sum(new) + spread.already <= spread.most)
     for apart in problem.aparts:
-        for one, other in combinations(people, 2):
+        for one, other in permutations(people, 2):
             if apart.foes[one[0]] >> other[0] & 1:
-                mine, theirs = (any_of(of(person, steps_in(apart.steps))) for person in (one, other))
-                model.add_at_most_one([mine, theirs])
+                for first, second in permutations(wanted, 2):
+                    if different(apart, first, second):
+                        model.add_at_most_one([*of(one, [first]), *of(other, [second])])
+    for ring in problem.rings:
+        if ring.steps & problem.wanted:
+            everyone = {number(problem, person) for person in people}
+            everyone |= {one for _, had in ring.things for one in had}
+            groups = (
+                group for few in range(ring.people) for group in combinations(sorted(everyone, key=str), few)
+            )
+            for group in groups:
+                missed = []  # something that nobody of the group has a hand in
+                for steps, had in ring.things:
+                    if not (steps & problem.wanted or had) or had.intersection(group):
+                        continue
+                    one = model.new_bool_var("")
+                    able = [
+                        of(person, steps_in(steps)) for person in people if number(problem, person) in group
+                    ]
+                    model.add(sum(sum(taken) for taken in able) == 0).only_enforce_if(one)
+                    missed.append(one)
+                model.add_bool_or(missed)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     status = solver.solve(model)
@@ -135,11 +197,10 @@ def a_problem(random: Random, *, steps: int = 7, groups: int = 7) -> Problem:
 
     caps = []
     for _ in range(random.randint(0, 4)):
-        over, past = some(), []
-        for group in random.sample(range(people), random.choice((0, 0, 1, min(2, people)))):
-            again = over & random.randint(0, every)
-            past.append(Past(1 << group, again.bit_count() + random.randint(0, 1), again))
-        caps.append(Cap(over, random.choice((0, 1, 1, 1, 2, 2, 3)), tuple(past)))
+        over, old = some(), random.sample(range(people), random.choice((0, 0, 1, min(2, people))))
+        past = [Past(1 << group, random.randint(0, every), random.choice((0, 0, 0, 1))) for group in old]
+        parts = tuple(some() for _ in range(random.choice((0, 0, 0, 2, 3))))
+        caps.append(Cap(over, random.choice((0, 1, 1, 1, 2, 2, 3)), tuple(past), parts))
     alone = [group for group, size in enumerate(sizes) if size == 1]
     spreads = []
     for _ in range(random.randint(0, 2)):
@@ -155,5 +216,17 @@ def a_problem(random: Random, *, steps: int = 7, groups: int = 7) -> Problem:
                 foes[one] |= 1 << other
                 foes[other] |= 1 << one
         own = sum(1 << group for group in range(people) if random.random() < 0.25)
-        aparts.append(Apart(some(), tuple(found | (own & 1 << group) for group, found in enumerate(foes))))
-    return Problem(sizes, can, wanted, tuple(caps), tuple(spreads), tuple(aparts))
+        alike = (some(),) if random.random() < 0.3 else ()
+        aparts.append(
+            Apart(some(), tuple(found | (own & 1 << group) for group, found in enumerate(foes)), alike)
+        )
+    rings = []
+    for _ in range(random.choice((0, 0, 1))):
+        others = [*alone, -1, -2]
+        things = [
+            (1 << step, frozenset(random.sample(others, random.choice((0, 0, 1, min(2, len(others)))))))
+            for step in steps_in(some())
+        ]
+        things += [(0, frozenset(random.sample(others, 1))) for _ in range(random.choice((0, 1, 2)))]
+        rings.append(Ring(random.randint(1, 4), tuple(things)))
+    return Problem(sizes, can, wanted, tuple(caps), tuple(spreads), tuple(aparts), tuple(rings))

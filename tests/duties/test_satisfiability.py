@@ -134,7 +134,9 @@ def test_more_people_never_make_it_impossible(problem: Problem, group: int) -> N
     """Nobody is ever in the way: the newcomer takes nothing, if need be."""
     larger = [size + (index == group) for index, size in enumerate(problem.sizes)]
     known = [spread.known for spread in problem.spreads]
-    if not any(found >> group & 1 for found in known):  # whoever is counted already is one person
+    hands = [had for ring in problem.rings for _, had in ring.things]
+    # Whoever is counted already is one person.
+    if not any(found >> group & 1 for found in known) and not any(group in had for had in hands):
         assert satisfiable(replace(problem, sizes=tuple(larger))) >= satisfiable(problem)
 
 
@@ -142,7 +144,7 @@ def test_more_people_never_make_it_impossible(problem: Problem, group: int) -> N
 def test_each_constraint_only_forbids(problem: Problem) -> None:
     """Leaving one out never makes it impossible."""
     possible = satisfiable(problem)
-    for field in ("caps", "spreads", "aparts"):
+    for field in ("caps", "spreads", "aparts", "rings"):
         given_ = getattr(problem, field)
         for index in range(len(given_)):
             fewer = replace(problem, **{field: given_[:index] + given_[index + 1 :]})
@@ -192,8 +194,18 @@ def test_the_order_of_groups_says_nothing(problem: Problem, seed: int) -> None:
         ),
         tuple(replace(spread, known=renamed(spread.known)) for spread in problem.spreads),
         tuple(
-            Apart(apart.steps, moved(tuple(renamed(found) for found in apart.foes)))
+            replace(apart, foes=moved(tuple(renamed(found) for found in apart.foes)))
             for apart in problem.aparts
+        ),
+        tuple(
+            replace(
+                ring,
+                things=tuple(
+                    (steps, frozenset(one if one < 0 else groups[one] for one in had))
+                    for steps, had in ring.things
+                ),
+            )
+            for ring in problem.rings
         ),
     )
     assert answer(other).verdict is answer(problem).verdict

@@ -23,27 +23,26 @@ MOST_STEPS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What already counts against each person of `groups` under a cap.
-
-    `count` of the cap's steps do; `again` are those among them that are to be done: they are counted already.
-    """
+    """What counts already against each of `groups` under a cap: the steps `held`, and `more` besides."""
 
     groups: int
-    count: int
-    again: int = 0
+    held: int = 0
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Cap:
     """Whoever takes one of `steps` has at most `most` of them, what counts already included.
 
-    For the person p: taken(p) & steps is empty, or count(p) + |taken(p) & steps - again(p)| <= most. `past`
-    holds disjoint sets of groups.
+    For the person p: taken(p) & steps is empty, or size((taken(p) | held(p)) & steps) + more(p) <= most. The
+    size of a set of steps is how many they are or, with `parts`, the smallest number of parts that hold them
+    all; a step that is in no part does not count. `past` holds disjoint sets of groups.
     """
 
     steps: int
     most: int
     past: tuple[Past, ...] = ()
+    parts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +62,45 @@ class Spread:
 @dataclass(frozen=True, slots=True)
 class Apart:
     """Two persons who take different ones of `steps` are no foes: `foes[g]` are the groups of those of g's
-    members; g itself among them says that its members are foes of each other. Symmetric."""
+    members; g itself among them says that its members are foes of each other. Symmetric.
+
+    Steps that are together in a set of `alike` are not different.
+    """
 
     steps: int
     foes: tuple[int, ...]
+    alike: tuple[int, ...] = ()
+
+    def compares(self, one: int, other: int) -> bool:
+        """Whether persons with these steps, which are not the same ones, may not be foes."""
+        one, other = one & self.steps, other & self.steps
+        if not one or not other:
+            return False
+        return not any(not (one | other) & ~alike for alike in self.alike)
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """No fewer than `people` persons together have a hand in each of `things`, once a step of one is taken.
+
+    A thing is a set of steps, in which whoever takes one of them has a hand, with the persons who have one
+    already: groups of one person each, or negative numbers for persons who can do nothing more.
+    """
+
+    people: int
+    things: tuple[tuple[int, frozenset[int]], ...]
+
+    @property
+    def steps(self) -> int:
+        found = 0
+        for steps, _ in self.things:
+            found |= steps
+        return found
+
+    def without(self, steps: int) -> Ring:
+        """The same where nobody takes `steps`: fewer persons will do, one for each thing that is gone."""
+        gone = sum(1 for own, hands in self.things if own & steps and not own & ~steps and not hands)
+        return Ring(self.people - gone, tuple((own & ~steps, hands) for own, hands in self.things))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +119,7 @@ class Problem:
     caps: tuple[Cap, ...] = ()
     spreads: tuple[Spread, ...] = ()
     aparts: tuple[Apart, ...] = ()
+    rings: tuple[Ring, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.can) > MOST_STEPS:
@@ -115,6 +150,7 @@ class Problem:
                 for spread in self.spreads
             ),
             aparts=tuple(replace(apart, steps=apart.steps & steps) for apart in self.aparts),
+            rings=tuple(ring.without(left_out) for ring in self.rings),
         )
 
 

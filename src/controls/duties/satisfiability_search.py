@@ -13,12 +13,9 @@ as nobody could have them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias
 
-from controls.duties.satisfiability_problem import Apart, Budget, Cap, Problem, Spread, members
-
-Blocks: TypeAlias = list[int]  # each a set of steps in one hand
-Staff: TypeAlias = list[int]  # the group of each block
+from controls.duties.satisfiability_problem import Budget, Cap, Problem, Spread, members
+from controls.duties.satisfiability_staff import Blocks, Staff, Staffing, fewest
 
 
 class Search:
@@ -30,26 +27,21 @@ class Search:
         wanted = problem.wanted
         there = sum(1 << group for group, size in enumerate(problem.sizes) if size)
         self._can = {step: problem.can[step] & there for step in members(wanted)}
-        self._caps = [cap for cap in problem.caps if self._take_cap(cap, wanted)]
+        self._sums: dict[tuple[Cap, int], int] = {}
+        self._caps = [
+            cap for cap in problem.caps if cap.past or self._size(cap, cap.steps & wanted) > cap.most
+        ]
         self._spreads = [spread for spread in problem.spreads if spread.steps & wanted]
         self._blocks = [1 << step for step in members(wanted)]
         self._spreads = [spread for spread in self._spreads if self._take_spread(spread, wanted)]
-        self._aparts = [
-            apart for apart in problem.aparts if (apart.steps & wanted).bit_count() > 1 and any(apart.foes)
-        ]
         # How many blocks may touch the steps of a spread: the persons that may be new, and those known.
         self._rooms = [
             (spread.steps, spread.most - spread.already + self._persons(spread.known))
             for spread in self._spreads
             if spread.most is not None
         ]
-        # Where it matters who has a block, and not only how many can, matching alone proves too little.
-        self._personal = bool(self._aparts) or any(spread.known for spread in self._spreads)
-        self._early = bool(self._aparts) or any(
-            spread.known and spread.most is not None for spread in self._spreads
-        )
+        self._staffing = Staffing(problem, spreads=self._spreads, budget=budget)
         self._kept: dict[int, int] = {}
-        self._beside: dict[tuple[int, int], bool] = {}
 
     def run(self) -> tuple[Blocks, Staff] | None:
         """Blocks and the group of each; every block is another person, also within one group."""
@@ -59,25 +51,12 @@ class Search:
         if not all(takers):
             return None
         # Mostly there are enough people to give everybody one thing, and no search is needed.
-        staff = self._matched(takers)
-        if staff is not None and self._keeps(blocks, staff, complete=True):
+        staff = self._staffing.matched(takers)
+        if staff is not None and self._staffing.keeps(blocks, staff, complete=True):
             return blocks, staff
         return self._descend([], [], blocks)
 
     # -- preparation ---------------------------------------------------------------------------------------
-
-    def _take_cap(self, cap: Cap, wanted: int) -> bool:
-        """Bar those for whom one step is too many; whether the cap can say anything besides."""
-        steps = cap.steps & wanted
-        fresh = -1
-        for past in cap.past:
-            fresh &= ~past.groups
-            room = cap.most - past.count
-            if room <= 0:
-                self._bar(steps if room < 0 else steps & ~past.again, past.groups)
-        if cap.most <= 0:
-            self._bar(steps, fresh)
-        return bool(cap.past) or steps.bit_count() > cap.most
 
     def _take_spread(self, spread: Spread, wanted: int) -> bool:
         """Bar everybody new where there are enough, join what must be in one hand; whether it says more."""
@@ -119,19 +98,26 @@ class Search:
         for step in members(block):
             found &= self._can[step]
         for cap in self._caps:
-            if not found:
-                break
             own = block & cap.steps
             if not own:
                 continue
-            past_groups = 0
+            others = -1
             for past in cap.past:
-                past_groups |= past.groups
-                if past.count + (own & ~past.again).bit_count() > cap.most:
+                others &= ~past.groups
+                if self._size(cap, own | past.held) + past.more > cap.most:
                     found &= ~past.groups
-            if own.bit_count() > cap.most:
-                found &= past_groups
+            if self._size(cap, own) > cap.most:
+                found &= ~others
         self._kept[block] = found
+        return found
+
+    def _size(self, cap: Cap, steps: int) -> int:
+        """What a set of steps counts under a cap."""
+        if not cap.parts:
+            return (steps & cap.steps).bit_count()
+        found = self._sums.get((cap, steps))
+        if found is None:
+            found = self._sums[cap, steps] = fewest(steps & cap.steps, cap.parts)
         return found
 
     # -- the tree ------------------------------------------------------------------------------------------
@@ -140,12 +126,13 @@ class Search:
         self._budget.spend()
         if not self._can_spread(blocks, takers, left):
             return None
-        matching = self._staffed(blocks, takers, complete=not left)
-        if matching is None:
+        staffing = self._staffing
+        staff = staffing.staffed(blocks, takers, complete=not left)
+        if staff is None:
             return None
         if not left:
-            return blocks, matching
-        full = self._full(matching)
+            return blocks, staff
+        full = staffing.full(staff)
         closed = self._closed(blocks)
         chosen = -1
         ways: list[tuple[int, int]] = []  # (block to join, its takers then); -1: a block of its own
@@ -153,7 +140,7 @@ class Search:
             own = self._takers(unit)
             within = [steps for steps in closed if steps & unit]
             found: list[tuple[int, int]] = []
-            if not within and (own & ~full or self._matched([*takers, own]) is not None):
+            if not within and (own & ~full or staffing.matched([*takers, own]) is not None):
                 found.append((-1, own))
             for index, block in enumerate(blocks):
                 joined = self._kept.get(block | unit)
@@ -173,7 +160,7 @@ class Search:
                 next_blocks, next_takers = blocks.copy(), takers.copy()
                 next_blocks[index] |= chosen
                 next_takers[index] = joined
-            if self._aparts and not self._all_beside(next_blocks, next_takers, index):
+            if not staffing.all_beside(next_blocks, next_takers, index):
                 continue
             solved = self._descend(next_blocks, next_takers, rest)
             if solved is not None:
@@ -198,173 +185,4 @@ class Search:
             possibly += sum(1 for unit in left if unit & steps and self._takers(unit) & ~known)
             if spread.already + possibly < spread.least:
                 return False
-        return True
-
-    # -- persons -------------------------------------------------------------------------------------------
-
-    def _matched(self, takers: Sequence[int]) -> Staff | None:
-        """A person for each block, if there are as many: a matching of blocks and groups of limited size."""
-        staff: Staff = []
-        room: dict[int, int] = {}
-        full = 0
-        for own in takers:
-            free = own & ~full
-            if free:
-                group = (free & -free).bit_length() - 1
-                staff.append(group)
-            else:
-                staff.append(-1)
-                group = self._augment(len(staff) - 1, takers, staff, full, [0])
-                if group < 0:
-                    return None
-            left = room.get(group, self._sizes[group]) - 1
-            room[group] = left
-            if not left:
-                full |= 1 << group
-        return staff
-
-    def _augment(self, block: int, takers: Sequence[int], staff: Staff, full: int, seen: list[int]) -> int:
-        """Give `block` a group, moving others on; the group that has one person less free then, or -1."""
-        own = takers[block] & ~seen[0]
-        free = own & ~full
-        if free:
-            staff[block] = (free & -free).bit_length() - 1
-            return staff[block]
-        while own:
-            group = (own & -own).bit_length() - 1
-            seen[0] |= 1 << group
-            for other, held in enumerate(staff):
-                if held == group and other != block:
-                    taken = self._augment(other, takers, staff, full, seen)
-                    if taken >= 0:
-                        staff[block] = group
-                        return taken
-            own &= ~seen[0]
-        return -1
-
-    def _full(self, staff: Staff) -> int:
-        """The groups without anybody left."""
-        room: dict[int, int] = {}
-        full = 0
-        for group in staff:
-            left = room.get(group, self._sizes[group]) - 1
-            room[group] = left
-            if not left:
-                full |= 1 << group
-        return full
-
-    def _staffed(self, blocks: Blocks, takers: list[int], *, complete: bool) -> Staff | None:
-        """A person for each block. When complete they keep every constraint; before, it may prove less."""
-        staff = self._matched(takers)
-        if staff is None or not self._personal or not (complete or self._early):
-            return staff
-        if self._keeps(blocks, staff, complete=complete):
-            return staff
-        return self._place(blocks, dict(enumerate(takers)), {}, complete=complete)
-
-    def _place(
-        self, blocks: Blocks, open_: dict[int, int], placed: dict[int, int], *, complete: bool
-    ) -> Staff | None:
-        """Persons one by one, the block with the fewest takers first."""
-        self._budget.spend()
-        if not open_:
-            staff = [placed[index] for index in range(len(blocks))]
-            return staff if self._keeps(blocks, staff, complete=complete) else None
-        index = min(open_, key=lambda item: (open_[item].bit_count(), item))
-        rest = {other: own for other, own in open_.items() if other != index}
-        tried: set[tuple[int, ...]] = set()
-        for group in members(open_[index]):
-            likeness = self._likeness(group, len(blocks))
-            if likeness in tried:
-                continue
-            if likeness:
-                tried.add(likeness)
-            placed[index] = group
-            used = sum(1 for held in placed.values() if held == group)
-            left = self._others(blocks, blocks[index], rest, group, used)
-            some = [blocks[item] for item in placed]
-            if all(left.values()) and self._within(some, list(placed.values()), complete=False):
-                solved = self._place(blocks, left, placed, complete=complete)
-                if solved is not None:
-                    return solved
-            del placed[index]
-        return None
-
-    def _others(
-        self, blocks: Blocks, block: int, open_: dict[int, int], group: int, used: int
-    ) -> dict[int, int]:
-        """Who remains for the open blocks once somebody of `group` has `block`."""
-        gone = 1 << group if used >= self._sizes[group] else 0
-        left = {index: own & ~gone for index, own in open_.items()}
-        for apart in self._aparts:
-            if block & apart.steps:
-                for index in left:
-                    if blocks[index] & apart.steps:
-                        left[index] &= ~apart.foes[group]
-        return left
-
-    def _likeness(self, group: int, blocks: int) -> tuple[int, ...]:
-        """Equal for groups of which one will do as well as the other; empty where nothing is like it."""
-        if self._sizes[group] < blocks:
-            return ()
-        foes = [apart.foes[group] for apart in self._aparts]
-        return (*foes, *((spread.known >> group) & 1 for spread in self._spreads), 1)
-
-    def _keeps(self, blocks: Blocks, staff: Staff, *, complete: bool) -> bool:
-        """Whether persons placed so keep spreads and foes (caps are kept by the takers)."""
-        return self._within(blocks, staff, complete=complete) and not any(
-            self._at_odds(apart, blocks, staff, first)
-            for apart in self._aparts
-            for first in range(len(blocks))
-        )
-
-    def _within(self, blocks: Blocks, staff: Staff, *, complete: bool) -> bool:
-        """Whether the number of persons is within every spread; too few are, while more may come."""
-        for spread in self._spreads:
-            count = spread.already + sum(
-                1
-                for block, group in zip(blocks, staff, strict=True)
-                if block & spread.steps and not (spread.known >> group) & 1
-            )
-            if (complete and count < spread.least) or (spread.most is not None and count > spread.most):
-                return False
-        return True
-
-    @staticmethod
-    def _at_odds(apart: Apart, blocks: Blocks, staff: Staff, first: int) -> bool:
-        if not blocks[first] & apart.steps:
-            return False
-        foes = apart.foes[staff[first]]
-        return any(
-            blocks[other] & apart.steps and (foes >> staff[other]) & 1
-            for other in range(first + 1, len(blocks))
-        )
-
-    def _all_beside(self, blocks: Blocks, takers: list[int], changed: int) -> bool:
-        """Whether the block that changed can stand beside each of the others."""
-        block, own = blocks[changed], takers[changed]
-        changed %= len(blocks)
-        return all(
-            index == changed or self._can_be_beside(block, own, blocks[index], other)
-            for index, other in enumerate(takers)
-        )
-
-    def _can_be_beside(self, one: int, takers: int, other: int, others: int) -> bool:
-        """Whether two blocks can have two persons who are no foes."""
-        key = (one, other) if one < other else (other, one)
-        found = self._beside.get(key)
-        if found is None:
-            aparts = [apart for apart in self._aparts if one & apart.steps and other & apart.steps]
-            found = not aparts or any(self._friend(group, others, aparts) for group in members(takers))
-            self._beside[key] = found
-        return found
-
-    def _friend(self, group: int, others: int, aparts: Sequence[Apart]) -> bool:
-        for apart in aparts:
-            others &= ~apart.foes[group]
-        if self._sizes[group] < 2:
-            others &= ~(1 << group)
-        return others != 0
-
-
-__all__: Final = ["Search"]
+        return self._staffing.can_close_with_anybody(blocks)
