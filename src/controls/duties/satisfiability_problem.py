@@ -97,10 +97,10 @@ class Ring:
             found |= steps
         return found
 
-    def without(self, steps: int) -> Ring:
-        """The same where nobody takes `steps`: fewer persons will do, one for each thing that is gone."""
-        gone = sum(1 for own, hands in self.things if own & steps and not own & ~steps and not hands)
-        return Ring(self.people - gone, tuple((own & ~steps, hands) for own, hands in self.things))
+    def part(self, kept: int, *, left_out: int) -> Ring:
+        """The same with fewer steps: fewer persons will do, one for each thing that nobody is left for."""
+        gone = sum(1 for own, hands in self.things if own & left_out and not own & kept and not hands)
+        return Ring(self.people - gone, tuple((own & ~left_out, hands) for own, hands in self.things))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Problem:
                 for spread in self.spreads
             ),
             aparts=tuple(replace(apart, steps=apart.steps & steps) for apart in self.aparts),
-            rings=tuple(ring.without(left_out) for ring in self.rings),
+            rings=tuple(ring.part(steps, left_out=left_out) for ring in self.rings),
         )
 
 
