@@ -100,7 +100,7 @@ class Ring:
     def part(self, kept: int, *, left_out: int) -> Ring:
         """The same with fewer steps: fewer persons will do, one for each thing that nobody is left for."""
         gone = sum(1 for own, hands in self.things if own & left_out and not own & kept and not hands)
-        return Ring(self.people - gone, tuple((own & ~left_out, hands) for own, hands in self.things))
+        return Ring(self.people - gone, self.things)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +140,10 @@ class Problem:
         return replace(
             self,
             wanted=steps,
-            caps=tuple(replace(cap, steps=cap.steps & steps) for cap in self.caps),
             spreads=tuple(
-                replace(
-                    spread,
-                    steps=spread.steps & steps,
-                    least=spread.least - (spread.steps & left_out).bit_count(),
-                )
+                replace(spread, least=spread.least - (spread.steps & left_out).bit_count())
                 for spread in self.spreads
             ),
-            aparts=tuple(replace(apart, steps=apart.steps & steps) for apart in self.aparts),
             rings=tuple(ring.part(steps, left_out=left_out) for ring in self.rings),
         )
 
