@@ -36,6 +36,7 @@ class Fixed:
     missing: tuple[str, ...] = ()
     error: str = ""
     source: str = 'order.side == "buy"'
+    names: frozenset[str] = frozenset({"order.side"})
 
     def evaluate(self, _: Facts) -> Verdict:
         return Verdict(self.truth, missing=self.missing, error=self.error)
@@ -50,6 +51,7 @@ class Counting:
 
     asked: list[Facts] = field(default_factory=list)
     source: str = "true"
+    names: frozenset[str] = frozenset()
 
     def evaluate(self, facts: Facts) -> Verdict:
         self.asked.append(facts)

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-# More steps than any chain has, and few enough that a set of them is one machine word.
-MOST_STEPS: Final = 32
+# More than any chain has, which is 64 and some for the votes on them.
+MOST_STEPS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)

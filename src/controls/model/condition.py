@@ -29,13 +29,15 @@ class Facts:
     `values` holds caller's facts under their vocabulary names, and always the service's own:
     `subject.type, subject.id, action.name, resource.type, resource.id, person.id, person.roles`
     (`person.*` only when the subject is known). `gaps` says of names without a value why they have none;
-    None when there is nothing to say.
+    None when there is nothing to say. `later` facts are about a request that is still to come: what is not
+    stated may be stated by then, the chain will be further on, and `now` is not known.
     """
 
     values: Mapping[str, Value]
     chain: ChainHistory
     now: datetime
     gaps: Mapping[str, Gap] | None = None
+    later: bool = False
 
 
 @record
@@ -49,9 +51,10 @@ class Verdict:
 
 
 class Condition(Protocol):
-    """A total, side-effect-free condition over facts."""
+    """A total, side-effect-free condition over facts; `names` are the facts that it may read."""
 
     source: str
+    names: frozenset[str]
 
     def evaluate(self, facts: Facts) -> Verdict:
         """The verdict for `facts`. Never raises: what cannot be computed is UNKNOWN with `error` set."""

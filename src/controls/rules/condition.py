@@ -84,7 +84,10 @@ class CompiledTest:
             return _NOTHING_TO_SAY
         values = Recording(facts.values)
         try:
-            found = self.run(Facts(values=values, chain=facts.chain, now=facts.now, gaps=facts.gaps), ())
+            recording = Facts(
+                values=values, chain=facts.chain, now=facts.now, gaps=facts.gaps, later=facts.later
+            )
+            found = self.run(recording, ())
         except BAD_FACTS as problem:
             found = Unknown((), f"the facts are not of the vocabulary's types: {problem}")
         if isinstance(found, Unknown):

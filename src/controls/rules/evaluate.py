@@ -43,6 +43,9 @@ from controls.rules.types import Kind, ValueType, class_of
 MAX_VISITS: Final = 100_000  # elements that nested macros may look at, lest a long list holds up everybody
 
 
+_NOT_YET: Final = Unknown(("now",))  # the moment of a later request
+
+
 def compiled(node: Typed) -> Run:
     """The closure that computes `node`."""
     match node:
@@ -65,7 +68,7 @@ def compiled(node: Typed) -> Run:
         case ChainRead():
             return _chain(node)
         case Now():
-            return lambda facts, variables: facts.now
+            return lambda facts, variables: _NOT_YET if facts.later else facts.now
         case Presence(part=part):
             return _presence(part)
         case Comparison():
@@ -203,6 +206,8 @@ def _presence(part: Typed) -> Run:
         def stated(facts: Facts, _variables: Variables) -> object:
             if fact in facts.values:
                 return True
+            if facts.later:
+                return Unknown((fact,))
             # What could not be computed is not absent: else `has` would hide the error.
             gap = None if facts.gaps is None else facts.gaps.get(fact)
             return Unknown((), gap.error) if gap is not None and gap.error else False
@@ -232,11 +237,19 @@ def _chain(node: ChainRead) -> Run:
         return absent if act is None else act.at
 
     def steps(facts: Facts, _variables: Variables) -> object:
+        if facts.later:
+            return absent
         return tuple(dict.fromkeys(act.step for act in facts.chain.acts if act.stands()))
 
+    def performed(facts: Facts, _variables: Variables) -> object:
+        return facts.chain.performed(step) or (absent if facts.later else False)
+
+    def claimed(facts: Facts, _variables: Variables) -> object:
+        return bool(facts.chain.standing(step)) or (absent if facts.later else False)
+
     runs: Mapping[str, Run] = {
-        "performed": lambda facts, variables: facts.chain.performed(step),
-        "claimed": lambda facts, variables: bool(facts.chain.standing(step)),
+        "performed": performed,
+        "claimed": claimed,
         "person": person,
         "at": at,
         "steps": steps,

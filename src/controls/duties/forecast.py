@@ -1,0 +1,249 @@
+"""Whether the rest of a chain can be done: its rules and its people put together and solved.
+
+Guarantees: `Stranded` is proven, whatever the facts that are not known yet turn out to be; the same rest of
+a chain, people alike and the same truths of conditions give the same answer, because the work is bounded by
+a count and not by time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
+
+from controls.duties.chain_rules import ChainRules
+from controls.duties.groups import Groups
+from controls.duties.remaining import Bar, Hand, Part, Rest, parts_of
+from controls.duties.satisfiability import Budget, Problem, Verdict, conflict, solve
+from controls.duties.satisfiability_problem import Apart, Cap, Past, Ring, Spread, members
+
+# Units of work for one question: a fifth of a second at most, and mostly none. A lock is held meanwhile.
+WORK: Final = 4_000
+
+# What a condition says of the rest of the chain: that a grant is given, that a constraint applies.
+NO: Final = 0
+UNCLEAR: Final = 1
+YES: Final = 2
+
+
+class Stranded(NamedTuple):
+    """Steps (numbers) that cannot be done together, and how many persons could take each by itself."""
+
+    steps: tuple[int, ...]
+    able: tuple[int, ...]
+
+
+class Untold(NamedTuple):
+    """It cannot be told whether the rest can be done: that depends on these grants and constraints, of which
+    it is not known whether they apply; none: the search was given up."""
+
+    rules: tuple[str, ...]
+
+
+Answer: TypeAlias = Stranded | Untold | None
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """What remains of a chain.
+
+    `wanted` are the steps to be done, of which those (numbers) in `votes` still take so many persons. `hands`
+    says of each person so far which steps count against him or her, and which he or she holds.
+    """
+
+    wanted: int
+    votes: Mapping[int, int]
+    hands: Mapping[str, tuple[int, int]]
+
+
+class Truths(NamedTuple):
+    """What the conditions say: of each right, each exclusion and each limit of the chain's rules."""
+
+    rights: Sequence[int]
+    exclusions: Sequence[int]
+    limits: Sequence[int]
+
+
+class Forecaster:
+    """Answers for one chain kind and the groups of its people.
+
+    The groups' signs are those of `ChainRules.sign`, and after them for each personal right whether the
+    person surely has it, and for each whether possibly (none of these bits: nobody has).
+    """
+
+    def __init__(self, rules: ChainRules, groups: Groups) -> None:
+        self._rules = rules
+        self._groups = groups
+        rights, exclusions = len(rules.rights), len(rules.exclusions)
+        self._holders = [groups.having(number) for number in range(rights)]
+        self._breaking = [groups.having(rights + number) for number in range(exclusions)]
+        for place, (index, _) in enumerate(rules.personal):
+            self._holders[index] = groups.having(rights + exclusions + place)
+        self._possible = {
+            index: groups.having(rights + exclusions + len(rules.personal) + place)
+            for place, (index, _) in enumerate(rules.personal)
+        }
+        self._foes = {name: groups.foes(name) for name in rules.relations}
+
+    def answer(self, remainder: Remainder, truths: Truths) -> Answer:
+        """What becomes of the remainder; None when it can be done."""
+        budget = Budget(WORK)
+        problem = self._problem(remainder, truths, lenient=False)
+        verdict = solve(problem, budget=budget).verdict
+        if verdict is Verdict.SATISFIABLE:
+            return None
+        unclear = self._unclear(remainder, truths)
+        if unclear:
+            # As much as possible in favour of those who are to do the rest: only then it is a proof.
+            problem = self._problem(remainder, truths, lenient=True)
+            verdict = solve(problem, budget=budget).verdict
+            if verdict is Verdict.SATISFIABLE:
+                return Untold(unclear)
+        if verdict is Verdict.GAVE_UP:
+            return Untold(())
+        steps = self._steps(conflict(problem, budget=budget), remainder)
+        able = tuple(sum(problem.sizes[group] for group in members(problem.can[number])) for number in steps)
+        return Stranded(steps, able)
+
+    def _unclear(self, remainder: Remainder, truths: Truths) -> tuple[str, ...]:
+        """The rules about the remaining steps of which it is not clear whether they apply."""
+        rules = self._rules
+        rights = [
+            right.id
+            for index, right in enumerate(rules.rights)
+            if remainder.wanted >> right.step & 1
+            and (
+                truths.rights[index] == UNCLEAR
+                or (right.personal and self._possible[index] & ~self._holders[index])
+            )
+        ]
+        limits = [
+            limit.constraint.id
+            for limit, truth in (
+                *zip(rules.exclusions, truths.exclusions, strict=True),
+                *zip(rules.limits, truths.limits, strict=True),
+            )
+            if truth == UNCLEAR and limit.steps & remainder.wanted
+        ]
+        return tuple(dict.fromkeys((*rights, *limits)))
+
+    def _steps(self, numbers: int, remainder: Remainder) -> tuple[int, ...]:
+        """The steps that numbers of the problem stand for, further votes being those of their step."""
+        further = self._further(remainder)
+        return tuple(sorted({further.get(number, number) for number in members(numbers)}))
+
+    def _further(self, remainder: Remainder) -> dict[int, int]:
+        """The numbers of all votes beyond the first of each step, with the step's."""
+        steps = [step for step, left in sorted(remainder.votes.items()) for _ in range(left - 1)]
+        return {len(self._rules.steps) + place: step for place, step in enumerate(steps)}
+
+    def _problem(self, remainder: Remainder, truths: Truths, *, lenient: bool) -> Problem:
+        """Who may take which of the remaining steps, and what the limits ask of them."""
+        rules, groups = self._rules, self._groups
+        further = self._further(remainder)
+        wanted = remainder.wanted | sum(1 << number for number in further)
+        slots = {
+            step: rules.bits[step] | sum(1 << other for other, own in further.items() if own == number)
+            for number, step in enumerate(rules.steps)
+        }
+        of = groups.of
+        hands = sorted(
+            Hand(of.get(person, -1), mine, standing, "" if person in of or not rules.relations else person)
+            for person, (mine, standing) in remainder.hands.items()
+        )
+        crowd = _Alone(groups.sizes, hands)
+        can = self._can(truths, lenient=lenient)
+        can += [can[step] for step in further.values()]
+        taking = [crowd.widened(found) for found in can]
+        rest = Rest(
+            rules.kind,
+            wanted,
+            slots,
+            tuple(hands),
+            crowd.marks,
+            related=lambda hand, name: crowd.widened(self._related(hand, name)),
+            foes=lambda name: crowd.rows(self._foes[name]),
+        )
+        parts = [*self._votes(remainder, rest)]
+        for limit, truth in zip(rules.limits, truths.limits, strict=True):
+            if limit.steps & wanted and (truth == YES or (truth == UNCLEAR and not lenient)):
+                parts += parts_of(limit.constraint, rest)
+        for part in parts:
+            if isinstance(part, Bar):
+                for number in members(part.steps & wanted):
+                    taking[number] &= ~part.groups
+        return Problem(
+            crowd.sizes,
+            tuple(taking),
+            wanted,
+            tuple(part for part in parts if isinstance(part, Cap)),
+            tuple(part for part in parts if isinstance(part, Spread)),
+            tuple(part for part in parts if isinstance(part, Apart)),
+            tuple(part for part in parts if isinstance(part, Ring)),
+        )
+
+    def _can(self, truths: Truths, *, lenient: bool) -> list[int]:
+        """For each step the groups that a grant lets take it, and that no exclusion bars."""
+        can = [0] * len(self._rules.steps)
+        for index, right in enumerate(self._rules.rights):
+            truth = truths.rights[index]
+            if truth == YES or (truth == UNCLEAR and lenient):
+                can[right.step] |= self._holders[index]
+            if lenient and index in self._possible:
+                can[right.step] |= self._possible[index]
+        barred = 0
+        for breaking, truth in zip(self._breaking, truths.exclusions, strict=True):
+            if truth == YES or (truth == UNCLEAR and not lenient):
+                barred |= breaking
+        return [found & ~barred for found in can]
+
+    @staticmethod
+    def _votes(remainder: Remainder, rest: Rest) -> list[Part]:
+        """Nobody has two votes on one step."""
+        found: list[Part] = []
+        for number in remainder.votes:
+            slots = rest.slots[rest.kind.steps[number].id]
+            past = tuple(
+                Past(mark, more=1)
+                for hand, mark in zip(rest.hands, rest.marks, strict=True)
+                if mark and hand.standing >> number & 1
+            )
+            found.append(Cap(slots, 1, past))
+        return found
+
+    def _related(self, hand: Hand, name: str) -> int:
+        if hand.group >= 0:
+            return self._foes[name][hand.group]
+        return self._groups.related(hand.name, name)
+
+
+class _Alone:
+    """Groups of people, of whom those with a hand in the chain are taken out: each is a group alone."""
+
+    def __init__(self, sizes: Sequence[int], hands: Sequence[Hand]) -> None:
+        left = list(sizes)
+        marks: list[int] = []
+        self._from: list[tuple[int, int]] = []  # group before, mark now
+        for hand in hands:
+            if hand.group < 0:
+                marks.append(0)
+                continue
+            left[hand.group] -= 1
+            mark = 1 << len(sizes) + len(self._from)
+            marks.append(mark)
+            self._from.append((hand.group, mark))
+        self.sizes = (*left, *(1 for _ in self._from))
+        self.marks = tuple(marks)
+
+    def widened(self, groups: int) -> int:
+        """`groups` with everybody who was taken out of one of them."""
+        found = groups
+        for group, mark in self._from:
+            if groups >> group & 1:
+                found |= mark
+        return found
+
+    def rows(self, of_groups: Sequence[int]) -> tuple[int, ...]:
+        """What was told of each group, told of each one taken out of it, too."""
+        told = [self.widened(found) for found in of_groups]
+        return (*told, *(told[group] for group, _ in self._from))

@@ -1,0 +1,289 @@
+"""Looking ahead: if this person takes this step, can somebody still do the rest of the chain?
+
+Guarantees: a function of the request, the chain's history, the crowd and the release alone, so that it says
+the same when it is asked again; `would_strand` is proven, that is, there is no way to share the remaining
+steps among those who are authorised and available; where it cannot be told it is `strand_unknown`, never
+silence.
+
+What is looked at:
+- the steps that remain: the mandatory ones, and those that are begun and keep others waiting;
+- the persons of the crowd, with a grant of the step to a role of theirs, or to one that it inherits;
+- the constraints that deny. One that asks for a review can be had with a supervisor's word;
+- conditions, by what holds for the rest of the chain already: its material facts, and who took which step.
+  What a grant waits for besides comes with later requests, so it counts as met: a fact that is not known yet
+  is no reason to hold up this step. A constraint whose condition is not known yet applies, as it would if the
+  fact were never stated; where that alone keeps the rest from being done, it is `strand_unknown`. So it is
+  where only grants are left whose conditions cannot be computed, which permit nothing to anybody.
+
+Most questions have been asked before, persons of one group being alike: their answers are kept for as long as
+the same crowd is given. Of the others, most are answered without a search (`satisfiability`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from controls.duties.chain_rules import ChainRules, Limit, Right
+from controls.duties.constraints import with_built_in
+from controls.duties.forecast import NO, UNCLEAR, YES, Answer, Forecaster, Remainder, Stranded, Truths
+from controls.duties.groups import Groups
+from controls.duties.remaining import Hand
+from controls.duties.stranding import Orphan, strand_unknown, would_strand
+from controls.model.chain import AMEND, STANDING, Act, ActState, Capacity, ChainHistory, ChainKind
+from controls.model.condition import Facts, Truth
+from controls.model.crowd import Crowd
+from controls.model.duty import Constraint, Grant
+from controls.model.finding import Finding
+from controls.model.values import Value
+
+# Answers that are kept for one chain kind; when there are more, all are forgotten.
+KEPT: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What is about to be permitted: `act`, a step of `kind` or an amendment, on the chain of `history`.
+
+    `reopens` are the steps that an amendment opens again. `values` are the facts as stated, of which those
+    that `act.material` names hold for the rest of the chain.
+    """
+
+    kind: ChainKind
+    history: ChainHistory
+    act: Act
+    values: Mapping[str, Value]
+    reopens: tuple[str, ...] = ()
+
+
+Hands: TypeAlias = dict[str, tuple[int, int]]
+
+
+class LookAhead:
+    """The look-ahead of one release. Keeps what it worked out for the crowd that was given last.
+
+    Args:
+        grants: the release's grants.
+        role_closure: for each role all roles that it inherits, directly or not.
+        constraints: the release's constraints; the built-in ones of each chain kind are added.
+        chains: the chain kinds of the release.
+    """
+
+    def __init__(
+        self,
+        grants: Iterable[Grant],
+        role_closure: Mapping[str, frozenset[str]],
+        constraints: Iterable[Constraint],
+        chains: Iterable[ChainKind],
+    ) -> None:
+        kinds, given = tuple(chains), tuple(grants)
+        closure = {role: held | {role} for role, held in role_closure.items()}
+        every = with_built_in(constraints, chains=kinds)
+        self._rules = {
+            kind.id: ChainRules(kind, grants=given, closure=closure, constraints=every) for kind in kinds
+        }
+        self._seen: tuple[Crowd | None, dict[str, _Kept]] = (None, {})
+
+    def finding(self, taken: Taken, *, crowd: Crowd) -> Finding | None:
+        """`would_strand` or `strand_unknown`; None when the rest can be done, or nothing remains."""
+        seen, tables = self._seen
+        if seen is not crowd:
+            tables = {}
+            self._seen = crowd, tables
+        kept = tables.get(taken.kind.id)
+        if kept is None:
+            kept = tables[taken.kind.id] = _Kept(self._rules[taken.kind.id], crowd)
+        return kept.finding(taken)
+
+
+_NOT_ASKED: Final = object()
+
+
+class _Kept:
+    """The people of one crowd as one chain kind sees them, and the answers so far."""
+
+    def __init__(self, rules: ChainRules, crowd: Crowd) -> None:
+        self._rules = rules
+        self._crowd = crowd
+        self._groups = Groups(crowd, sign=lambda _, roles: rules.sign(roles), relations=rules.relations)
+        self._forecaster = Forecaster(rules, self._groups)
+        self._moves = bool(rules.moving_rights or rules.moving_limits)
+        self._answers: dict[object, Answer] = {}
+
+    def finding(self, taken: Taken) -> Finding | None:
+        remainder = self._remainder(taken)
+        if not remainder.wanted:
+            return None
+        later = _Later(taken) if self._moves else None
+        truths = () if later is None else self._truths(later, remainder.wanted)
+        key = (remainder.wanted, tuple(remainder.votes.items()), truths, self._alike(remainder.hands))
+        answer = self._answers.get(key, _NOT_ASKED)
+        if answer is _NOT_ASKED:
+            answer = self._forecaster.answer(remainder, self._all(truths))
+            if answer is not None and self._rules.personal:
+                # Who has a grant of this kind depends on the very request: nothing to be kept.
+                return self._told(self._personally(taken, remainder, truths), taken)
+            if len(self._answers) >= KEPT:
+                self._answers.clear()
+            self._answers[key] = answer
+        return self._told(answer, taken)  # type: ignore[arg-type]
+
+    def _told(self, answer: Answer, taken: Taken) -> Finding | None:
+        if answer is None:
+            return None
+        rules, person, action = self._rules, taken.act.person, taken.act.step
+        if isinstance(answer, Stranded):
+            orphans = [
+                Orphan(rules.steps[number], able, rules.eligible(number))
+                for number, able in zip(answer.steps, answer.able, strict=True)
+            ]
+            return would_strand(rules.kind, person=person, action=action, orphans=orphans)
+        return strand_unknown(rules.kind, person=person, action=action, rules=answer.rules)
+
+    def _remainder(self, taken: Taken) -> Remainder:
+        """What remains once the act is done, and whose hands are in what."""
+        rules = self._rules
+        bits, other, reopens = rules.bits, rules.other, taken.reopens
+        hands: Hands = {}
+        held = open_again = 0
+        for act in (*taken.history.acts, taken.act):
+            step = act.step
+            bit = bits.get(step, other)
+            mine, standing = hands.get(act.person, (0, 0))
+            if bit != other:
+                mine |= bit
+            elif step == AMEND:
+                mine |= 1  # whoever changes the facts has a hand in the step that stated them
+            if act.capacity is Capacity.ACTOR:
+                if act.state is ActState.REOPENED or (step in reopens and act.state in STANDING):
+                    open_again |= bit
+                elif act.state in STANDING:
+                    standing |= bit
+                    held |= bit
+            hands[act.person] = mine, standing
+        wanted = rules.mandatory & ~held
+        if open_again and not rules.kind.free_order:
+            wanted |= open_again & ~held & ~other  # an optional step, too, that others wait for
+        if taken.history.votes is None:
+            return Remainder(wanted, {}, hands)
+        return self._with_votes(taken.history, wanted, hands)
+
+    def _with_votes(self, history: ChainHistory, wanted: int, hands: Hands) -> Remainder:
+        """The remainder where steps take several persons: such a step is done once all have their vote."""
+        rules, votes = self._rules, dict[int, int]()
+        for number, step in enumerate(rules.steps):
+            needed, bit = history.needed(step), 1 << number
+            if needed < 2:
+                continue
+            given = sum(1 for _, standing in hands.values() if standing & bit)
+            begun = given and not rules.kind.free_order
+            if given < needed and (rules.mandatory & bit or begun or wanted & bit):
+                wanted |= bit
+                votes[number] = needed - given
+        return Remainder(wanted, votes, hands)
+
+    def _alike(self, hands: Mapping[str, tuple[int, int]]) -> tuple[Hand, ...]:
+        """What matters of the persons so far: people of one group with the same past are alike."""
+        of, named = self._groups.of, bool(self._rules.relations)
+        return tuple(
+            sorted(
+                Hand(of.get(person, -1), mine, standing, person if named and person not in of else "")
+                for person, (mine, standing) in hands.items()
+            )
+        )
+
+    def _truths(self, later: _Later, wanted: int) -> tuple[int, ...]:
+        """What moves, of that which is about the remaining steps."""
+        rules = self._rules
+        rights = (later.given(right) if wanted >> right.step & 1 else NO for _, right in rules.moving_rights)
+        limits = (later.applies(limit) if limit.steps & wanted else NO for limit in rules.moving_limits)
+        return (*rights, *limits)
+
+    def _all(self, moving: tuple[int, ...]) -> Truths:
+        """The truths of everything: what does not move is as it says."""
+        rules = self._rules
+        told = iter(moving)
+        rights = [NO if right.personal else YES for right in rules.rights]
+        for (index, _), truth in zip(rules.moving_rights, told, strict=False):
+            rights[index] = truth
+        exclusions = [next(told) if limit.moving else YES for limit in rules.exclusions]
+        limits = [next(told) if limit.moving else YES for limit in rules.limits]
+        return Truths(rights, exclusions, limits)
+
+    def _personally(self, taken: Taken, remainder: Remainder, truths: tuple[int, ...]) -> Answer:
+        """The answer where grants look at who a person is: each of those who hold the role is asked about."""
+        rules, later = self._rules, _Later(taken)
+        places = len(rules.rights) + len(rules.exclusions)
+        personal = [(place, *item) for place, item in enumerate(rules.personal)]
+
+        def sign(person: str, roles: frozenset[str]) -> int:
+            found = rules.sign(roles)
+            for place, index, right in personal:
+                if found >> index & 1 and remainder.wanted >> right.step & 1:
+                    truth = later.given(right, person=person, roles=roles)
+                    found |= (truth == YES) << places + place
+                    found |= (truth != NO) << places + len(personal) + place
+            return found
+
+        groups = Groups(self._crowd, sign=sign, relations=rules.relations)
+        rights = self._all(truths)
+        return Forecaster(rules, groups).answer(remainder, rights)
+
+
+class _Later:
+    """What is known of later requests about a chain."""
+
+    def __init__(self, taken: Taken) -> None:
+        self._taken = taken
+        self._chain: ChainHistory | None = None
+
+    def given(self, right: Right, *, person: str = "", roles: frozenset[str] = frozenset()) -> int:
+        """Whether a grant will be given: what it waits for counts as met; an error permits nothing."""
+        if right.when is None:
+            return YES
+        kind = self._taken.kind
+        more: dict[str, Value] = {"action.name": kind.steps[right.step].id}
+        if person:
+            more |= {"person.id": person, "person.roles": tuple(sorted(roles))}
+        facts = self._facts(right.fixed, more)
+        truth = right.when.test(facts)
+        if truth == Truth.UNKNOWN:
+            return UNCLEAR if right.when.evaluate(facts).error else YES
+        return YES if truth == Truth.TRUE else NO
+
+    def applies(self, limit: Limit) -> int:
+        """Whether a constraint will apply, as the rules in force now have it."""
+        constraint = limit.constraint
+        if not constraint.effective.holds(self._taken.act.at):
+            return NO
+        if constraint.when is None:
+            return YES
+        return _TRUTHS[Truth(constraint.when.test(self._facts(limit.fixed, {})))]
+
+    def _facts(self, fixed: tuple[str, ...], more: Mapping[str, Value]) -> Facts:
+        taken = self._taken
+        values: dict[str, Value] = {
+            "resource.type": taken.kind.resource,
+            "resource.id": taken.history.chain,
+            **more,
+        }
+        material = taken.act.material
+        for name in fixed:
+            if name in material and name in taken.values:
+                values[name] = taken.values[name]
+        return Facts(values, self._history(), taken.act.at, later=True)
+
+    def _history(self) -> ChainHistory:
+        """The chain with the act on it."""
+        if self._chain is None:
+            taken = self._taken
+            acts = tuple(
+                replace(act, state=ActState.REOPENED) if act.step in taken.reopens and act.stands() else act
+                for act in taken.history.acts
+            )
+            self._chain = replace(taken.history, acts=(*acts, taken.act))
+        return self._chain
+
+
+_TRUTHS: Final = {Truth.FALSE: NO, Truth.UNKNOWN: UNCLEAR, Truth.TRUE: YES}

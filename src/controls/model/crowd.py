@@ -1,0 +1,20 @@
+"""Everybody who can act at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from controls.model.people import Profile
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crowd:
+    """The persons who can act, with the roles assigned to each (without inheritance): who has an account in
+    force and is not away. `profiles` is what is known of persons besides, those who cannot act included.
+
+    One snapshot is one object: what is worked out of it is kept for as long as the same object is given.
+    """
+
+    roles: Mapping[str, frozenset[str]]
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
