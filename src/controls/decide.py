@@ -16,13 +16,15 @@ from typing import Final
 from controls.duties.ballots import Ballots, ballots_of
 from controls.duties.enforcement import Enforcement
 from controls.duties.hearing import Question
+from controls.duties.lookahead import LookAhead, Taken
 from controls.duties.material import Amendment, amendment, material_findings
 from controls.duties.order import OrderAnswer, step_order
 from controls.duties.trails import trails_of
 from controls.ledger.canonical import canonical_bytes
 from controls.model import reasons
-from controls.model.chain import AMEND, ChainHistory, ChainKind, Step, Votes
+from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind, Step, Votes
 from controls.model.condition import Facts
+from controls.model.crowd import Crowd
 from controls.model.decision import Approval, ClaimIntent, ClearedFinding, Decision, Obligation
 from controls.model.duty import ConstraintKind
 from controls.model.errors import ControlsError
@@ -68,6 +70,7 @@ class ActiveRelease:
     ballots: Mapping[str, Ballots] = field(init=False)  # by chain kind; only kinds with any
     related: frozenset[str] = field(init=False)  # chain kinds with a constraint over how persons are related
     watched: Mapping[str, Watched] = field(init=False)  # by `resource.action`; only actions with any
+    ahead: LookAhead = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", {(rule.id, rule.version): rule for rule in self.release.rules})
@@ -78,6 +81,9 @@ class ActiveRelease:
         related = {item.chain for item in constraints if item.kind is ConstraintKind.RELATION}
         object.__setattr__(self, "related", frozenset(related))
         object.__setattr__(self, "watched", _watched(self.release))
+        release = self.release
+        ahead = LookAhead(release.grants, release.roles, release.constraints, release.chains.values())
+        object.__setattr__(self, "ahead", ahead)
 
 
 def _watched(release: Release) -> dict[str, Watched]:
@@ -105,7 +111,8 @@ class Situation:
     constraints look at (what is not there could not be told, or is looked at by none), and `profiles` what
     the directory knows of persons, where a constraint asks. `approvals` are those given for this resource.
     `reviewed` is what a `review` resource is about. `aggregates` are those that the rules of the action read
-    (None: they read none).
+    (None: they read none). `crowd` is everybody who can act (None: nobody looks ahead whether the rest of a
+    chain can be done).
     """
 
     reading: FactReading
@@ -117,6 +124,7 @@ class Situation:
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     reviewed: ReviewedChain | None = None
     aggregates: AggregateReading | None = None
+    crowd: Crowd | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +212,11 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             shared="" if shared is None else shared.claim,
             reopens=amended.reopens,
         )
+        if situation.crowd is not None and not _denies(findings):
+            act = _claimed(request, account, claim=claim, now=situation.now)
+            taken = Taken(kind, history, act, reading.values, claim.reopens)
+            ahead = active.ahead.finding(taken, crowd=situation.crowd)
+            findings += () if ahead is None else (ahead,)
     return _concluded(
         request,
         situation,
@@ -214,6 +227,28 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         claim=claim,
         step=step,
         votes=history.votes,
+    )
+
+
+def _denies(findings: Sequence[Finding]) -> bool:
+    return any(finding.effect is Effect.DENY and not finding.observed for finding in findings)
+
+
+def _claimed(request: Request, account: Account, *, claim: ClaimIntent, now: datetime) -> Act:
+    """The act that a permit would put on record, as far as it is known already."""
+    return Act(
+        claim=claim.shared,
+        decision=request.id,
+        chain=request.resource_id,
+        step=claim.step,
+        person=account.person.id,
+        account=account.ref,
+        capacity=Capacity.ACTOR,
+        state=ActState.CLAIMED,
+        at=now,
+        valid_until=claim.valid_until,
+        index=-1,
+        material=claim.material,
     )
 
 

@@ -263,6 +263,7 @@ def _decided(context: Context, id: str, key: str, action: str, change: str) -> t
         history=work.history("administration", change),
         now=work.now,
         profiles=context.directory.profiles(at=work.at) if "administration" in active.related else {},
+        crowd=context.directory.crowd(at=work.at),
     )
     decision = decide(request, situation, active=active)
     if not decision.permitted:

@@ -156,6 +156,7 @@ def _one(
         trails=trails,
         profiles=profiles,
         aggregates=None if counter is None else counter.read(work),
+        crowd=None if kind is None else context.directory.crowd(at=work.at),
     )
     decision = decide(request, situation, active=active)
     told = _record(context, request, situation, decision, kind=kind, key=key)

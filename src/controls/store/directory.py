@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Table, bindparam, delete, select, update
 
+from controls.model.crowd import Crowd
 from controls.model.people import Account, AccountKind, Attribute, Person, Profile
 from controls.store.among import among
 from controls.store.connection import StoreConnection
@@ -83,6 +84,7 @@ class Directory:
             self._put(record)
         self._profiles = _Stretches(self._of_profiles, self._profiles_at)
         self._present = _Stretches(self._of_presence, self._present_at)
+        self._crowd = _Stretches(self._of_crowd, self._crowd_at)
         self._ids: Sequence[str] | None = None
 
     def _put(self, record: PersonRecord) -> None:
@@ -133,6 +135,22 @@ class Directory:
 
     def _of_presence(self) -> Iterable[Record]:
         return (item for one in self.people.values() for of in (one.accounts, one.absences) for item in of)
+
+    def _of_crowd(self) -> Iterable[Record]:
+        return (
+            item
+            for one in self.people.values()
+            for of in (one.accounts, one.absences, one.roles, one.attributes)
+            for item in of
+        )
+
+    def crowd(self, *, at: int) -> Crowd:
+        """Those who can act then, with their roles; the same object while nothing begins or ends."""
+        return self._crowd.at(at)
+
+    def _crowd_at(self, at: int) -> Crowd:
+        present = sorted(self.present(at=at))
+        return Crowd({person: self.roles(person, at=at) for person in present}, self.profiles(at=at))
 
     def _profiles_at(self, at: int) -> Mapping[str, Profile]:
         return {

@@ -1,0 +1,472 @@
+"""The look-ahead: against trying everything, against CP-SAT, and what it says in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+
+import pytest
+
+from controls.duties import forecast
+from controls.duties.constraints import FORMULAS
+from controls.duties.lookahead import LookAhead, Taken
+from controls.duties.remaining import TRANSLATIONS
+from controls.model.chain import AMEND, ActState, Capacity, ChainHistory, ChainKind, Votes
+from controls.model.condition import Facts, Truth, Verdict
+from controls.model.crowd import Crowd
+from controls.model.duty import Constraint, ConstraintKind, Grant, Period
+from controls.model.finding import Cause, Effect, Finding, Outcome, strictest
+from controls.model.people import Profile
+from controls.rules.condition import compile_condition
+from controls.rules.scope import Names
+from controls.rules.types import BOOL, INT, STRING
+from tests.conftest import LONG_RUN
+from tests.duties.builders import (
+    KIND,
+    NOW,
+    STEPS,
+    Fixed,
+    a_constraint,
+    a_grant,
+    a_history,
+    a_kind,
+    a_step,
+    an_act,
+    done,
+)
+from tests.duties.rests import CLOSURE, a_case, by_cp_sat, by_trying
+
+BUILT_IN = {ConstraintKind.WHOLE_CHAIN, ConstraintKind.SOLE_ACTOR}
+# A wall stands between chains, so that nothing of it is in the rest of one.
+WRITTEN = [kind for kind in TRANSLATIONS if kind not in BUILT_IN | {ConstraintKind.CHINESE_WALL}]
+# What passes with time cannot be tried at one moment.
+TRIED = [kind for kind in WRITTEN if kind in FORMULAS and kind is not ConstraintKind.COOLING_OFF]
+
+
+# -- two independent words ---------------------------------------------------------------------------------
+
+
+@pytest.mark.differential
+def test_it_strands_exactly_where_every_way_ends_in_a_denial() -> None:
+    """Taking the rest in every order by everybody, each decided by order, grants and formulas."""
+    seen = {True: 0, False: 0}
+    for seed in range(20_000 if LONG_RUN else 500):
+        case = a_case(Random(seed), kinds=TRIED, small=True)
+        found, possible = case.looked_ahead(), by_trying(case)
+        assert (found is None) is possible, (seed, found)
+        assert found is None or found.rule == "would_strand"
+        seen[possible] += 1
+    assert min(seen.values()) > sum(seen.values()) // 4, f"one-sided: {seen}"
+
+
+@pytest.mark.differential
+def test_it_strands_exactly_where_cp_sat_finds_nobody() -> None:
+    """Every constraint kind, with votes, absent people and residues of all sorts."""
+    seen = {True: 0, False: 0}
+    for seed in range(20_000 if LONG_RUN else 400):
+        case = a_case(Random(seed), kinds=WRITTEN)
+        found, possible = case.looked_ahead(), by_cp_sat(case)
+        assert (found is None) is possible, (seed, found)
+        seen[possible] += 1
+    assert min(seen.values()) > sum(seen.values()) // 4, f"one-sided: {seen}"
+
+
+def test_what_is_kept_is_what_would_be_worked_out() -> None:
+    """One look-ahead asked about many chains says of each what a new one says, to the last word."""
+    for seed in range(40):
+        first = a_case(Random(seed), kinds=WRITTEN)
+        kept = LookAhead(first.grants, CLOSURE, first.constraints, [first.kind])
+        for other in range(30):
+            taken = a_case(Random(1_000 * seed + other), kinds=WRITTEN).taken
+            steps = {step.id for step in first.kind.steps}
+            if {act.step for act in (*taken.history.acts, taken.act)} - steps <= {AMEND}:
+                asked = replace(taken, kind=first.kind, history=replace(taken.history, votes=None))
+                new = LookAhead(first.grants, CLOSURE, first.constraints, [first.kind])
+                assert kept.finding(asked, crowd=first.crowd) == new.finding(asked, crowd=first.crowd)
+
+
+def test_names_say_nothing() -> None:
+    """Persons under other names are stranded alike."""
+    for seed in range(60):
+        case = a_case(Random(seed), kinds=[kind for kind in WRITTEN if kind is not ConstraintKind.RELATION])
+        found = case.looked_ahead()
+        names = {
+            person: f"x{hash(person) % 1_000}-{person}" for person in [*case.crowd.roles, "gone", "left"]
+        }
+        acts = tuple(replace(act, person=names[act.person]) for act in case.taken.history.acts)
+        taken = replace(
+            case.taken,
+            history=replace(case.taken.history, acts=acts),
+            act=replace(case.taken.act, person=names[case.taken.act.person]),
+        )
+        crowd = Crowd({names[person]: roles for person, roles in case.crowd.roles.items()})
+        other = replace(case, taken=taken, crowd=crowd).looked_ahead()
+        assert (other is None) is (found is None)
+        if other is not None and found is not None:
+            assert other.values["steps"] == found.values["steps"]
+
+
+# -- a small desk ------------------------------------------------------------------------------------------
+
+EVERY = Grant("every", "red", STEPS, "order")
+
+
+def looked(
+    step: str,
+    person: str,
+    *people: str,
+    history: ChainHistory | None = None,
+    kind: ChainKind = KIND,
+    grants: tuple[Grant, ...] = (EVERY,),
+    constraints: tuple[Constraint, ...] = (),
+    crowd: Crowd | None = None,
+    **stated: str,
+) -> Finding | None:
+    """What is found when the person takes the step, everybody named having the role `red`."""
+    history = a_history() if history is None else history
+    act = replace(an_act(step, person, state=ActState.CLAIMED), material=stated)
+    reopens = tuple(item.id for item in kind.steps if item.reapprove) if step == AMEND else ()
+    values = {f"order.{name}": value for name, value in stated.items()}
+    act = replace(act, material={name: str(value) for name, value in values.items()})
+    ahead = LookAhead(grants, CLOSURE, constraints, [kind])
+    taken = Taken(kind, history, act, values, reopens)
+    return ahead.finding(taken, crowd=crowd or Crowd({name: frozenset({"red"}) for name in people}))
+
+
+def test_one_person_alone_strands_every_chain() -> None:
+    """Somebody alone may begin what nobody else can finish: the supervisor is told what is missing."""
+    found = looked("capture", "ana", "ana")
+    assert found is not None
+    assert (found.rule, found.effect, found.version) == ("would_strand", Effect.REVIEW, "1")
+    assert strictest([found.effect]) is Outcome.REVIEW
+    assert found.values == {
+        "person": "ana",
+        "step": "capture",
+        "steps": ("settle",),
+        "roles": ("boss", "red"),
+    }
+    assert found.message.en == (
+        "If ana takes Capture on this chain, nobody who is authorised and present could take this step any "
+        "more: Settle (1 present who could; roles that may: boss, red). Let somebody else take Capture, or "
+        "see that one more person with one of these roles is there; a supervisor may approve it as is."
+    )
+    assert found.message.es == (
+        "Si ana da el paso Capture (es) en esta cadena, nadie autorizado y presente podría dar ya este paso: "
+        "Settle (es) (presentes que podrían: 1; roles que pueden: boss, red). Que dé el paso Capture (es) "
+        "otra persona, o procure que haya una persona más con uno de esos roles; un supervisor puede "
+        "aprobarlo tal cual."
+    )
+
+
+def test_two_persons_are_enough_for_the_built_in_constraints() -> None:
+    """As long as the other one is there to take the last step."""
+    assert looked("capture", "ana", "ana", "ben") is None
+    assert looked("allocate", "ana", "ana", history=done(*((step, "ana") for step in STEPS[:3]))) is not None
+
+
+def test_the_last_step_leaves_nothing_to_look_for() -> None:
+    """Whoever takes it, nobody else is needed."""
+    history = done(*((step, "ben") for step in STEPS[:-1]))
+    assert looked("settle", "ana", "nobody", history=history) is None
+
+
+def test_steps_that_only_together_are_too_much_are_all_named() -> None:
+    """Two steps that must be two persons' have one who could take either."""
+    apart = a_constraint(ConstraintKind.SEPARATE, "allocate", "settle")
+    grants = (
+        a_grant("red", "capture", "approve", "execute", name="front"),
+        a_grant("blue", "allocate", "settle", name="back"),
+    )
+    crowd = Crowd({"ana": frozenset({"red"}), "bea": frozenset({"red"}), "ben": frozenset({"blue"})})
+    found = looked("capture", "ana", grants=grants, constraints=(apart,), crowd=crowd)
+    assert found is not None
+    assert found.values["steps"] == ("allocate", "settle")
+    assert found.values["roles"] == ("blue",)
+    assert "these steps together" in found.message.en
+    assert "Allocate (1 present who could; roles that may: blue), Settle (1 present" in found.message.en
+    assert "entre todas estos" not in found.message.es
+    review = replace(apart, then=Effect.REVIEW)
+    assert looked("capture", "ana", grants=grants, constraints=(review,), crowd=crowd) is None
+
+
+def test_a_step_that_is_granted_to_nobody_is_told_so() -> None:
+    """That is a gap in the rules, not in the staff."""
+    grants = (a_grant("red", *STEPS[:-1]),)
+    found = looked("capture", "ana", "ana", "ben", grants=grants)
+    assert found is not None
+    assert "Settle (granted to no role)" in found.message.en
+    assert "Settle (es) (no se concede a ningún rol)" in found.message.es
+    assert found.values["roles"] == ()
+
+
+def test_who_is_away_is_not_counted_on_and_still_has_done_what_he_did() -> None:
+    """Ben has left: what he did counts, and he does nothing more."""
+    history = done(("capture", "ben"), ("approve", "ana"))
+    assert looked("execute", "ana", "ana", "ben", history=history) is None
+    assert looked("execute", "ana", "ana", history=history) is None  # ben is somebody else on the chain
+    alone = done(("capture", "ana"), ("approve", "ana"))
+    assert looked("execute", "ana", "ana", history=alone) is not None
+
+
+def test_roles_are_inherited() -> None:
+    """Boss has what red has."""
+    crowd = Crowd({"ana": frozenset({"red"}), "bob": frozenset({"boss"})})
+    assert looked("capture", "ana", crowd=crowd) is None
+    crowd = Crowd({"ana": frozenset({"red"}), "bob": frozenset({"blue"})})
+    assert looked("capture", "ana", crowd=crowd) is not None
+
+
+def test_an_amendment_opens_steps_again_and_is_a_hand_in_the_first() -> None:
+    """What must be approved again needs somebody who may."""
+    steps = [
+        a_step("capture"),
+        a_step("approve", after=("capture",), reapprove=True),
+        a_step("execute", after=("approve",)),
+    ]
+    kind = a_kind(*steps)
+    apart = a_constraint(ConstraintKind.SEPARATE, "capture", "approve")
+    history = done(("capture", "ana"), ("approve", "ben"))
+    for people, rule in ((("ana", "ben"), "would_strand"), (("ana", "ben", "cleo"), None)):
+        found = looked(AMEND, "ben", *people, history=history, kind=kind, constraints=(apart,))
+        assert (None if found is None else found.rule) == rule
+
+
+def test_an_optional_step_counts_once_others_wait_for_it() -> None:
+    """Reopened, it must be taken again; untouched, nobody need ever take it."""
+    steps = [
+        a_step("capture"),
+        a_step("check", after=("capture",), optional=True),
+        a_step("settle", after=("check",)),
+    ]
+    kind = a_kind(*steps)
+    grants = (a_grant("red", "capture", "settle"), a_grant("blue", "check", name="checker"))
+    assert looked("capture", "ana", "ana", "ben", kind=kind, grants=grants) is None
+    history = a_history(an_act("check", "cleo", state=ActState.REOPENED))
+    found = looked("capture", "ana", "ana", "ben", kind=kind, grants=grants, history=history)
+    assert found is not None
+    assert found.values["steps"] == ("check",)
+    free = replace(kind, free_order=True)
+    assert looked("capture", "ana", "ana", "ben", kind=free, grants=grants, history=history) is None
+
+
+def test_votes_that_are_missing_need_as_many_persons() -> None:
+    """Two votes, of which ben has given one: somebody else must give the other."""
+    history = replace(done(("capture", "ana"), ("approve", "ben")), votes={"approve": Votes(2)})
+    apart = a_constraint(ConstraintKind.SEPARATE, "capture", "approve")
+    asked = {"history": history, "constraints": (apart,)}
+    found = looked("execute", "ben", "ana", "ben", **asked)  # type: ignore[arg-type]
+    assert found is not None
+    assert found.values["steps"] == ("approve",)
+    assert looked("execute", "ben", "ana", "ben", "cleo", **asked) is None  # type: ignore[arg-type]
+
+
+def test_relations_are_looked_at_of_those_who_are_gone_too() -> None:
+    """The only one left for the last step is of the department of somebody who has left."""
+    other = replace(a_constraint(ConstraintKind.RELATION, "execute", "settle"), differ=("department",))
+    history = done(("capture", "ana"), ("approve", "ben"), ("execute", "gone"))
+    for department, stranded in (("trading", True), ("operations", False), ("", True)):
+        profiles = {
+            "ana": Profile("ana", department="trading"),
+            "ben": Profile("ben", department=department),
+            "gone": Profile("gone", department="trading"),
+        }
+        crowd = Crowd({"ana": frozenset({"red"}), "ben": frozenset({"red"})}, profiles)
+        found = looked("allocate", "ana", history=history, constraints=(other,), crowd=crowd)
+        assert (found is not None) is stranded, department
+
+
+# -- conditions --------------------------------------------------------------------------------------------
+
+NAMES = Names(
+    facts={"order.side": STRING, "order.size": INT, "order.urgent": BOOL, "person.id": STRING},
+    steps=frozenset(STEPS),
+)
+MATERIAL = a_kind(*(replace(step, material=("order.side",)) for step in KIND.steps), material=("order.side",))
+
+
+def conditional(text: str) -> tuple[Grant, ...]:
+    """Everything to red, but the last step only on a condition."""
+    condition = compile_condition(text, names=NAMES)
+    return (a_grant("red", *STEPS[:-1], name="rest"), Grant("last", "red", ("settle",), "order", condition))
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ('order.side == "buy"', None),  # material: it holds to the end
+        ('order.side == "sell"', "would_strand"),
+        ("order.size > 5", None),  # may be stated by then, whatever is stated now
+        ("order.urgent", None),
+        ("has(order.urgent)", None),
+        ('chain.performed("allocate")', None),  # the chain will be further on
+        ('!chain.performed("capture")', None),  # claimed, not performed: not known
+        ('chain.claimed("execute") && order.side == "sell"', "would_strand"),
+        ('chain.person("capture") == "ana"', None),
+        ('chain.person("capture") == "ben"', "would_strand"),  # who took it is known for good
+        ('chain.person("settle") == "ben"', None),
+        ('now > timestamp("2030-01-01T00:00:00Z")', None),
+        ('"capture" in chain.steps', None),
+    ],
+)
+def test_a_grant_is_judged_by_what_holds_for_the_rest(text: str, rule: str | None) -> None:
+    """Material facts and who did what are known; what is still to come counts as met."""
+    found = looked(
+        "capture", "ana", "ana", "ben", kind=MATERIAL, grants=conditional(text), side="buy", size="1"
+    )
+    assert (None if found is None else found.rule) == rule
+
+
+def test_a_grant_that_looks_at_the_person_is_asked_about_each() -> None:
+    """Ana has begun, so only ben may take the last step: he must be one of those who are granted it."""
+    for allowed, rule in (("ben", None), ("cleo", None), ("nobody", "would_strand")):
+        grants = conditional(f'person.id == "{allowed}"')
+        found = looked("capture", "ana", "ana", "ben", "cleo", grants=grants)
+        assert (None if found is None else found.rule) == rule
+    apart = a_constraint(ConstraintKind.SEPARATE, "capture", "settle")
+    found = looked(
+        "capture", "ana", "ana", "ben", grants=conditional('person.id == "ana"'), constraints=(apart,)
+    )
+    assert found is not None
+    assert found.values["steps"] == ("settle",)
+
+
+def failing(name: str = "last") -> Grant:
+    """A grant of the last step whose condition cannot be computed."""
+    return a_grant("red", "settle", when=Fixed(Truth.UNKNOWN, error="division by zero"), name=name)
+
+
+def test_a_grant_that_cannot_be_computed_permits_nothing_and_proves_nothing() -> None:
+    """It is not known whether anybody may take the last step."""
+    grants = (a_grant("red", *STEPS[:-1], name="rest"), failing())
+    found = looked("capture", "ana", "ana", "ben", grants=grants)
+    assert found is not None
+    assert (found.rule, found.effect, found.cause) == ("strand_unknown", Effect.REVIEW, Cause.MISSING)
+    assert found.values == {"person": "ana", "step": "capture", "rules": ("last",)}
+    assert found.message.en == (
+        "It could not be told whether the rest of this chain can still be done if ana takes Capture: that "
+        "depends on rules of which it is not known yet whether they apply (last). A supervisor must look at "
+        "who can do the rest."
+    )
+    assert "eso depende de reglas de las que aún no se sabe si se aplican (last)" in found.message.es
+    assert looked("capture", "ana", "ana", "ben", grants=(*grants, EVERY)) is None  # nothing depends on it
+
+
+@pytest.mark.parametrize(
+    ("when", "rule"),
+    [
+        (None, "would_strand"),
+        (Fixed(Truth.TRUE), "would_strand"),
+        (Fixed(Truth.FALSE), None),
+        (Fixed(Truth.UNKNOWN, missing=("order.size",)), "strand_unknown"),
+        (Fixed(Truth.UNKNOWN, error="broken"), "strand_unknown"),
+    ],
+)
+def test_a_constraint_that_may_apply_or_not_is_no_proof(when: Fixed | None, rule: str | None) -> None:
+    """Three persons are two too few, if they must be five."""
+    five = a_constraint(ConstraintKind.AT_LEAST, *STEPS, limit=5, when=when, name="five")
+    found = looked("capture", "ana", "ana", "ben", "cleo", constraints=(five,))
+    assert (None if found is None else found.rule) == rule
+    if rule == "strand_unknown":
+        assert found is not None
+        assert found.values["rules"] == ("five",)
+    people = ("ana", "ben", "cleo", "dan", "eva")
+    assert looked("capture", "ana", *people, constraints=(five,)) is None  # whether it applies or not
+
+
+def test_what_nobody_could_do_either_way_is_proven() -> None:
+    """The doubtful constraint is not why: without it, too, one person is too few."""
+    doubt = a_constraint(ConstraintKind.AT_LEAST, *STEPS, limit=5, when=Fixed(Truth.UNKNOWN), name="five")
+    found = looked("capture", "ana", "ana", constraints=(doubt,))
+    assert found is not None
+    assert found.rule == "would_strand"
+
+
+def test_a_constraint_counts_while_it_is_in_force() -> None:
+    """Half-open, as everywhere."""
+    for start, rule in ((NOW, "would_strand"), (NOW + timedelta(seconds=1), None)):
+        period = Period(start=start)
+        five = a_constraint(ConstraintKind.AT_LEAST, *STEPS, limit=5, effective=period)
+        found = looked("capture", "ana", "ana", "ben", constraints=(five,))
+        assert (None if found is None else found.rule) == rule
+
+
+def test_exclusive_roles_keep_people_from_every_step() -> None:
+    """Whoever holds both is no help."""
+    either = a_constraint(ConstraintKind.EXCLUSIVE_ROLES, limit=1, roles=("red", "blue"))
+    for roles, rule in ((("red",), None), (("red", "blue"), "would_strand")):
+        crowd = Crowd({"ana": frozenset({"red"}), "ben": frozenset(roles)})
+        found = looked("capture", "ana", constraints=(either,), crowd=crowd)
+        assert (None if found is None else found.rule) == rule
+
+
+def test_too_much_work_is_told_and_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is a review, never silence; and it is the same every time."""
+    names = [f"s{number}" for number in range(12)]
+    kind = a_kind(*(a_step(name, after=tuple(names[at - 1 : at])) for at, name in enumerate(names)))
+    few = a_constraint(ConstraintKind.AT_MOST, *names, limit=3)
+    many = a_constraint(ConstraintKind.AT_LEAST, *names, limit=5)
+    crowd = Crowd({name: frozenset({"red"}) for name in ("ana", "ben", "cleo", "dan")})
+    asked = {"kind": kind, "grants": (a_grant("red", *names),), "constraints": (few, many), "crowd": crowd}
+    found = looked("s0", "ana", **asked)  # type: ignore[arg-type]
+    assert found is not None
+    assert found.rule == "would_strand"
+    monkeypatch.setattr(forecast, "WORK", 3)
+    found = looked("s0", "ana", **asked)  # type: ignore[arg-type]
+    assert found is not None
+    assert (found.rule, found.effect, found.cause) == ("strand_unknown", Effect.REVIEW, Cause.ERROR)
+    assert found.values["rules"] == ()
+    assert "more ways to share the steps than can be looked through" in found.message.en
+    assert "más repartos de los pasos" in found.message.es
+
+
+class Counted:
+    """A condition that is true and counts how often it was asked."""
+
+    source = "order.side == 'buy'"
+    names = frozenset({"order.side"})
+    asked = 0
+
+    def test(self, _: Facts) -> int:
+        self.asked += 1
+        return int(Truth.TRUE)
+
+    def evaluate(self, facts: Facts) -> Verdict:
+        return Verdict(Truth(self.test(facts)))
+
+
+def people(count: int) -> Iterator[str]:
+    return (f"p{number:03}" for number in range(count))
+
+
+def test_what_was_answered_is_not_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alike persons on another chain get the kept answer; another crowd or another truth does not."""
+    solved = []
+    solve = forecast.solve
+    monkeypatch.setattr(forecast, "solve", lambda *given, **more: solved.append(1) or solve(*given, **more))
+    when = Counted()
+    five = a_constraint(ConstraintKind.AT_LEAST, *STEPS, limit=3, when=when)  # type: ignore[arg-type]
+    ahead = LookAhead((EVERY,), CLOSURE, (five,), [KIND])
+    crowd = Crowd(dict.fromkeys(people(100), frozenset({"red"})))
+    for number, person in enumerate(people(20)):
+        history = a_history(an_act("capture", f"p{number + 50:03}"), chain=f"O-{number}")
+        taken = Taken(KIND, history, an_act("approve", person, state=ActState.CLAIMED), {})
+        assert ahead.finding(taken, crowd=crowd) is None
+    assert (len(solved), when.asked) == (1, 20)
+    taken = Taken(KIND, a_history(an_act("capture", "p001")), an_act("approve", "p001"), {})
+    assert ahead.finding(taken, crowd=crowd) is None  # one person with two steps is not two with one
+    assert len(solved) == 2
+    assert ahead.finding(taken, crowd=Crowd(crowd.roles)) is None
+    assert len(solved) == 3
+
+
+def test_an_approval_counts_against_the_approver_here_too() -> None:
+    """Whoever approved the exception of a step has a hand in it."""
+    apart = a_constraint(ConstraintKind.SEPARATE, "capture", "settle")
+    history = a_history(an_act("capture", "ben", capacity=Capacity.APPROVER))
+    grants = (a_grant("red", *STEPS[:-1], name="rest"), a_grant("blue", "settle", name="last"))
+    crowd = Crowd({"ana": frozenset({"red"}), "ben": frozenset({"blue"})})
+    found = looked("capture", "ana", grants=grants, constraints=(apart,), history=history, crowd=crowd)
+    assert found is not None
+    assert found.values["steps"] == ("settle",)
