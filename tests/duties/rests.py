@@ -1,7 +1,7 @@
 """Chains at random with what remains of them, and two independent words on whether that can be done.
 
-`by_trying` takes the remaining steps in every order by everybody, asking grants, order and constraints at each
-as a decision does. `by_cp_sat` is a model of all constraint kinds, written person by person from what
+`by_trying` takes the remaining steps in every order by everybody, asking grants, order and constraints at
+each as a decision does. `by_cp_sat` is a model of all constraint kinds, written person by person from what
 `duties.md` says of them.
 """
 
