@@ -165,7 +165,7 @@ def violated(rule: Constraint, question: Question) -> bool:
 def related(how: str, one: str, other: str, profiles: dict[str, Profile]) -> bool:  # type: ignore[type-arg]
     """Whether two persons are not known to be unrelated."""
     if one == other:
-        return True
+        return how == "team"
     if how == "team":
         teams = [profiles[person].department for person in (one, other)]
         return "" in teams or teams[0] == teams[1]

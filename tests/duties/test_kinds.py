@@ -69,13 +69,22 @@ class TestRelation:
             ("zoe", "ana", True),
             ("ana", "cai", False),
             ("cai", "ben", False),
-            ("ana", "ana", True),
+            ("ana", "ana", False),
+            ("zoe", "zoe", False),
         ],
     )
     def test_reporting_line_both_ways(self, first: str, second: str, refused: bool) -> None:
-        """Neither above nor below, directly or not; colleagues may check each other, nobody himself."""
+        """Neither above nor below, directly or not; colleagues may check each other."""
         asked = asking("approve", second, done(("capture", first)), profiles=self.LINE)
         assert speaks(self.MINE, asked) is refused
+
+    def test_everybody_is_of_the_own_household(self) -> None:
+        """What two persons must not have in common, one person has in common with himself, known or not."""
+        for rule, relation in ((self.HOME, "household"), (self.TEAM, "department")):
+            found = says(rule, asking("approve", "ana", done(("capture", "ana"))))
+            assert found is not None
+            assert found.relations[0] == relation
+            assert found.missing == ()
 
     def test_a_circle_ends(self) -> None:
         """Two who report to each other are related to each other, and have nobody above them."""

@@ -16,7 +16,7 @@ from controls.decide import ActiveRelease, Situation, Watched, decide, facts_of
 from controls.duties.enforcement import Enforcement
 from controls.model.chain import Act, ActState, Capacity, ChainHistory
 from controls.model.decision import Decision
-from controls.model.people import Account, Person
+from controls.model.people import Account, Person, Profile
 from controls.model.request import Request
 from controls.model.window import AggregateReading
 from controls.rules.aggregates import nothing_counted, read_aggregates
@@ -47,6 +47,16 @@ def active_release() -> ActiveRelease:
     release = shipped_release()
     enforcement = Enforcement(release.grants, release.roles, release.constraints, release.chains.values())
     return ActiveRelease(release, enforcement, build_engine("both", release.rules))
+
+
+@cache
+def profiles() -> Mapping[str, Profile]:
+    """What the directory knows of the desk's people."""
+    plans = read_directory((FIXTURES / "people.csv").read_text(encoding="utf-8"))
+    return {
+        plan.id: Profile(plan.id, **{name.value: value for name, value in plan.attributes.items()})
+        for plan in plans
+    }
 
 
 @cache
@@ -116,6 +126,7 @@ class Desk:
             aggregates=_counted(request, reading, person, counted or {}),
             history=self.history,
             now=request.asserted_at,
+            profiles=profiles(),
         )
         decision = decide(request, situation, active=active)
         if decision.claim is not None:

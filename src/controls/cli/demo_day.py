@@ -15,24 +15,26 @@ from typing import Final
 from controls.model.values import Json, utc_text
 
 PEOPLE: Final = """\
-person,name,account,roles
-p-01,Ana Ruiz,ana.front,order_taker
-p-02,Bruno Keller,bruno.front,trader
-p-02,Bruno Keller,bruno.bot,trader
-p-03,Carla Méndez,carla.front,senior_trader
-p-04,David Osei,david.front,trader
-p-05,Elena Duarte,elena.risk,risk_officer
-p-06,Farid Haddad,farid.risk,risk_officer
-p-07,Gloria Santos,gloria.middle,middle_officer
-p-08,Hugo Marín,hugo.middle,middle_officer
-p-09,Inés Costa,ines.back,settlement_clerk
-p-10,Jon Etxebarria,jon.back,settlement_clerk
-p-11,Kira Novak,kira.back,reconciler
-p-12,Luis Vega,luis.back,reconciler
-p-13,Marta Gil,marta.supervisor,supervisor
-p-14,Nils Berg,nils.supervisor,supervisor
-p-15,Olga Petrova,olga.admin,administrator
-p-16,Pau Serra,pau.admin,administrator
+person,name,account,roles,department,reports_to
+p-01,Ana Ruiz,ana.front,order_taker,trading,p-17
+p-02,Bruno Keller,bruno.front,trader,trading,p-17
+p-02,Bruno Keller,bruno.bot,trader,trading,p-17
+p-03,Carla Méndez,carla.front,senior_trader,trading,p-17
+p-04,David Osei,david.front,trader,trading,p-17
+p-05,Elena Duarte,elena.risk,risk_officer,risk,p-18
+p-06,Farid Haddad,farid.risk,risk_officer,risk,p-18
+p-07,Gloria Santos,gloria.middle,middle_officer,operations,p-14
+p-08,Hugo Marín,hugo.middle,middle_officer,operations,p-14
+p-09,Inés Costa,ines.back,settlement_clerk,operations,p-14
+p-10,Jon Etxebarria,jon.back,settlement_clerk,operations,p-14
+p-11,Kira Novak,kira.back,reconciler,operations,p-14
+p-12,Luis Vega,luis.back,reconciler,operations,p-14
+p-13,Marta Gil,marta.supervisor,supervisor,supervision,p-13
+p-14,Nils Berg,nils.supervisor,supervisor,supervision,p-14
+p-15,Olga Petrova,olga.admin,administrator,technology,p-16
+p-16,Pau Serra,pau.admin,administrator,technology,p-16
+p-17,Quique Roldán,quique.front,,trading,p-17
+p-18,Rosa Lind,rosa.risk,,risk,p-18
 """
 ADMINISTRATORS: Final = ("olga.admin", "pau.admin")
 SUPERVISORS: Final = ("marta.supervisor", "nils.supervisor")

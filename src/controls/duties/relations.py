@@ -20,8 +20,8 @@ Told: TypeAlias = tuple[Truth, tuple[str, ...]]
 
 
 def relation(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
-    """Nobody checks his or her own or a related person's work: violated if there is an act of some q on some
-    x in S - {s}, and q is p, or it is not known that no listed relation holds between p and q.
+    """Nobody acts beside a related person: violated if there is an act of some q on some x in S - {s}, and it
+    is not known that no listed relation holds between p and q. (Everybody is of his or her own household.)
     """
     others = asked.acts_on(others_of(constraint, asked.step))
     if not others:
@@ -40,7 +40,7 @@ def relation(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
         limit=0,
         steps=in_order({asked.step_of(act) for act in acts}, constraint.steps),
         acts=tuple(acts),
-        relations=in_order(held, (SELF, *listed)) or listed,
+        relations=in_order(held, listed) or listed,
         missing=tuple(missing),
     )
 
@@ -61,7 +61,9 @@ def reports_to(person: str, superior: str, *, profiles: Profiles) -> Told:
 
 
 def _line(one: str, other: str, profiles: Profiles) -> Told:
-    """Whether one of two persons is above the other."""
+    """Whether one of two persons is above the other; nobody is above himself or herself."""
+    if one == other:
+        return Truth.FALSE, ()
     up, missing_up = reports_to(one, other, profiles=profiles)
     down, missing_down = reports_to(other, one, profiles=profiles)
     if Truth.TRUE in (up, down):
@@ -74,6 +76,8 @@ def _same(attribute: str) -> Callable[[str, str, Profiles], Told]:
     """Whether two persons have the same of something."""
 
     def same(one: str, other: str, profiles: Profiles) -> Told:
+        if one == other:
+            return Truth.TRUE, ()
         values = {person: _attribute(person, attribute, profiles) for person in (one, other)}
         missing = tuple(_name(person, attribute) for person, value in values.items() if not value)
         if missing:
@@ -83,7 +87,6 @@ def _same(attribute: str) -> Callable[[str, str, Profiles], Told]:
     return same
 
 
-SELF: Final = "self"
 RELATIONS: Final[Mapping[str, Callable[[str, str, Profiles], Told]]] = {
     "reports_to": _line,
     "household": _same("household"),
@@ -94,8 +97,6 @@ RELATIONS: Final[Mapping[str, Callable[[str, str, Profiles], Told]]] = {
 
 def _related(asked: Asked, other: str, listed: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The listed relations in which p and another person stand, and what was missing to tell of the rest."""
-    if other == asked.person:
-        return (SELF,), ()
     held: list[str] = []
     missing: list[str] = []
     for name in listed:

@@ -223,7 +223,6 @@ _OVER: Final[Mapping[Scope, Text]] = {
 }
 _THESE: Final = {"pasos": "estos", "funciones": "estas"}
 _RELATED: Final[Mapping[str, Text]] = {
-    "self": Text("the same person", "la misma persona"),
     "reports_to": Text("one reports to the other", "uno depende jerárquicamente del otro"),
     "household": Text("the same household", "el mismo hogar"),
     "department": Text("the same department", "el mismo departamento"),
