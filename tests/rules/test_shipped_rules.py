@@ -17,6 +17,7 @@ from controls.duties.constraints import FORMULAS, Asked, concerns, exclusive_rol
 from controls.model.chain import Act, ActState, Capacity, ChainHistory
 from controls.model.duty import ConstraintKind
 from controls.model.finding import Effect, Text
+from controls.model.people import Profile
 from controls.rules.changed_rules import changed_law_parameters
 from controls.rules.changes import ChangeClass
 from controls.rules.diagnostics import Diagnostics
@@ -108,7 +109,7 @@ def test_the_chain_is_the_one_of_the_design() -> None:
     assert chain.material == tuple(
         f"order.{name}" for name in ("account", "instrument", "side", "quantity", "notional")
     )
-    assert [step.id for step in chain.steps if step.reapprove] == ["approve"]
+    assert [step.id for step in chain.steps if step.reapprove] == ["approve", "instruct"]
     assert {step.id: step.lines for step in chain.steps if step.lines} == {"allocate": "order.allocations"}
     assert not chain.sole_actor_allowed
     assert not chain.free_order
@@ -280,13 +281,16 @@ def test_a_release_that_gives_more_time_than_the_law_is_known_to() -> None:
     ("name", "ids"),
     [
         ("S01 org.front_back", {"front_back", "execute_instruct", "execute_settle"}),
-        ("S02 org.risk_independent", {"risk_independent"}),
-        ("S03 org.no_self_supervision", {"no_self_supervision", "capture_approve"}),
+        ("S02 org.risk_independent", {"risk_independent", "approval_independent"}),
+        ("S03 org.no_self_supervision", {"no_self_supervision", "capture_approve", "not_my_superior"}),
         ("S04 org.multi_function", {"multi_function", "control_functions", "few_hands"}),
         ("S05 org.spain", {"front_back", "risk_independent", "control_functions"}),
         ("S06 org.sox", {"finance_apart", "execute_reconcile", "instruct_reconcile", "settle_reconcile"}),
         ("S07 org.rulepack_change", {"rulepack_change", "administrators_apart"}),
-        ("S08 org.whole_chain", {"few_hands", "half_a_chain", "three_people"}),
+        (
+            "S08 org.whole_chain",
+            {"few_hands", "half_a_chain", "two_of_four_duties", "ring_of_two", "three_people"},
+        ),
         ("S09 org.retention_hold", {"org.retention_hold", "org.legal_hold"}),
     ],
 )
@@ -581,7 +585,15 @@ def asked_by(person: str, *, step: str, performed: dict[str, str]) -> Asked:
         for index, (done, who) in enumerate(performed.items())
     )
     kind = shipped_release().chains["order"]
-    return Asked(person=person, step=step, kind=kind, history=ChainHistory(KIND, "O-1", acts), now=now)
+    unrelated = {who: Profile(who, reports_to=who) for who in {person, *performed.values()}}
+    return Asked(
+        person=person,
+        step=step,
+        kind=kind,
+        history=ChainHistory(KIND, "O-1", acts),
+        now=now,
+        profiles=unrelated,
+    )
 
 
 def duties_against(asked: Asked) -> set[str]:
