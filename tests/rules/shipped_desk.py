@@ -64,7 +64,7 @@ def accounts() -> Mapping[str, Account]:
     """Every account of the desk by its login."""
     found = {}
     for plan in read_directory((FIXTURES / "people.csv").read_text(encoding="utf-8")):
-        person = Person(plan.id, frozenset(plan.roles))
+        person = Person(plan.id, frozenset(line.role for line in plan.roles or ()))
         for account in plan.accounts:
             found[account.login] = Account(account.login, f"ref-{account.login}", person)
     return found
