@@ -32,9 +32,9 @@ from tests.databases import PROJECT
 from .commands import controls, program
 
 COMMANDS = {
-    "bench", "changes", "changes confirm", "changes list", "demo", "directory", "directory import", "duties",
-    "duties analyse", "init",
-    "keys", "keys create", "keys list", "keys revoke", "ledger", "ledger checkpoint", "ledger export",
+    "bench", "changes", "changes confirm", "changes list", "changes show", "demo", "directory",
+    "directory absences", "directory import", "duties", "duties analyse", "init", "keys", "keys create",
+    "keys list", "keys revoke", "ledger", "ledger checkpoint", "ledger export",
     "migrate", "release", "release activate", "release list", "release rollback", "replay", "rules",
     "rules check", "rules coverage", "rules diff", "rules explain", "rules schema", "rules test", "serve",
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from controls.duties.breaches import Breach, Breaches
 from controls.duties.constraints import built_in
 from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory
 from controls.model.condition import Truth
-from controls.model.duty import Constraint, ConstraintKind, Grant, Period, Scope
+from controls.model.duty import Constraint, ConstraintKind, Grant, Group, Period, Scope
 
 from .builders import KIND, NOW, STEPS, Fixed, a_constraint, a_grant, a_history, an_act, done
 
@@ -149,6 +150,33 @@ def test_kinds_about_who_holds_a_step_look_at_what_stands() -> None:
     ]
     parted = done(("capture", "ana"), ("approve", "bea"), ("execute", "bea"), ("settle", "cai"))
     assert told(breaches_of(rules, parted)) == [("bind", "cai", "O-1", ("execute", "settle"))]
+
+
+def test_votes_that_may_still_come_are_waited_for() -> None:
+    """A step of two votes may bring one more person, whatever its condition says."""
+    rules = [
+        a_constraint(ConstraintKind.AT_LEAST, "capture", "approve", limit=2, name="at_least"),
+        a_constraint(ConstraintKind.VOTES, "approve", limit=2, name="votes", when=Fixed(Truth.FALSE)),
+    ]
+    history = done(("capture", "ana"), ("approve", "ana"))
+    assert told(breaches_of(rules[:1], history)) == [("at_least", "ana", "O-1", ("capture", "approve"))]
+    assert not breaches_of(rules, history)
+
+
+def test_coalitions_and_roles_used_on_a_chain_are_looked_at() -> None:
+    """By their formulas, as every kind that needs no more than the chain."""
+    coalition = a_constraint(ConstraintKind.COALITION, *STEPS, limit=3, name="coalition")
+    history = done(
+        ("capture", "ana"), ("approve", "bea"), ("execute", "ana"), ("allocate", "bea"), ("settle", "ana")
+    )
+    assert told(breaches_of([coalition], history)) == [("coalition", "ana", "O-1", STEPS)]
+    dynamic = replace(
+        a_constraint(ConstraintKind.EXCLUSIVE_ROLES, roles=("trader", "clerk"), limit=1, name="dynamic"),
+        dynamic=True,
+        groups=(Group("trader", ("capture", "execute")), Group("clerk", ("settle",))),
+    )
+    (found,) = breaches_of([dynamic], history)
+    assert (found.constraint.id, found.person, found.chain) == ("dynamic", "ana", "O-1")
 
 
 def test_an_approver_takes_part_like_an_actor() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from controls.duties.access import Access, Item, Sort, members
@@ -9,7 +10,7 @@ from controls.duties.analysis import Analysis, Separation
 from controls.duties.constraints import built_in
 from controls.duties.directory_access import directory_access, separations_of, step_item
 from controls.model.condition import Truth
-from controls.model.duty import ConstraintKind, Period, Scope
+from controls.model.duty import ConstraintKind, Group, Period, Scope
 
 from .builders import KIND, NOW, STEPS, Fixed, a_constraint, a_grant
 
@@ -51,6 +52,10 @@ def test_grants_reach_persons_through_inheritance_and_conditions_are_told_apart(
 def test_every_constraint_is_a_separation_or_says_why_not() -> None:
     """Each kind with its numbers; none is left out."""
     whole, sole = built_in(KIND)
+    by_groups = a_constraint(ConstraintKind.AT_MOST, *STEPS, limit=1, name="groups")
+    static = a_constraint(
+        ConstraintKind.EXCLUSIVE_ROLES, chain="", roles=("desk", "clerk"), limit=1, name="roles"
+    )
     constraints = [
         whole,
         sole,
@@ -59,9 +64,11 @@ def test_every_constraint_is_a_separation_or_says_why_not() -> None:
         a_constraint(ConstraintKind.AT_MOST, *STEPS, limit=2, name="account", scope=Scope.ACCOUNT),
         a_constraint(ConstraintKind.AT_LEAST, *STEPS, limit=3, name="at_least"),
         a_constraint(ConstraintKind.BIND, *STEPS, name="bind"),
-        a_constraint(
-            ConstraintKind.EXCLUSIVE_ROLES, chain="", roles=("desk", "clerk"), limit=1, name="roles"
-        ),
+        static,
+        a_constraint(ConstraintKind.COALITION, *STEPS, limit=2, name="coalition"),
+        replace(static, id="dynamic", dynamic=True),
+        replace(by_groups, groups=(Group("g", STEPS),)),
+        a_constraint(ConstraintKind.COOLING_OFF, *STEPS, name="cooling_off"),
         a_constraint(
             ConstraintKind.SEPARATE, "capture", "approve", name="later",
             effective=Period(start=NOW + timedelta(days=1)),
@@ -78,11 +85,20 @@ def test_every_constraint_is_a_separation_or_says_why_not() -> None:
         ("at_most", 2, None, False, 5),
         ("at_least", None, 3, False, 5),
         ("roles", 1, None, True, 2),
+        ("coalition", None, 2, True, 5),
     ]
-    assert [one.when for one in separations] == ["", 'order.side == "buy"', "", "", ""]
+    assert [one.when for one in separations] == ["", 'order.side == "buy"', "", "", "", ""]
     assert len(separations) + len(unchecked) == len(constraints)
-    assert [item.constraint.id for item in unchecked] == ["sole_actor", "account", "bind", "later"]
-    assert len({item.reason.en for item in unchecked}) == 4
+    assert [item.constraint.id for item in unchecked] == [
+        "sole_actor",
+        "account",
+        "bind",
+        "dynamic",
+        "groups",
+        "cooling_off",
+        "later",
+    ]
+    assert len({item.reason.en for item in unchecked}) == 7
     assert all(item.reason.en != item.reason.es for item in unchecked)
 
 

@@ -223,6 +223,26 @@ def test_grants_asked_about_add_up() -> None:
     assert row(examined, "front_back").could == 0
 
 
+def test_a_coalition_of_the_rules_is_kept_by_the_directory() -> None:
+    """Four persons could do the whole chain; a grant that makes it three is denied, and says who they are."""
+    steps = "[capture, approve, execute, allocate, confirm, instruct, settle, reconcile]"
+
+    def under(people: int) -> Examined:
+        ring = f"- {{id: ring, kind: coalition, steps: {steps}, people: {people}, then: deny}}\n"
+        return directory(release=desk_release(ring=ring))
+
+    assert Report(under(5)).standing_conflicts
+    assert row(under(5), "ring", "order_to_settlement").collusion.conflict
+    assert not Report(under(4)).standing_conflicts
+    examined = under(4).granting([("p-13", "settlement_clerk")])  # the reconciler
+    (effect,) = examined.grants
+    changed = {after.separation.id: (before, after) for before, after in effect.collusion}
+    before, after = changed["ring"]
+    assert (len(before.group.members), len(after.group.members)) == (4, 3)
+    assert "p-13" in {member.person for member in after.group.members}
+    assert Report(examined).grants_outcome is Outcome.DENY
+
+
 def test_grants_name_persons_and_roles_that_exist() -> None:
     """By pseudonym or by name; what is misspelt is refused with a suggestion."""
     assert directory().granting([("Rita Rey", "trader")]).grants[0].person == "p-07"

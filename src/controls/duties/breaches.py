@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 
 from controls.duties.constraints import FORMULAS, Asked, concerns, exclusive_roles
 from controls.duties.hearing import ANYONE
-from controls.model.chain import AMEND, Act, Capacity, ChainHistory, ChainKind
+from controls.model.chain import AMEND, Act, Capacity, ChainHistory, ChainKind, Votes
 from controls.model.duty import Constraint, ConstraintKind, Grant, Scope
 
 Action: TypeAlias = tuple[str, str]  # resource type and action
@@ -31,6 +31,8 @@ _ON_CHAIN: Final = frozenset(
         ConstraintKind.AT_MOST,
         ConstraintKind.AT_LEAST,
         ConstraintKind.BIND,
+        ConstraintKind.VOTES,
+        ConstraintKind.COALITION,
     }
 )
 # Kinds that ask who holds a step now: an act that ended without holding it broke nothing.
@@ -77,6 +79,7 @@ class Breaches:
         self._shown = _ShownRoles(grants, closure=closure)
         self._roles_at = roles_at
         every = tuple(constraints)
+        self._votes = {kind.id: most_votes(kind, every) for kind in kinds.values()}
         self._on_chain = tuple(filter(_is_on_chain, every))
         self._on_account = tuple(filter(_is_on_account, every))
         self._of_roles = tuple(filter(_is_of_roles, every))
@@ -99,7 +102,8 @@ class Breaches:
         self.acts += len(history.acts)
         latest: dict[tuple[int, str], Breach] = {}
         for number, act in enumerate(history.acts):
-            before = ChainHistory(history.kind, history.chain, history.acts[:number])
+            acts = history.acts[:number]
+            before = ChainHistory(history.kind, history.chain, acts, votes=self._votes[kind.id])
             step = kind.steps[0].id if act.step == AMEND else act.step
             for place, constraint in enumerate(self._on_chain):
                 if not concerns(constraint, kind=kind, step=step):
@@ -108,7 +112,7 @@ class Breaches:
                     continue
                 breach = _breach(constraint, act, step=step, before=before, kind=kind)
                 # Too few persons is said of the chain as it is now: one more may come, where a step repeats.
-                whole = constraint.kind is ConstraintKind.AT_LEAST
+                whole = constraint.kind in (ConstraintKind.AT_LEAST, ConstraintKind.COALITION)
                 if breach is not None:
                     latest[place, "" if whole else act.person] = breach
                 elif whole:
@@ -168,15 +172,28 @@ def looked_at(constraint: Constraint) -> bool:
 
 
 def _is_on_chain(constraint: Constraint) -> bool:
+    if constraint.kind is ConstraintKind.EXCLUSIVE_ROLES:
+        return constraint.dynamic
     return constraint.kind in _ON_CHAIN and constraint.scope is Scope.CHAIN
 
 
 def _is_on_account(constraint: Constraint) -> bool:
-    return constraint.kind is ConstraintKind.AT_MOST and constraint.scope is Scope.ACCOUNT
+    forever = constraint.within is None and not constraint.groups
+    return constraint.kind is ConstraintKind.AT_MOST and constraint.scope is Scope.ACCOUNT and forever
 
 
 def _is_of_roles(constraint: Constraint) -> bool:
     return constraint.excludes_roles
+
+
+def most_votes(kind: ChainKind, constraints: Iterable[Constraint]) -> Mapping[str, Votes]:
+    """The votes that each step takes at most, whatever the facts: nobody is missed who may still come."""
+    needed = {step.id: step.votes for step in kind.steps}
+    for constraint in constraints:
+        if constraint.kind is ConstraintKind.VOTES and constraint.chain in ("", kind.id):
+            for step in needed.keys() & set(constraint.steps):
+                needed[step] = max(needed[step], constraint.limit)
+    return {step: Votes(count) for step, count in needed.items() if count > 1}
 
 
 def _breach(

@@ -24,8 +24,16 @@ _BIND: Final = Text(
 )
 _PERIOD: Final = Text("it is not in force now", "no está en vigor ahora")
 _ACCOUNT: Final = Text(
-    "it counts over all chains of an account, so that roles alone do not tell",
-    "cuenta sobre todas las cadenas de una cuenta, así que las funciones solas no lo dicen",
+    "it counts over many chains, so that roles alone do not tell",
+    "cuenta sobre muchas cadenas, así que las funciones solas no lo dicen",
+)
+_DYNAMIC: Final = Text(
+    "the roles may be held together, and not used on one chain",
+    "las funciones pueden tenerse juntas, y no usarse en una misma cadena",
+)
+_GROUPS: Final = Text(
+    "it counts duties of several steps, which the directory does not tell",
+    "cuenta funciones de varios pasos, lo que el directorio no dice",
 )
 _SOLE: Final = Text(
     "it is about who has acted on a chain so far, which roles do not tell",
@@ -110,9 +118,16 @@ def _separation(constraint: Constraint, *, kind: ChainKind | None) -> Separation
         case ConstraintKind.EXCLUSIVE_ROLES if constraint.excludes_roles:
             items = tuple(Item(Sort.ROLE, role) for role in dict.fromkeys(constraint.roles))
             return _of(constraint, items, most=constraint.limit, standing=True)
+        case ConstraintKind.EXCLUSIVE_ROLES:
+            return _DYNAMIC
+        case ConstraintKind.COALITION if kind is not None:
+            items = tuple(step_item(kind, step) for step in dict.fromkeys(steps))
+            return _of(constraint, items, people=constraint.limit, standing=True)
         case ConstraintKind.WHOLE_CHAIN if kind is not None:
             steps = kind.mandatory
             most, people = len(steps) - 1, 1  # with how many it would take
+        case ConstraintKind.AT_MOST if constraint.groups:
+            return _GROUPS
         case ConstraintKind.SEPARATE:
             most = 1
         case ConstraintKind.AT_MOST if constraint.scope is Scope.CHAIN:

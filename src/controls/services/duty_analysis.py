@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from controls.duties.access import Access, Item, Sort
 from controls.duties.analysis import Analysis, GrantEffect, Separation, effect_of_grant, items_of
-from controls.duties.breaches import Breach
+from controls.duties.breaches import Breach, most_votes
 from controls.duties.directory_access import Unchecked, directory_access, separations_of, step_item
 from controls.model.errors import InvalidInput
 from controls.model.finding import Text
@@ -172,6 +172,15 @@ def examine_roles(
             Text(
                 f"Assigned roles that the rules do not know give nothing: {names_of}.",
                 f"Las funciones asignadas que las reglas no conocen no dan nada: {names_of}.",
+            )
+        )
+    voted = [f"{kind.resource}.{step}" for kind in kinds for step in most_votes(kind, release.constraints)]
+    if voted:
+        names_of = listed(voted)
+        notes.append(
+            Text(
+                f"The smallest groups take one person a step; these take more: {names_of}.",
+                f"Los grupos mínimos cuentan una persona por paso; estos exigen más: {names_of}.",
             )
         )
     titles = {Item(Sort.ROLE, role): title for role, title in release.role_titles.items()}
