@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controls.bootstrap import read_rule_files
-from controls.model.duty import Period
+from controls.model.duty import Constraint, ConstraintKind, Period
 from controls.model.errors import InvalidInput
+from controls.model.finding import Effect, Text
 from controls.model.people import AccountKind, Attribute
 from controls.model.values import microseconds
 from controls.rules.release import Release, compile_release
@@ -172,3 +176,89 @@ def test_two_administrators_are_left(release: Release) -> None:
 def test_privileged_roles_are_those_that_reach_changes_and_reviews(release: Release) -> None:
     """Built in or by inheritance, whatever they are called."""
     assert privileged_roles(release) == {"administrator", "supervisor", "head_of_desk"}
+
+
+# -- coalitions --------------------------------------------------------------------------------------------
+
+
+def a_ring(people: int, *steps: str) -> Constraint:
+    return Constraint(
+        id="ring",
+        version="1",
+        kind=ConstraintKind.COALITION,
+        chain="order_to_settlement",
+        then=Effect.FLAG,
+        title=Text("Ring", "Anillo"),
+        steps=steps,
+        limit=people,
+    )
+
+
+def with_ring(release: Release, people: int, *steps: str) -> Release:
+    kind = release.chains["order"].id
+    ring = replace(a_ring(people, *steps), chain=kind)
+    return replace(release, constraints=(ring,))
+
+
+STEPS = ("capture", "approve", "execute", "allocate")
+
+
+def test_a_grant_with_which_too_few_could_do_it_all_is_refused(release: Release) -> None:
+    """The conflict names the constraint, the persons and the steps."""
+    ring = with_ring(release, 3, *STEPS)
+    desk = (a_plan("p-5", "trader"), a_plan("p-6", "risk_officer"), a_plan("p-7", "middle_office"))
+    assert refusals(with_ring(release, 2, *STEPS), a_directory(), *desk) == []
+    plan = a_plan("p-9", "trader", "risk_officer")
+    with pytest.raises(InvalidInput) as refused:
+        check_people([plan], directory=a_directory(), release=with_ring(release, 2, *STEPS), at=NOW)
+    (error,) = refused.value.errors
+    assert (error.pointer, error.code) == ("/p-9", "coalition")
+    assert error.message == (
+        "p-9 could do capture, approve, execute, allocate together, and ring asks for 2 persons at least"
+    )
+    # A risk officer has the grants of the middle office: with a trader, two persons do it all.
+    assert refusals(ring, a_directory(desk[0]), desk[1]) == [("/p-6", "coalition")]
+    assert refusals(ring, a_directory(), *desk) == [("/p-5", "coalition"), ("/p-6", "coalition")]
+
+
+def test_a_ring_of_others_does_not_concern_a_grant(release: Release) -> None:
+    """Where others could already do it all, a person is refused only a part in a ring of his or her own."""
+    ring = with_ring(release, 3, *STEPS)
+    directory = a_directory(a_plan("p-5", "trader"), a_plan("p-6", "risk_officer"))
+    assert refusals(ring, directory, a_plan("p-9", "settlement_clerk")) == []
+    assert refusals(ring, directory, a_plan("p-9", "trader")) == [("/p-9", "coalition")]
+    assert refusals(ring, directory, a_plan("p-5", "trader", "reconciler")) == []
+
+
+PERSONS = ("p-3", "p-4", "p-5", "p-6")
+HELD = st.sets(st.sampled_from(("trader", "risk_officer", "middle_office", "settlement_clerk")), max_size=2)
+
+
+@given(
+    before=st.dictionaries(st.sampled_from(PERSONS), HELD),
+    person=st.sampled_from(PERSONS),
+    roles=HELD,
+    people=st.integers(2, 4),
+)
+def test_coalitions_are_those_that_trying_all_groups_finds(
+    release: Release, before: dict[str, set[str]], person: str, roles: set[str], people: int
+) -> None:
+    """Refused is what makes a group of too few, with this person in it, that was none before."""
+    ring = with_ring(release, people, *STEPS, "instruct")
+    directory = a_directory(*(a_plan(name, *held) for name, held in before.items()))
+
+    def can(held: set[str]) -> set[str]:
+        implied = set().union(*(release.roles[role] for role in held)) if held else set()
+        granted = (grant for grant in release.grants if grant.role in implied and grant.resource == "order")
+        return {step for grant in granted if grant.when is None for step in grant.actions}
+
+    def rings(own: set[str]) -> bool:
+        others = [held for name, held in before.items() if name != person]
+        return any(
+            can(own).union(*map(can, group)) >= {*STEPS, "instruct"}
+            for size in range(people - 1)
+            for group in combinations(others, size)
+        )
+
+    expected = rings(roles) and not rings(before.get(person, set()))
+    assert (refusals(ring, directory, a_plan(person, *roles)) == [(f"/{person}", "coalition")]) is expected

@@ -23,6 +23,7 @@ from controls.services.directory_file import read_directory
 from controls.services.directory_plans import AccountLine, PersonPlan, open_roles
 from controls.services.event_log import Event, read_log
 from controls.services.genesis import Genesis, start_ledger
+from controls.services.grant_conflicts import without_grant_constraints
 from controls.services.keys import mint
 from controls.services.metrics import Metrics
 from controls.services.releases import activatable
@@ -98,7 +99,7 @@ async def _play(
             Genesis(
                 origin=signer.origin,
                 vkey=signer.vkey,
-                active=active,
+                active=without_grant_constraints(active),
                 people=(*people, *_administrators()),
                 administrators=_ADMINISTRATORS,
                 keys=(key,),

@@ -16,7 +16,7 @@ from controls.model.people import AccountKind, Attribute
 from controls.rules.release import Release
 from controls.services.directory_merge import merge_people
 from controls.services.directory_plans import AccountLine, PersonPlan
-from controls.services.grant_conflicts import grant_conflicts
+from controls.services.grant_conflicts import GrantConflicts
 from controls.services.privileged_roles import administering_roles
 from controls.store.directory import Directory
 from controls.store.people import AccountRecord, PersonRecord, holds
@@ -36,6 +36,7 @@ def check_people(
     records = merge_people(plans, people=directory.people, at=at, new_id=lambda prefix: prefix)
     people = dict(directory.people) | {record.id: record for record in records}
     errors = list(_accounts(plans, directory, at))
+    conflicts = GrantConflicts(people, release=release, at=at)
     for plan, record in zip(plans, records, strict=True):
         roles = {line.role for line in plan.roles or ()}
         errors += [
@@ -46,7 +47,7 @@ def check_people(
         before = directory.people.get(plan.id)
         errors += [
             FieldError(plan.where, conflict.kind.value, conflict.reason)
-            for conflict in grant_conflicts(record, before=before, people=people, release=release, at=at)
+            for conflict in conflicts.of(record, before)
         ]
     administering = administering_roles(release)
     changed = (directory.people[record.id] for record in records if record.id in directory.people)

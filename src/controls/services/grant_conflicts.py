@@ -3,29 +3,27 @@
 Guarantees: only what is granted anew is held against the constraints, at every moment at which the person's
 roles change from now on; a person who was in conflict before may still be changed otherwise, and roles may
 always be taken away. Roles count with all that they imply (NIST static separation of duty with hierarchy,
-ANSI INCITS 359-2004, 6.3).
+ANSI INCITS 359-2004, 6.3). That too few persons could do the steps of a `coalition` together (Li, Tripunitara
+and Bizri 2007) is told of grants without a condition: what a condition lets pass, the constraint itself stops
+when it is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Final, TypeAlias
 
+from controls.decide import ActiveRelease
+from controls.duties.hearing import ANYONE
 from controls.model.duty import Constraint, ConstraintKind
 from controls.model.values import from_microseconds
 from controls.rules.release import Release
 from controls.store.people import PersonRecord, holds
 
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """What a person would hold at one moment, with all that it implies."""
-
-    person: str
-    roles: frozenset[str]
-    everybody: Callable[[], Mapping[str, frozenset[str]]]  # the same for all persons, the change included
+# Who can do which of some steps: a bit for each step, with the first two persons of whom just that is true.
+Hands: TypeAlias = Mapping[int, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,61 +35,161 @@ class Conflict:
     reason: str
 
 
-def _exclusive(constraint: Constraint, holding: Holding, _release: Release) -> str:
-    both = sorted(holding.roles.intersection(constraint.roles))
-    if len(both) <= constraint.limit:
+@dataclass(slots=True)
+class GrantConflicts:
+    """Holds one change of the directory against a release.
+
+    `people` is everybody as after the change, and `at` is now, in microseconds.
+    """
+
+    people: Mapping[str, PersonRecord]
+    release: Release
+    at: int
+    _hands: dict[tuple[str, int], Hands] = field(default_factory=dict, init=False)
+
+    def of(self, after: PersonRecord, before: PersonRecord | None) -> Iterator[Conflict]:
+        """Every constraint that a person's new roles would break, once.
+
+        Args:
+            before: the same person before the change, if known then.
+        """
+        told: set[str] = set()
+        for moment in sorted({max(self.at, item.valid_from) for item in after.roles}):
+            held, known = self._roles(after, moment), self._roles(before, moment)
+            if held <= known:
+                continue
+            for constraint in self.release.constraints:
+                if constraint.id not in told and _asks(constraint, moment):
+                    reason = _CHECKS[constraint.kind](self, constraint, Held(after.id, held, known, moment))
+                    if reason:
+                        told.add(constraint.id)
+                        yield Conflict(constraint.id, constraint.kind, reason)
+
+    def _roles(self, record: PersonRecord | None, at: int) -> frozenset[str]:
+        """What a person holds at a moment, with all that it implies."""
+        roles = {item.role for item in record.roles if holds(item, at)} if record else set[str]()
+        return frozenset().union(*(self.release.roles.get(role, frozenset()) for role in roles))
+
+    def exclusive(self, constraint: Constraint, held: Held) -> str:
+        """Why holding these roles breaks an `exclusive_roles`."""
+        both = sorted(held.roles.intersection(constraint.roles))
+        if len(both) <= constraint.limit:
+            return ""
+        told = f"{' and '.join(both)}, of which {constraint.id} allows {constraint.limit}"
+        return f"{held.person} would hold {told}"
+
+    def coalition(self, constraint: Constraint, held: Held) -> str:
+        """Why, with these roles, too few persons could do all steps of a `coalition`."""
+        for kind in self.release.chains.values():
+            if constraint.chain in ("", kind.id) and {step.id for step in kind.steps} >= set(
+                constraint.steps
+            ):
+                others = self._others(constraint, kind.resource, held)
+                group = self._group(constraint, kind.resource, held.roles, others)
+                if group is not None and (
+                    self._group(constraint, kind.resource, held.before, others) is None
+                ):
+                    names = " and ".join([held.person, *group])
+                    return (
+                        f"{names} could do {', '.join(constraint.steps)} together, and {constraint.id} asks "
+                        f"for {constraint.limit} persons at least"
+                    )
         return ""
+
+    def _others(self, constraint: Constraint, resource: str, held: Held) -> dict[int, str]:
+        """Who else can do which steps: one person for each set of steps that no other set includes."""
+        place = constraint.id, held.at
+        if place not in self._hands:
+            found: dict[int, list[str]] = {}
+            for person, record in self.people.items():
+                known = found.setdefault(self._does(constraint, resource, self._roles(record, held.at)), [])
+                if len(known) < 2:
+                    known.append(person)
+            self._hands[place] = found
+        others = {
+            mask: next(person for person in known if person != held.person)
+            for mask, known in self._hands[place].items()
+            if mask and known != [held.person]
+        }
+        return {mask: others[mask] for mask in _largest(others)}
+
+    def _does(self, constraint: Constraint, resource: str, roles: frozenset[str]) -> int:
+        """The steps that these roles are granted without a condition."""
+        return sum(
+            1 << number
+            for number, step in enumerate(constraint.steps)
+            if any(
+                grant.resource == resource
+                and step in grant.actions
+                and grant.when is None
+                and (grant.role in roles or grant.role == ANYONE)
+                for grant in self.release.grants
+            )
+        )
+
+    def _group(
+        self, constraint: Constraint, resource: str, roles: frozenset[str], others: Mapping[int, str]
+    ) -> list[str] | None:
+        """The others with whom somebody who holds these roles makes too small a group that can do it all."""
+        own = self._does(constraint, resource, roles)
+
+        @cache
+        def cover(left: int, size: int) -> tuple[int, ...] | None:
+            if not left:
+                return ()
+            if not size:
+                return None
+            lowest = left & -left
+            for mask in others:
+                if mask & lowest:
+                    rest = cover(left & ~mask, size - 1)
+                    if rest is not None:
+                        return (mask, *rest)
+            return None
+
+        chosen = cover((1 << len(constraint.steps)) - 1 & ~own, constraint.limit - 2)
+        return None if chosen is None else [others[mask] for mask in chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a person would hold at one moment, and what without the change."""
+
+    person: str
+    roles: frozenset[str]
+    before: frozenset[str]
+    at: int
+
+
+def without_grant_constraints(active: ActiveRelease) -> ActiveRelease:
+    """The release as it meets a directory that is older than its constraints over who may hold what."""
+    kept = tuple(item for item in active.release.constraints if not _is_of_grants(item))
+    return replace(active, release=replace(active.release, constraints=kept))
+
+
+def _is_of_grants(constraint: Constraint) -> bool:
+    return constraint.kind in _CHECKS and not constraint.dynamic
+
+
+def _asks(constraint: Constraint, moment: int) -> bool:
+    """Whether a constraint says then who may hold what."""
     return (
-        f"{holding.person} would hold {' and '.join(both)}, of which {constraint.id} allows "
-        f"{constraint.limit}"
+        _is_of_grants(constraint)
+        and constraint.when is None
+        and constraint.effective.holds(from_microseconds(moment))
     )
 
 
-# For each kind that is about who may hold what: why a holding breaks it, or nothing.
-Check: TypeAlias = Callable[[Constraint, Holding, Release], str]
-_CHECKS: Final[Mapping[ConstraintKind, Check]] = {ConstraintKind.EXCLUSIVE_ROLES: _exclusive}
+def _largest(masks: Mapping[int, str]) -> list[int]:
+    """The masks, larger ones first, without those that another one includes."""
+    kept: list[int] = []
+    for mask in sorted(masks, key=lambda mask: -mask.bit_count()):
+        if not any(mask | other == other for other in kept):
+            kept.append(mask)
+    return kept
 
 
-def grant_conflicts(
-    after: PersonRecord,
-    *,
-    before: PersonRecord | None,
-    people: Mapping[str, PersonRecord],
-    release: Release,
-    at: int,
-) -> Iterator[Conflict]:
-    """Every constraint that the person's new roles would break, once.
-
-    Args:
-        before: the same person before the change, if known then.
-        people: everybody as after the change.
-        at: now, in microseconds; what begins later is looked at as of then.
-    """
-    told: set[str] = set()
-    for moment in sorted({max(at, item.valid_from) for item in after.roles}):
-        held = _roles(after, moment)
-        if held <= (_roles(before, moment) if before else frozenset()):
-            continue
-        everybody = partial(_everybody, people, release, moment)
-        holding = Holding(after.id, _implied(held, release), everybody)
-        for constraint in release.constraints:
-            check = _CHECKS.get(constraint.kind) if not constraint.dynamic else None
-            if check is None or constraint.id in told or constraint.when is not None:
-                continue
-            if constraint.effective.holds(from_microseconds(moment)):
-                reason = check(constraint, holding, release)
-                if reason:
-                    told.add(constraint.id)
-                    yield Conflict(constraint.id, constraint.kind, reason)
-
-
-def _everybody(people: Mapping[str, PersonRecord], release: Release, at: int) -> Mapping[str, frozenset[str]]:
-    return {person: _implied(_roles(record, at), release) for person, record in people.items()}
-
-
-def _roles(record: PersonRecord, at: int) -> frozenset[str]:
-    return frozenset(item.role for item in record.roles if holds(item, at))
-
-
-def _implied(roles: frozenset[str], release: Release) -> frozenset[str]:
-    return frozenset().union(*(release.roles.get(role, frozenset()) for role in roles))
+_CHECKS: Final[Mapping[ConstraintKind, Callable[[GrantConflicts, Constraint, Held], str]]] = {
+    ConstraintKind.EXCLUSIVE_ROLES: GrantConflicts.exclusive,
+    ConstraintKind.COALITION: GrantConflicts.coalition,
+}

@@ -39,6 +39,7 @@ from controls.services.candidates import Candidates
 from controls.services.decisions import Decide
 from controls.services.directory_plans import AccountLine, PersonPlan, open_roles
 from controls.services.genesis import ADMINISTRATOR, Genesis, start_ledger
+from controls.services.grant_conflicts import without_grant_constraints
 from controls.services.identifiers import new_id
 from controls.services.keys import mint
 from controls.services.metrics import Metrics
@@ -201,7 +202,7 @@ class _Player:
                 Genesis(
                     origin=_ORIGIN,
                     vkey=vkey,
-                    active=_without_exclusions(self.active),
+                    active=without_grant_constraints(self.active),
                     people=_people(scenario),
                     administrators=_ADMINISTRATORS,
                     keys=tuple(keys.values()),
@@ -334,12 +335,6 @@ def _people(scenario: Scenario) -> tuple[PersonPlan, ...]:
         for login in _ADMINISTRATORS
     ]
     return tuple(plans)
-
-
-def _without_exclusions(active: ActiveRelease) -> ActiveRelease:
-    """The release as it meets a directory that is older than its exclusions of roles."""
-    constraints = tuple(item for item in active.release.constraints if not item.excludes_roles)
-    return replace(active, release=replace(active.release, constraints=constraints))
 
 
 def _silent(_items: Sequence[Item], _sealed: Sealed) -> bytes:
