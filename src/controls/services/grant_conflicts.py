@@ -45,7 +45,10 @@ class GrantConflicts:
     people: Mapping[str, PersonRecord]
     release: Release
     at: int
+    # Many persons hold the same roles, so what follows from them is worked out once.
     _hands: dict[tuple[str, int], Hands] = field(default_factory=dict, init=False)
+    _implied: dict[frozenset[str], frozenset[str]] = field(default_factory=dict, init=False)
+    _masks: dict[tuple[str, str, frozenset[str]], int] = field(default_factory=dict, init=False)
 
     def of(self, after: PersonRecord, before: PersonRecord | None) -> Iterator[Conflict]:
         """Every constraint that a person's new roles would break, once.
@@ -67,8 +70,11 @@ class GrantConflicts:
 
     def _roles(self, record: PersonRecord | None, at: int) -> frozenset[str]:
         """What a person holds at a moment, with all that it implies."""
-        roles = {item.role for item in record.roles if holds(item, at)} if record else set[str]()
-        return frozenset().union(*(self.release.roles.get(role, frozenset()) for role in roles))
+        assigned = frozenset(item.role for item in record.roles if holds(item, at)) if record else frozenset()
+        if assigned not in self._implied:
+            each = (self.release.roles.get(role, frozenset()) for role in assigned)
+            self._implied[assigned] = frozenset().union(*each)
+        return self._implied[assigned]
 
     def exclusive(self, constraint: Constraint, held: Held) -> str:
         """Why holding these roles breaks an `exclusive_roles`."""
@@ -115,17 +121,17 @@ class GrantConflicts:
 
     def _does(self, constraint: Constraint, resource: str, roles: frozenset[str]) -> int:
         """The steps that these roles are granted without a condition."""
-        return sum(
-            1 << number
-            for number, step in enumerate(constraint.steps)
-            if any(
-                grant.resource == resource
-                and step in grant.actions
-                and grant.when is None
-                and (grant.role in roles or grant.role == ANYONE)
+        place = constraint.id, resource, roles
+        if place not in self._masks:
+            granted = {
+                action
                 for grant in self.release.grants
-            )
-        )
+                if grant.resource == resource and grant.when is None and grant.role in roles | {ANYONE}
+                for action in grant.actions
+            }
+            steps = enumerate(constraint.steps)
+            self._masks[place] = sum(1 << number for number, step in steps if step in granted)
+        return self._masks[place]
 
     def _group(
         self, constraint: Constraint, resource: str, roles: frozenset[str], others: Mapping[int, str]
