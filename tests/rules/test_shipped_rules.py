@@ -443,6 +443,7 @@ def test_the_permit_of_a_special_order_carries_its_duty(case: str) -> None:
         ),
         ("capture", {"client.pdmr": True}, {"cap.pdmr_closed_period"}),
         ("capture", {"instrument.new_issue": True}, {"pre.new_issue_restricted", "pre.new_issue_spinning"}),
+        ("allocate", {"instrument.new_issue": True}, {"all.new_issue_restricted", "all.new_issue_spinning"}),
         ("capture", {"order.capacity": "principal"}, {"pre.principal_consent"}),
         ("approve", {"order.cross_trade": True}, {"pre.cross_trade_17a7"}),
         (
