@@ -2,7 +2,7 @@
 
 `by_trying` takes the remaining steps in every order by everybody, asking grants, order and constraints at
 each as a decision does. `by_cp_sat` is a model of all constraint kinds, written person by person from what
-`duties.md` says of them.
+their formulas say.
 """
 
 from __future__ import annotations
@@ -166,10 +166,11 @@ def a_taking(random: Random, kind: ChainKind, history: ChainHistory, people: Seq
     """Somebody takes a step that is free, or amends."""
     free = [step.id for step in kind.steps if not history.standing(step.id)]
     reopens: tuple[str, ...] = ()
-    step = random.choice(free) if free else AMEND
+    step = (random.choice(free) if kind.free_order else free[0]) if free else AMEND
     if step == AMEND or (history.begun() and random.random() < 0.1):
         step = AMEND
-        reopens = tuple(item.id for item in kind.steps if item.reapprove and history.standing(item.id))
+        held = [item for item in kind.steps if history.standing(item.id)]
+        reopens = tuple(item.id for item in held[-1:] if item.reapprove)
     act = replace(an_act(step, random.choice(people), index=99), claim="new", state=ActState.CLAIMED)
     return Taken(kind, history, act, {}, reopens)
 
@@ -177,6 +178,9 @@ def a_taking(random: Random, kind: ChainKind, history: ChainHistory, people: Seq
 def a_rule(random: Random, kind: ConstraintKind, chain: ChainKind, *, name: str) -> Constraint:
     """A constraint of this kind that denies, mostly over two or three steps."""
     names = [step.id for step in chain.steps]
+    # Where the chain leaves the order open, the rest is thought of as taken in the order of the list.
+    in_line = all(step.after == tuple(names[at - 1 : at]) for at, step in enumerate(chain.steps) if at)
+    ordered = in_line and not chain.free_order and random.random() < 0.3
     steps = sorted(random.sample(names, min(len(names), random.choice((2, 2, 3, len(names))))))
     limit = random.choice((1, 2, 2, 3))
     made = a_constraint(kind, *steps, name=name, limit=limit)
@@ -201,9 +205,9 @@ def a_rule(random: Random, kind: ConstraintKind, chain: ChainKind, *, name: str)
     if kind is ConstraintKind.RELATION:
         forbid = ("reports_to",) if random.random() < 0.4 else ()
         differ = () if forbid and random.random() < 0.5 else (random.choice(ATTRIBUTES),)
-        return replace(made, forbid=forbid, differ=differ, ordered=random.random() < 0.3)
+        return replace(made, forbid=forbid, differ=differ, ordered=ordered)
     if kind in (ConstraintKind.SEPARATE, ConstraintKind.BIND):
-        return replace(made, ordered=random.random() < 0.3)
+        return replace(made, ordered=ordered)
     return made
 
 
@@ -255,7 +259,8 @@ def allowed(
         kind=case.kind,
         history=history,
         roles=frozenset({"anyone"}).union(roles, *(CLOSURE[role] for role in roles)),
-        **beyond(case),
+        now=case.taken.act.at,
+        profiles=case.crowd.profiles,
     )
     return not any(
         constraint.then is Effect.DENY
@@ -263,11 +268,6 @@ def allowed(
         and FORMULAS[constraint.kind](constraint, asked=asked) is not None
         for constraint in constraints
     )
-
-
-def beyond(case: Case) -> dict[str, object]:
-    """What a question reads besides its chain."""
-    return {"account_histories": ()}
 
 
 # -- CP-SAT ------------------------------------------------------------------------------------------------
