@@ -144,19 +144,34 @@ def test_one_person_alone_strands_every_chain() -> None:
     assert found.values == {
         "person": "ana",
         "step": "capture",
-        "steps": ("settle",),
+        "steps": ("approve", "execute", "allocate", "settle"),
         "roles": ("boss", "red"),
     }
     assert found.message.en == (
+        "If ana takes Capture on this chain, those who are authorised and present could not do these steps "
+        "together any more: Approve (who could: 1; roles that may: boss, red), Execute (who could: 1; roles "
+        "that may: boss, red), Allocate (who could: 1; roles that may: boss, red), Settle (who could: 1; roles "
+        "that may: boss, red). Let somebody else take Capture, or see that one more person with one of these "
+        "roles is there; a supervisor may approve it as is."
+    )
+
+
+def test_a_step_that_nobody_is_left_for_is_told_in_both_languages() -> None:
+    """With its roles, and how many could take it by themselves."""
+    grants = (a_grant("red", *STEPS[:-1], name="rest"), a_grant("blue", "settle", name="last"))
+    found = looked("capture", "ana", "ana", "ben", grants=grants)
+    assert found is not None
+    assert found.values == {"person": "ana", "step": "capture", "steps": ("settle",), "roles": ("blue",)}
+    assert found.message.en == (
         "If ana takes Capture on this chain, nobody who is authorised and present could take this step any "
-        "more: Settle (1 present who could; roles that may: boss, red). Let somebody else take Capture, or "
-        "see that one more person with one of these roles is there; a supervisor may approve it as is."
+        "more: Settle (who could: 0; roles that may: blue). Let somebody else take Capture, or see "
+        "that one more person with one of these roles is there; a supervisor may approve it as is."
     )
     assert found.message.es == (
         "Si ana da el paso Capture (es) en esta cadena, nadie autorizado y presente podría dar ya este paso: "
-        "Settle (es) (presentes que podrían: 1; roles que pueden: boss, red). Que dé el paso Capture (es) "
-        "otra persona, o procure que haya una persona más con uno de esos roles; un supervisor puede "
-        "aprobarlo tal cual."
+        "Settle (es) (quienes podrían: 0; roles que pueden: blue). Que dé el paso Capture (es) otra "
+        "persona, o procure que haya una persona más con uno de esos roles; un supervisor puede aprobarlo "
+        "tal cual."
     )
 
 
@@ -185,7 +200,7 @@ def test_steps_that_only_together_are_too_much_are_all_named() -> None:
     assert found.values["steps"] == ("allocate", "settle")
     assert found.values["roles"] == ("blue",)
     assert "these steps together" in found.message.en
-    assert "Allocate (1 present who could; roles that may: blue), Settle (1 present" in found.message.en
+    assert "Allocate (who could: 1; roles that may: blue), Settle (1 present" in found.message.en
     assert "entre todas estos" not in found.message.es
     review = replace(apart, then=Effect.REVIEW)
     assert looked("capture", "ana", grants=grants, constraints=(review,), crowd=crowd) is None
@@ -403,12 +418,18 @@ def test_exclusive_roles_keep_people_from_every_step() -> None:
 
 def test_too_much_work_is_told_and_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer is a review, never silence; and it is the same every time."""
-    names = [f"s{number}" for number in range(12)]
-    kind = a_kind(*(a_step(name, after=tuple(names[at - 1 : at])) for at, name in enumerate(names)))
-    few = a_constraint(ConstraintKind.AT_MOST, *names, limit=3)
-    many = a_constraint(ConstraintKind.AT_LEAST, *names, limit=5)
-    crowd = Crowd({name: frozenset({"red"}) for name in ("ana", "ben", "cleo", "dan")})
-    asked = {"kind": kind, "grants": (a_grant("red", *names),), "constraints": (few, many), "crowd": crowd}
+    names = [f"s{number}" for number in range(11)]
+    kind = a_kind(*(a_step(name) for name in names), free=True)
+    # Mycielski's graph, for which three colours are too few.
+    apart = [(0, 1), (0, 3), (1, 2), (2, 4), (3, 4)]
+    apart += [pair for one, other in apart for pair in ((one, other + 5), (other, one + 5))]
+    apart += [(number, 10) for number in range(5, 10)]
+    pairs = tuple(
+        a_constraint(ConstraintKind.SEPARATE, names[one], names[other], name=f"{one}-{other}")
+        for one, other in apart
+    )
+    crowd = Crowd({name: frozenset({"red"}) for name in ("ana", "ben", "cleo")})
+    asked = {"kind": kind, "grants": (a_grant("red", *names),), "constraints": pairs, "crowd": crowd}
     found = looked("s0", "ana", **asked)  # type: ignore[arg-type]
     assert found is not None
     assert found.rule == "would_strand"

@@ -214,28 +214,35 @@ def test_the_order_of_groups_says_nothing(problem: Problem, seed: int) -> None:
 # -- budget and bounds ---------------------------------------------------------------------------------------
 
 
-def a_hard_one() -> Problem:
-    """Fourteen steps for people of whom none may have more than two, and one person too few."""
-    steps = 14
-    every = (1 << steps) - 1
-    return Problem((1,) * 6, (0b111111,) * steps, every, (Cap(every, 2),), (Spread(every, least=5),))
+def a_hard_one(colours: int) -> Problem:
+    """Mycielski's graph (1955), whose vertices need one colour more, though no three touch each other: its
+    vertices are steps, its edges pairs to be kept apart, and its colours persons who may take any step."""
+    edges, steps = [(0, 1)], 2
+    for _ in range(colours - 1):
+        copies = [(one, other + steps) for one, other in edges] + [
+            (other, one + steps) for one, other in edges
+        ]
+        edges += copies + [(step + steps, 2 * steps) for step in range(steps)]
+        steps = 2 * steps + 1
+    anybody, caps = (1 << colours) - 1, (Cap(1 << one | 1 << other, 1) for one, other in edges)
+    return Problem((1,) * colours, (anybody,) * steps, (1 << steps) - 1, tuple(caps))
 
 
 def test_the_budget_ends_the_search_with_neither_yes_nor_no() -> None:
     """Neither a solution nor a proof; and the same amount of work gives the same answer."""
-    assert answer(a_hard_one(), work=50) == Answer(Verdict.GAVE_UP)
-    assert answer(a_hard_one(), work=50) == Answer(Verdict.GAVE_UP)
+    assert answer(a_hard_one(3), work=20) == Answer(Verdict.GAVE_UP)
+    assert answer(a_hard_one(3), work=20) == Answer(Verdict.GAVE_UP)
+    assert answer(a_hard_one(3)) == Answer(Verdict.UNSATISFIABLE)
     ticks = count()
     late = Budget(PLENTY, expired=lambda: next(ticks) >= 3)
-    assert solve(a_hard_one(), budget=late).verdict is Verdict.GAVE_UP
+    assert solve(a_hard_one(4), budget=late).verdict is Verdict.GAVE_UP
     assert next(ticks) == 4  # asked now and then, not at every node
     assert late.spent == 128
 
 
 def test_where_the_budget_ends_the_conflict_is_too_large_and_not_wrong() -> None:
     """All steps are a conflict, if not the least one."""
-    found = conflict(a_hard_one(), budget=Budget(20))
-    assert found == a_hard_one().wanted
+    assert conflict(a_hard_one(3), budget=Budget(20)) == a_hard_one(3).wanted
 
 
 def test_nothing_to_do_can_be_done_by_nobody() -> None:
@@ -247,7 +254,7 @@ def test_nothing_to_do_can_be_done_by_nobody() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (lambda: Problem((1,), (1,) * (MOST_STEPS + 1), 1), "at most 32 can be solved"),
+        (lambda: Problem((1,), (1,) * (MOST_STEPS + 1), 1), f"at most {MOST_STEPS} can be solved"),
         (lambda: Problem((1,), (2,), 1), "none of the 1"),
         (lambda: Problem((1,), (-1,), 1), "none of the 1"),
         (lambda: Problem((1,), (1,), 2), "none of the 1"),

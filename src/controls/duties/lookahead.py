@@ -204,7 +204,7 @@ class _Kept:
         """The truths of everything: what does not move is as it says."""
         rules = self._rules
         told = iter(moving)
-        rights = [NO if right.personal else YES for right in rules.rights]
+        rights = [YES] * len(rules.rights)  # who has the personal ones is in the signs
         for (index, _), truth in zip(rules.moving_rights, told, strict=False):
             rights[index] = truth
         exclusions = [next(told) if limit.moving else YES for limit in rules.exclusions]
@@ -227,8 +227,7 @@ class _Kept:
             return found
 
         groups = Groups(self._crowd, sign=sign, relations=rules.relations)
-        rights = self._all(truths)
-        return Forecaster(rules, groups).answer(remainder, rights)
+        return Forecaster(rules, groups).answer(remainder, self._all(truths))
 
 
 class _Later:

@@ -40,6 +40,8 @@ class Search:
             for spread in self._spreads
             if spread.most is not None
         ]
+        self._rings = [ring for ring in problem.rings if ring.steps & wanted]
+        self._wanted = wanted
         self._staffing = Staffing(problem, spreads=self._spreads, budget=budget)
         self._kept: dict[int, int] = {}
 
@@ -54,6 +56,8 @@ class Search:
         staff = self._staffing.matched(takers)
         if staff is not None and self._staffing.keeps(blocks, staff, complete=True):
             return blocks, staff
+        if not self._enough_people():
+            return None
         return self._descend([], [], blocks)
 
     # -- preparation ---------------------------------------------------------------------------------------
@@ -86,6 +90,36 @@ class Search:
         joined = [block for block in self._blocks if block & steps]
         self._blocks = [block for block in self._blocks if not block & steps]
         self._blocks.append(sum(joined))
+
+    def _enough_people(self) -> bool:
+        """Whether spreads, rings and caps can be kept each by itself, as far as counting persons tells."""
+        for spread in self._spreads:
+            if spread.already + self._persons(self._able(spread.steps) & ~spread.known) < spread.least:
+                return False
+        for ring in self._rings:
+            hands = {person for _, held in ring.things for person in held}
+            able = self._able(ring.steps) & ~sum(1 << person for person in hands if person >= 0)
+            if len(hands) + self._persons(able) < ring.people:
+                return False
+        return all(cap.parts or self._staffing.shared(*self._shares(cap)) for cap in self._caps)
+
+    def _able(self, steps: int) -> int:
+        """The groups of which somebody may take one of `steps`."""
+        found = 0
+        for step in members(steps & self._wanted):
+            found |= self._takers(1 << step)
+        return found
+
+    def _shares(self, cap: Cap) -> tuple[list[int], list[int]]:
+        """Who may take each step of a cap, and how many of them each group may have together."""
+        wanted = cap.steps & self._wanted
+        rooms = [size * max(cap.most, 0) for size in self._sizes]
+        for past in cap.past:
+            # What a person holds and takes again is counted once: it may be among the wanted ones.
+            room = max(0, cap.most - past.more - (past.held & cap.steps & ~wanted).bit_count())
+            for group in members(past.groups):
+                rooms[group] = self._sizes[group] * room
+        return [self._takers(1 << step) for step in members(wanted)], rooms
 
     # -- one block -----------------------------------------------------------------------------------------
 

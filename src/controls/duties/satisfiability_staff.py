@@ -39,43 +39,12 @@ class Staffing:
 
     def matched(self, takers: Sequence[int]) -> Staff | None:
         """A person for each block, if there are as many: a matching of blocks and groups of limited size."""
-        staff: Staff = []
-        room: dict[int, int] = {}
-        full = 0
-        for own in takers:
-            free = own & ~full
-            if free:
-                group = (free & -free).bit_length() - 1
-                staff.append(group)
-            else:
-                staff.append(-1)
-                group = self._augment(len(staff) - 1, takers, staff, full, [0])
-                if group < 0:
-                    return None
-            left = room.get(group, self._sizes[group]) - 1
-            room[group] = left
-            if not left:
-                full |= 1 << group
-        return staff
+        return _matched(takers, self._sizes)
 
-    def _augment(self, block: int, takers: Sequence[int], staff: Staff, full: int, seen: list[int]) -> int:
-        """Give `block` a group, moving others on; the group that has one person less free then, or -1."""
-        own = takers[block] & ~seen[0]
-        free = own & ~full
-        if free:
-            staff[block] = (free & -free).bit_length() - 1
-            return staff[block]
-        while own:
-            group = (own & -own).bit_length() - 1
-            seen[0] |= 1 << group
-            for other, held in enumerate(staff):
-                if held == group and other != block:
-                    taken = self._augment(other, takers, staff, full, seen)
-                    if taken >= 0:
-                        staff[block] = group
-                        return taken
-            own &= ~seen[0]
-        return -1
+    def shared(self, takers: Sequence[int], rooms: Sequence[int]) -> bool:
+        """Whether each of some steps can have somebody when each group has room for so many of them."""
+        full = sum(1 << group for group, room in enumerate(rooms) if not room)
+        return _matched(takers, rooms, full=full) is not None
 
     def full(self, staff: Staff) -> int:
         """The groups without anybody left."""
@@ -241,6 +210,47 @@ class Staffing:
         if self._sizes[group] < 2:
             others &= ~(1 << group)
         return others != 0
+
+
+def _matched(takers: Sequence[int], rooms: Sequence[int], *, full: int = 0) -> Staff | None:
+    """A group for each block, so many blocks to a group as it has room for; `full` have no room at all."""
+    staff: Staff = []
+    left: dict[int, int] = {}
+    for own in takers:
+        free = own & ~full
+        if free:
+            group = (free & -free).bit_length() - 1
+            staff.append(group)
+        else:
+            staff.append(-1)
+            group = _augment(len(staff) - 1, takers, staff, full, [0])
+            if group < 0:
+                return None
+        room = left.get(group, rooms[group]) - 1
+        left[group] = room
+        if not room:
+            full |= 1 << group
+    return staff
+
+
+def _augment(block: int, takers: Sequence[int], staff: Staff, full: int, seen: list[int]) -> int:
+    """Give `block` a group, moving others on; the group that has one place less then, or -1."""
+    own = takers[block] & ~seen[0]
+    free = own & ~full
+    if free:
+        staff[block] = (free & -free).bit_length() - 1
+        return staff[block]
+    while own:
+        group = (own & -own).bit_length() - 1
+        seen[0] |= 1 << group
+        for other, held in enumerate(staff):
+            if held == group and other != block:
+                taken = _augment(other, takers, staff, full, seen)
+                if taken >= 0:
+                    staff[block] = group
+                    return taken
+        own &= ~seen[0]
+    return -1
 
 
 def fewest(wanted: int, parts: Sequence[int]) -> int:

@@ -95,6 +95,6 @@ def _lacking(orphan: Orphan, *, kind: ChainKind) -> Text:
     if not orphan.roles:
         return Text(f"{title.en} (granted to no role)", f"{title.es} (no se concede a ningún rol)")
     return Text(
-        f"{title.en} ({orphan.able} present who could; roles that may: {roles.en})",
-        f"{title.es} (presentes que podrían: {orphan.able}; roles que pueden: {roles.es})",
+        f"{title.en} (who could: {orphan.able}; roles that may: {roles.en})",
+        f"{title.es} (quienes podrían: {orphan.able}; roles que pueden: {roles.es})",
     )
