@@ -150,8 +150,8 @@ def test_one_person_alone_strands_every_chain() -> None:
     assert found.message.en == (
         "If ana takes Capture on this chain, those who are authorised and present could not do these steps "
         "together any more: Approve (who could: 1; roles that may: boss, red), Execute (who could: 1; roles "
-        "that may: boss, red), Allocate (who could: 1; roles that may: boss, red), Settle (who could: 1; roles "
-        "that may: boss, red). Let somebody else take Capture, or see that one more person with one of these "
+        "that may: boss, red), Allocate (who could: 1; roles that may: boss, red), Settle (who could: 1; "
+        "roles that may: boss, red). Let somebody else take Capture, or see that one more person with one of these "
         "roles is there; a supervisor may approve it as is."
     )
 
@@ -200,8 +200,8 @@ def test_steps_that_only_together_are_too_much_are_all_named() -> None:
     assert found.values["steps"] == ("allocate", "settle")
     assert found.values["roles"] == ("blue",)
     assert "these steps together" in found.message.en
-    assert "Allocate (who could: 1; roles that may: blue), Settle (1 present" in found.message.en
-    assert "entre todas estos" not in found.message.es
+    assert "Allocate (who could: 1; roles that may: blue), Settle (who could: 1" in found.message.en
+    assert "no podrían dar ya entre todos estos pasos: Allocate (es)" in found.message.es
     review = replace(apart, then=Effect.REVIEW)
     assert looked("capture", "ana", grants=grants, constraints=(review,), crowd=crowd) is None
 
