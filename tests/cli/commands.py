@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import typer.testing
 from typer.testing import CliRunner
 
 from controls.cli.main import app
 from tests.databases import PROJECT
+from tests.forks import die_with_parent, forks
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
-_LIBC = ctypes.CDLL(None) if os.name == "posix" else None
+
+# Typer makes every command anew for each call of one: a seventh of what these tests took.
+typer.testing._get_command = cache(typer.testing._get_command)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,61 +80,17 @@ def program(*arguments: str | Path, env: Mapping[str, str], module: str = "contr
     return Said(done.returncode, done.stdout, done.stderr)
 
 
-FORK = """
-import json, os, sys
-from controls.cli import main
-for line in sys.stdin:
-    folder, arguments, environment = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        for stream, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
-        os.environ.update(environment)
-        sys.argv[1:] = arguments
-        main.main()
-        raise AssertionError("it always exits")
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-class Forks:
-    """`controls` as processes of their own, forked from one program that has imported what they need.
-
-    Importing is most of what a short command costs.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", FORK],
-            env=environment({}),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=PROJECT,
-        )
-
-    def run(self, *arguments: str, env: Mapping[str, str]) -> Said:
-        """One command to its end."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([str(self._folder), arguments, dict(env)]) + "\n")
-        self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
-        return Said(code, (self._folder / "out").read_text(), (self._folder / "err").read_text())
-
-    def end(self) -> None:
-        self._process.communicate(timeout=STOP_SECONDS)
+def forked(*arguments: str | Path, env: Mapping[str, str]) -> Said:
+    """`controls` as a process of its own that need not import anything, to its end."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        fork = forks().start(*map(str, arguments), env=environment(env), out=out, err=err)
+        return Said(fork.wait(START_SECONDS), out.read_text(), err.read_text())
 
 
 def verify(export: Path, vkey: str, *more: str | Path) -> Said:
     """The stand-alone verifier as a program."""
     return program(export, "--key", vkey, *more, env={}, module="controls.ledger.verifier")
-
-
-def _die_with_parent() -> None:
-    if _LIBC is not None and hasattr(_LIBC, "prctl"):
-        _LIBC.prctl(1, signal.SIGKILL, 0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -180,7 +141,7 @@ def starting(
             stdout=out,
             stderr=err,
             cwd=PROJECT,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  # makes one system call only
+            preexec_fn=die_with_parent,  # noqa: PLW1509  # makes one system call only
         )
     running = Running(process, folder, name)
     try:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.desk import DESK_PEOPLE, DESK_RULES, Desk, start_desk
-
-from .commands import Forks
 
 
 @pytest.fixture(autouse=True)
@@ -19,14 +17,6 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("CONTROLS_"):
             monkeypatch.delenv(name)
-
-
-@pytest.fixture(scope="session")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    """For short commands that must be processes of their own."""
-    ready = Forks(tmp_path_factory.mktemp("forks"))
-    yield ready
-    ready.end()
 
 
 def settings(folder: Path, url: str) -> dict[str, str]:

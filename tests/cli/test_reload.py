@@ -16,7 +16,7 @@ import pytest
 from controls.cli.output import Exit
 from tests.desk import DESK_RULES, Desk, ask
 
-from .commands import Forks, Running, controls, serving, starting, verify, well
+from .commands import Running, controls, forked, serving, starting, verify, well
 from .conftest import acting
 
 SERVE = ("-m", "controls.cli.main", "serve", "--port", "0")
@@ -122,10 +122,10 @@ def test_a_watched_folder_is_published_when_it_is_right(desk: Desk, tmp_path: Pa
 
 @pytest.mark.parametrize(("mode", "says"), [("production", "demo"), ("demo", "There is no rules folder")])
 def test_a_folder_is_not_watched_where_it_must_not_be(
-    desk: Desk, forks: Forks, tmp_path: Path, mode: str, says: str
+    desk: Desk, tmp_path: Path, mode: str, says: str
 ) -> None:
     """Production refuses (here its key already); a folder that is not there is told."""
-    said = forks.run(
+    said = forked(
         *("serve", "--port", "0", "--watch", str(tmp_path / "nowhere")),
         env=desk.environment() | {"CONTROLS_MODE": mode},
     )

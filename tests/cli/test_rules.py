@@ -14,7 +14,7 @@ from controls.cli.output import Exit
 from controls.rules.schema import KINDS
 from tests.desk import DESK_RULES
 
-from .commands import Forks, controls, well
+from .commands import controls, forked, well
 
 LIMITS = "regulatory/pre_trade/limits.yaml"
 PLACE = re.compile(
@@ -156,10 +156,10 @@ def test_bytes_that_are_no_text_are_a_mistake_of_their_file(rules: Path, content
     assert "duties/strange.yaml:" in said.out
 
 
-def test_nothing_of_the_rules_needs_a_database_or_a_key(rules: Path, forks: Forks) -> None:
+def test_nothing_of_the_rules_needs_a_database_or_a_key(rules: Path) -> None:
     """With settings that would be refused anywhere else."""
     env = {"CONTROLS_DATABASE_URL": "mysql://nowhere", "CONTROLS_MODE": "sandbox"}
-    assert forks.run("rules", "check", str(rules), env=env).code == 0
+    assert forked("rules", "check", str(rules), env=env).code == 0
 
 
 # -- schemas -----------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from controls.services.signing import create_key_file
 from tests.databases import PostgresServer
 from tests.desk import Desk, ask, start_desk
 
-from .commands import Forks, Said, controls, serving, starting, well
+from .commands import Said, controls, forked, serving, starting, well
 from .conftest import acting
 
 SERVE = ("serve", "--port", "0")
@@ -73,13 +73,13 @@ def test_a_caller_that_never_ends_its_request_does_not_keep_it_from_ending(desk:
     assert desk.settings.checkpoint_file.read_text().splitlines()[1] == "5"
 
 
-def test_a_port_that_is_taken_is_told(desk: Desk, forks: Forks) -> None:
+def test_a_port_that_is_taken_is_told(desk: Desk) -> None:
     """Exit code 1 with the address, not a traceback."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        said = forks.run("serve", "--port", str(port), env=desk.environment())
+        said = forked("serve", "--port", str(port), env=desk.environment())
     assert said.code == Exit.FAILURE
     assert f"127.0.0.1:{port}" in said.err
     assert "--port" in said.err
@@ -90,9 +90,9 @@ def test_a_port_that_is_taken_is_told(desk: Desk, forks: Forks) -> None:
 # -- what keeps it from starting ---------------------------------------------------------------------------
 
 
-def refused(forks: Forks, env: dict[str, str], **changed: str | Path) -> Said:
+def refused(env: dict[str, str], **changed: str | Path) -> Said:
     """What `serve` says then; it must end by itself, without a traceback or a promise."""
-    said = forks.run(
+    said = forked(
         *SERVE, env=env | {f"CONTROLS_{name.upper()}": str(value) for name, value in changed.items()}
     )
     assert said.out == ""
@@ -102,29 +102,29 @@ def refused(forks: Forks, env: dict[str, str], **changed: str | Path) -> Said:
     return said
 
 
-def test_it_needs_a_signing_key_that_nobody_else_can_read(desk: Desk, forks: Forks) -> None:
+def test_it_needs_a_signing_key_that_nobody_else_can_read(desk: Desk) -> None:
     """No key, a key that others can read, the key of another ledger, a demo's key in production."""
     env = desk.environment()
-    missing = refused(forks, env, signing_key_file=desk.folder / "none.key")
+    missing = refused(env, signing_key_file=desk.folder / "none.key")
     assert missing.code == Exit.USAGE
     assert "none.key cannot be read" in missing.err
     assert "controls init" in missing.err
     exposed = desk.folder / "exposed.key"
     shutil.copy(desk.settings.signing_key_file, exposed)
     exposed.chmod(0o640)
-    said = refused(forks, env, signing_key_file=exposed)
+    said = refused(env, signing_key_file=exposed)
     assert said.code == Exit.USAGE
     assert f"Others can read the signing key {exposed}" in said.err
     assert f"chmod 600 {exposed}" in said.err
     foreign = desk.folder / "foreign.key"
     create_key_file(foreign, origin="demo/other", entropy=bytes(range(32)))
-    assert refused(forks, env, signing_key_file=foreign).code == Exit.VERIFICATION_FAILED
-    production = refused(forks, env, mode="production")
+    assert refused(env, signing_key_file=foreign).code == Exit.VERIFICATION_FAILED
+    production = refused(env, mode="production")
     assert production.code == Exit.USAGE
     assert "demo" in production.err
 
 
-def test_it_needs_a_ledger(desk: Desk, sqlite_template: Path, forks: Forks) -> None:
+def test_it_needs_a_ledger(desk: Desk, sqlite_template: Path) -> None:
     """An empty database is named as what it is: not migrated, not started, or not the one of before."""
     env = desk.environment()
     for part in sqlite_template.parent.iterdir():
@@ -132,19 +132,19 @@ def test_it_needs_a_ledger(desk: Desk, sqlite_template: Path, forks: Forks) -> N
     empty = f"sqlite+aiosqlite:///{desk.folder}/empty-{sqlite_template.name}"
     none = desk.folder / "none.txt"
     new = f"sqlite+aiosqlite:///{desk.folder}/new.db"
-    not_migrated = refused(forks, env, database_url=new, checkpoint_file=none)
+    not_migrated = refused(env, database_url=new, checkpoint_file=none)
     assert not_migrated.code == Exit.USAGE
     assert "controls migrate" in not_migrated.err
-    not_started = refused(forks, env, database_url=empty, checkpoint_file=none)
+    not_started = refused(env, database_url=empty, checkpoint_file=none)
     assert not_started.code == Exit.FAILURE
     assert "controls init" in not_started.err
-    lost = refused(forks, env, database_url=empty)
+    lost = refused(env, database_url=empty)
     assert lost.code == Exit.VERIFICATION_FAILED
     assert "this database has no ledger" in lost.err
     assert "backup" in lost.err
 
 
-def test_a_restored_backup_is_noticed(desk: Desk, forks: Forks) -> None:
+def test_a_restored_backup_is_noticed(desk: Desk) -> None:
     """The checkpoint kept outside is newer than the database: exit code 7, and what going on would mean."""
     backup = desk.folder / "backup.db"
     with sqlite3.connect(file_of(desk)) as source, sqlite3.connect(backup) as target:
@@ -154,7 +154,7 @@ def test_a_restored_backup_is_noticed(desk: Desk, forks: Forks) -> None:
     people.write_text("person,name,account,roles\np-90,Nina,nina.trader,trader\n")
     well("directory", "import", people, env=env)
     restored = f"sqlite+aiosqlite:///{backup}"
-    said = refused(forks, env, database_url=restored)
+    said = refused(env, database_url=restored)
     assert said.code == Exit.VERIFICATION_FAILED
     assert "The kept checkpoint covers 2 entries; this database has only 1." in said.err
     assert "restored old backup" in said.err
@@ -176,26 +176,26 @@ NO_UPDATE = "DROP TRIGGER ledger_entries_no_update"
         ("DROP INDEX uq_acts_live_step", "uq_acts_live_step"),
     ],
 )
-def test_guards_that_are_not_in_place_are_named(desk: Desk, statement: str, says: str, forks: Forks) -> None:
+def test_guards_that_are_not_in_place_are_named(desk: Desk, statement: str, says: str) -> None:
     """A dropped trigger, a foreign one and a dropped index each keep it from starting, with exit code 7."""
     with sqlite3.connect(file_of(desk)) as connection:
         connection.execute(statement)
     connection.close()
-    said = refused(forks, desk.environment())
+    said = refused(desk.environment())
     assert said.code == Exit.VERIFICATION_FAILED
     assert "The guards of the ledger are not in place" in said.err
     assert says in said.err
 
 
 def test_dropped_guards_on_postgresql_are_named(
-    tmp_path: Path, migrated_postgres_url: str, postgres_server: PostgresServer, forks: Forks
+    tmp_path: Path, migrated_postgres_url: str, postgres_server: PostgresServer
 ) -> None:
     """The same on the other database."""
     desk = start_desk(tmp_path, database_url=migrated_postgres_url)
     name = migrated_postgres_url.rpartition("/")[2]
     with psycopg.connect(postgres_server.conninfo_of(name), autocommit=True) as connection:
         connection.execute("ALTER TABLE ledger_entries DISABLE TRIGGER USER")
-    said = refused(forks, desk.environment())
+    said = refused(desk.environment())
     assert said.code == Exit.VERIFICATION_FAILED
     assert "is not enabled always" in said.err
 
@@ -237,10 +237,10 @@ def delete_last_entry(desk: Desk) -> None:
     ],
 )
 def test_a_changed_ledger_is_noticed_even_with_its_guards_back(
-    desk: Desk, tamper: Callable[[Desk], None], says: str, forks: Forks
+    desk: Desk, tamper: Callable[[Desk], None], says: str
 ) -> None:
     """Bytes that do not have their hash, and entries that are gone."""
     tamper(desk)
-    said = refused(forks, desk.environment())
+    said = refused(desk.environment())
     assert said.code == Exit.VERIFICATION_FAILED
     assert says in said.err

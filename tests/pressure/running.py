@@ -5,10 +5,8 @@ killed, and an audit of the ledger that trusts nothing the service said.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -31,8 +29,8 @@ from controls.services.ledger_export import export_ledger
 from controls.services.outcomes import Reported, ReportOutcome
 from controls.services.service import Service
 from controls.store.database import Database
-from tests.databases import PROJECT
 from tests.desk import Desk, run_apart, start_desk
+from tests.forks import Fork, forks
 
 RULES = Path(__file__).parent / "rules"
 PEOPLE = """\
@@ -103,14 +101,6 @@ def once(desk: Desk, token: str, *bodies: Mapping[str, Any], key: str = "caller"
 
 # -- processes of their own --------------------------------------------------------------------------------
 
-_LIBC = ctypes.CDLL(None) if os.name == "posix" else None
-
-
-def _die_with_parent() -> None:
-    """Linux: no service outlives a test run that was killed."""
-    if _LIBC is not None and hasattr(_LIBC, "prctl"):
-        _LIBC.prctl(1, signal.SIGKILL, 0, 0, 0)
-
 
 @dataclass(slots=True)
 class ServiceProcess:
@@ -118,7 +108,7 @@ class ServiceProcess:
 
     desk: Desk
     port: int = 0
-    process: subprocess.Popen[bytes] | None = None
+    process: Fork | None = None
 
     @property
     def url(self) -> str:
@@ -134,17 +124,9 @@ class ServiceProcess:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 self.port = probe.getsockname()[1]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "controls.cli.main", "serve", "--port", str(self.port)],
-                cwd=PROJECT,
-                env={**os.environ, **self.desk.environment(), "CONTROLS_LOG_LEVEL": "warning"},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  # makes one system call only
-            )
+        env = {**os.environ, **self.desk.environment(), "CONTROLS_LOG_LEVEL": "warning"}
+        arguments = ("serve", "--port", str(self.port))
+        self.process = forks().start(*arguments, env=env, out=self.log, err=self.log)
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -163,7 +145,7 @@ class ServiceProcess:
         """End it as a crash would: no handler runs, nothing is flushed."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait()
+            self.process.wait(30)
             self.process = None
 
     def stop(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from functools import cache
 
 import pytest
 from hypothesis import assume, given
@@ -249,6 +250,7 @@ def test_a_calendar_is_part_of_the_release_and_of_what_rules_mean() -> None:
 # --- The shipped ones -----------------------------------------------------------------------------------
 
 
+@cache
 def shipped() -> Mapping[str, Calendar]:
     diagnostics = Diagnostics()
     found = calendars_of(read_sources(shipped_files(), diagnostics), diagnostics)

@@ -7,12 +7,12 @@ import re
 import pytest
 from hypothesis import given, settings
 
-from controls.bootstrap import read_rule_files, shipped
 from controls.rules.condition import compile_condition
 from controls.rules.explain import explain_rule
 from controls.rules.release import Release, compile_release
 from controls.rules.wording import LANGUAGES, Wording
 from tests.rules.rule_sets import desk_files
+from tests.rules.shipped_desk import shipped_release
 from tests.rules.strategies import NAMES, conditions
 from tests.rules.test_analysis import HIGH, a_rule
 
@@ -25,7 +25,7 @@ QUOTED = re.compile(r"“[^”]*”|«[^»]*»")
 
 @pytest.fixture(scope="module")
 def release() -> Release:
-    return compile_release(read_rule_files(shipped("rules")))
+    return shipped_release()
 
 
 def _explained(release: Release, id_: str, language: str) -> str:
