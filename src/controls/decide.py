@@ -8,7 +8,7 @@ exactly the review findings it names, never a deny, and only when they are all t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
@@ -160,7 +160,7 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
     facts = Facts(values, situation.history, situation.now, gaps)
     ballots = None if kind is None else active.ballots.get(kind.id)
     if ballots is not None:
-        facts = replace(facts, chain=ballots.counted(facts))
+        facts = Facts(values, ballots.counted(facts), situation.now, gaps)
     history = facts.chain
     step = kind.step(request.action) if kind is not None else None
     order = OrderAnswer()

@@ -93,11 +93,14 @@ class TestHowMany:
         assert counted.votes == {"release": Votes(3, ("three", "also"))}
 
     def test_conditions_see_the_step_as_the_chain_kind_has_it(self) -> None:
-        """A condition over progress reads the votes that the step takes by itself."""
+        """A condition over progress reads the votes that the step takes by itself; it is evaluated once, and
+        only when somebody asks about its step."""
         rule = a_constraint(ConstraintKind.VOTES, "release", limit=3, when=Counting())
         condition = rule.when
         assert isinstance(condition, Counting)
-        voting(rule).counted(facts_of(done(("instruct", "zoe"), ("release", "ana"))))
+        counted = voting(rule).counted(facts_of(done(("instruct", "zoe"), ("release", "ana"))))
+        assert (counted.needed("instruct"), counted.needed("settle"), condition.asked) == (1, 1, [])
+        assert (counted.needed("release"), counted.performed("release")) == (3, False)
         assert [facts.chain.performed("release") for facts in condition.asked] == [False]
 
 

@@ -116,7 +116,15 @@ def at_least(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     """
     holders = [act for act in asked.history.acts if act.step in constraint.steps and act.stands()]
     persons = {act.person for act in holders} | {asked.person}
-    count = len(persons) + _still_open(constraint, asked, held={(act.step, act.person) for act in holders})
+    count = len(persons)
+    for step in constraint.steps:
+        if count >= constraint.limit:
+            return None
+        if step in asked.kind.mandatory:
+            held = {act.person for act in holders if act.step == step}
+            if step == asked.step:
+                held.add(asked.person)
+            count += max(0, asked.history.needed(step) - len(held))
     if count >= constraint.limit:
         return None
     return Violation(count=count, limit=constraint.limit, steps=constraint.steps, acts=tuple(holders))
@@ -209,18 +217,6 @@ def _roles_of(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     if constraint.dynamic:
         return roles_used(constraint, asked=asked)
     return exclusive_roles(constraint, roles=asked.roles)
-
-
-def _still_open(constraint: Constraint, asked: Asked, *, held: set[tuple[str, str]]) -> int:
-    """How many persons the mandatory steps of the set still take, once p has taken s."""
-    count = 0
-    for step in dict.fromkeys(constraint.steps):
-        if step in asked.kind.mandatory:
-            persons = {person for taken, person in held if taken == step}
-            if step == asked.step:
-                persons.add(asked.person)
-            count += max(0, asked.history.needed(step) - len(persons))
-    return count
 
 
 FORMULAS: Final[Mapping[ConstraintKind, Formula]] = {

@@ -166,8 +166,9 @@ class ChainHistory:
 
     def needed(self, step: str) -> int:
         """How many persons `step` takes."""
-        votes = None if self.votes is None else self.votes.get(step)
-        return 1 if votes is None else votes.needed
+        if self.votes is None or step not in self.votes:
+            return 1
+        return self.votes[step].needed
 
     def holders(self, step: str) -> frozenset[str]:
         """The persons who hold `step` now."""

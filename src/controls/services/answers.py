@@ -147,21 +147,22 @@ def source_json(source: Source) -> dict[str, Json]:
 
 
 def chain_json(history: ChainHistory) -> dict[str, Json]:
-    """Where the chain stands: which steps are claimed and which performed, and the votes of those that take
-    several."""
+    """Where the chain stands: which steps are claimed and which performed, and how many votes those have that
+    take several."""
     steps: dict[str, Json] = {}
     for act in history.acts:
         if act.stands() and steps.get(act.step) != ActState.PERFORMED.value:
             steps[act.step] = act.state.value
     told: dict[str, Json] = {"kind": history.kind, "id": history.chain, "steps": steps}
-    if history.votes:
-        given = {name: len(history.performers(name)) for name in history.votes}
-        for name, votes in history.votes.items():
-            if name in steps and given[name] < votes.needed:
+    if history.votes is not None:
+        counted: dict[str, Json] = {}
+        for name in [name for name in steps if name in history.votes]:
+            given, needed = len(history.performers(name)), history.needed(name)
+            counted[name] = {"given": given, "needed": needed}
+            if given < needed:
                 steps[name] = ActState.CLAIMED.value
-        told["votes"] = {
-            name: {"given": given[name], "needed": votes.needed} for name, votes in history.votes.items()
-        }
+        if counted:
+            told["votes"] = counted
     return told
 
 
