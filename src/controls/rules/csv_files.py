@@ -15,6 +15,7 @@ from controls.rules.diagnostics import Diagnostics, Place, quoted
 from controls.rules.files import MAX_CSV_BYTES, sound_text
 
 MAX_ROWS: Final = 100_000  # below the header
+MAX_LINES: Final = 3 * MAX_ROWS  # empty ones and those that cannot be read included
 MAX_COLUMNS: Final = 50
 MAX_LINE: Final = 60_000  # characters
 
@@ -65,6 +66,10 @@ def read_csv(file: str, text: str, diagnostics: Diagnostics, *, semicolons: bool
     """
     sound = sound_text(file, text, diagnostics, most=MAX_CSV_BYTES)
     if sound is None:
+        return None
+    if sound.count("\n") >= MAX_LINES:
+        message = f"a file has at most {MAX_LINES:,} lines, empty ones included: remove those"
+        diagnostics.add(Place(file, MAX_LINES + 1, 1), "wrong_length", message)
         return None
     lines = tuple(sound.split("\n"))
     separator = _separator(lines) if semicolons else ","
