@@ -11,7 +11,7 @@ import pytest
 
 from controls.api import change_schemas, directory_schemas
 from tests.api.conftest import Api, StartApi
-from tests.desk import DESK_KEYS, KeySpec
+from tests.desk import DESK_KEYS, KeySpec, an_order
 
 NINA = {
     "person": "p-90",
@@ -233,6 +233,24 @@ def test_the_second_administrator_sees_what_a_change_would_do(own_api: StartApi)
     assert (told["state"], told["confirmed_by"]) == ("confirmed", "p-02")
     assert "differences" not in told
     assert api.get("/v1/changes/change_404", key="admin2").status_code == 404
+
+
+def test_two_persons_are_found_to_be_one(own_api: StartApi) -> None:
+    """Proposed by one administrator, confirmed by another; chains then name the one who stays."""
+    api = own_api()
+    order = api.perform("capture", "tomas.trader", an_order())["chain"]["id"]
+    proposed = api.post("/v1/directory/merges", {"person": "p-06", "into": "p-05"}, key="admin1")
+    assert proposed.status_code == 200, proposed.text
+    change_schemas.ChangeAnswer.model_validate(proposed.json())
+    told = proposed.json()
+    assert (told["kind"], told["summary"]) == ("merge", "p-06 is the same person as p-05, who stays")
+    assert confirm(api, told["change"]).status_code == 200
+    assert person(api, "p-06", key="reader")["merged_into"] == "p-05"
+    logins = {item["login"] for item in person(api, "p-05")["accounts"] if item["to"] is None}
+    assert logins == {"tina.trader", "tina.bot", "tomas.trader"}
+    assert [act["person"] for act in api.get(f"/v1/chains/{order}").json()["acts"]] == ["p-05"]
+    again = api.post("/v1/directory/merges", {"person": "p-06", "into": "p-07"}, key="admin1")
+    assert (again.status_code, again.json()["errors"][0]["code"]) == (422, "person_merged")
 
 
 def test_the_same_proposal_under_one_key_is_one_change(api: Api) -> None:

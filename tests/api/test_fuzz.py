@@ -40,6 +40,7 @@ OPERATIONS = [
     ("GET", "/v1/directory/persons"),
     ("GET", "/v1/directory/persons/{person}"),
     ("POST", "/v1/directory/changes"),
+    ("POST", "/v1/directory/merges"),
     ("GET", "/v1/releases"),
     ("POST", "/v1/releases"),
     ("GET", "/v1/releases/{digest}"),

@@ -42,6 +42,7 @@ def test_every_route_of_the_issue_is_there(document: Any) -> None:
         ("get", "/v1/directory/persons"),
         ("get", "/v1/directory/persons/{person}"),
         ("post", "/v1/directory/changes"),
+        ("post", "/v1/directory/merges"),
         ("get", "/v1/releases"),
         ("post", "/v1/releases"),
         ("get", "/v1/releases/{digest}"),

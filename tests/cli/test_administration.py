@@ -399,6 +399,15 @@ def test_a_provider_s_key_is_proposed_with_its_reach(desk: Desk) -> None:
     assert (said.code, said.json()["code"]) == (Exit.USAGE, "provider_key")
 
 
+def test_two_persons_are_merged_by_two_administrators(desk: Desk) -> None:
+    """Proposed and confirmed from the command line; who is unknown is refused."""
+    told = proposed(desk, "directory", "merge", "p-06", "p-05")
+    assert told["summary"] == "p-06 is the same person as p-05, who stays"
+    confirmed(desk, told["change"])
+    said = controls("directory", "merge", "p-06", "p-05", "--json", env=acting(desk))
+    assert (said.code, said.json()["errors"][0]["code"]) == (Exit.USAGE, "person_merged")
+
+
 # -- what a file would change, and who is away -------------------------------------------------------------
 
 FULL = "person,name,account,kind,roles,desk\n"

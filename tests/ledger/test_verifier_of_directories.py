@@ -98,6 +98,63 @@ def test_an_account_that_moves_to_another_person_is_found() -> None:
     assert force_failures(ledger) == [2]
 
 
+def with_merge(*, says: dict[str, Json], into: str = "ana") -> LedgerBuilder:
+    """A ledger on which zoe, who captured, is merged in the blob; the entry says `says`."""
+    ledger = LedgerBuilder(persons={"acc-1": "ana", "acc-2": "zoe"})
+    ledger.end(ledger.claim("ana", "capture", chain="O-1", account="acc-1"))
+    ledger.claim("zoe", "approve", chain="O-1", account="acc-2")
+    ledger.propose("chg-1", "merge")
+    people: list[Json] = [{"id": "zoe", "accounts": [], "roles": [], "merged_into": into}]
+    data = exact_bytes({"v": 1, "persons": people})
+    ledger.blobs.append(Blob(digest=blob_digest(data), data=data))
+    ledger.confirm("chg-1", "directory", blob=ledger.blobs[-1].digest, **says)
+    return ledger
+
+
+def test_persons_found_to_be_one_are_one_from_then_on() -> None:
+    """What they did before is not held against the one; what that one does then is."""
+    merges: dict[str, Json] = {"merges": {"person": "zoe", "into": "ana"}}
+    ledger = with_merge(says=merges)
+    report = verified(ledger.export(), key=ledger.keys.verifying)
+    assert (report.problems, report.merged) == ([], 1)
+    for step in ("execute", "settle"):
+        ledger.claim("ana", step, chain="O-1", account="acc-1")
+    report = verified(ledger.export(), key=ledger.keys.verifying)
+    assert [item.message for item in report.problems] == [
+        "ana has acted on every mandatory step of the chain"
+    ]
+    shown = StringIO()
+    show(report, shown)
+    assert "1 found to be another one" in shown.getvalue()
+
+
+def test_only_the_entry_of_a_merge_merges() -> None:
+    """The directory and the entry say the same of who was found to be whom."""
+    for says in (
+        {},
+        {"merges": {"person": "zoe", "into": "bea"}},
+        {"merges": {"person": "eva", "into": "ana"}},
+    ):
+        assert force_failures(with_merge(says=cast("dict[str, Json]", says))) == [5]
+
+
+def test_an_approval_of_whom_one_was_found_to_be_is_none() -> None:
+    """Nobody approves for himself or herself under another name."""
+    for approver, failures in (("zoe", [7]), ("eva", [])):
+        ledger = LedgerBuilder(persons={"acc-1": "ana", "acc-2": "zoe", "acc-3": "eva"})
+        approval = ledger.approve(ledger.open_case("ana", "capture"), approver, "capture")
+        ledger.propose("chg-1", "merge")
+        people: list[Json] = [{"id": "zoe", "accounts": [], "roles": [], "merged_into": "ana"}]
+        data = exact_bytes({"v": 1, "persons": people})
+        ledger.blobs.append(Blob(digest=blob_digest(data), data=data))
+        merges: Json = {"person": "zoe", "into": "ana"}
+        ledger.confirm("chg-1", "directory", blob=ledger.blobs[-1].digest, merges=merges)
+        ledger.add("refusal", code="nothing")
+        ledger.add("refusal", code="nothing")
+        ledger.claim("ana", "capture", approval=approval)
+        assert force_failures(ledger) == failures
+
+
 def test_what_a_directory_commits_to_is_disclosed_with_its_entry() -> None:
     """The right value verifies; another value, or one that nobody committed to, does not."""
     value: dict[str, Json] = {"desk": [{"value": "rates", "from": utc_text(START), "to": None}]}

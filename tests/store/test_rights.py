@@ -22,6 +22,7 @@ from controls.model.window import Window
 from controls.store.database import Database
 from controls.store.directory import replace_people
 from controls.store.guard_checks import check_guards, check_surroundings
+from controls.store.merging import unite
 from controls.store.migrate import MigrationFailed, migrate, newest_revision
 from controls.store.observations import (
     CountedAggregate,
@@ -207,8 +208,10 @@ async def test_the_service_can_do_its_work(service: Database) -> None:
                 (Assignment("p1", "trader", 0, None),),
                 (AttributeRecord("p1", Attribute.DESK, "rates", 0, None),),
                 (Absence("p1", 0, None),),
+                merged_into="p2",
             )
             await replace_people(connection, "work", [ana])
+            await unite(connection, "work", merged="p1", survivor="p2")
         erased = text('DELETE FROM ledger_disclosures WHERE tenant = :t AND "index" = 0')
         assert (await connection.execute(erased, {"t": "work"})).rowcount == 1
 

@@ -57,7 +57,7 @@ class ChangeAnswer(Told):
     """
 
     change: str
-    kind: Literal["directory", "key_creation", "key_revocation", "release"]
+    kind: Literal["directory", "merge", "key_creation", "key_revocation", "release"]
     state: Literal["proposed", "confirmed"]
     summary: str
     release: str | None = None
@@ -69,7 +69,7 @@ class ChangeTold(Told):
     """A change to directory, keys or release."""
 
     change: str
-    kind: Literal["directory", "key_creation", "key_revocation", "release"]
+    kind: Literal["directory", "merge", "key_creation", "key_revocation", "release"]
     state: Literal["proposed", "confirmed"]
     summary: str
     proposed_by: str

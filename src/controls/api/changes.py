@@ -77,6 +77,7 @@ def change_routes(entrance: Entrance) -> APIRouter:
         command.prepared = await service.on_record(
             service.releases.prepared(id), key=key.id, act=command.refused_act()
         )
+        command.merging = await service.changes.merging(id)
         wanted = once(command, route="POST /v1/changes/{id}/confirmation", token=token, said=[id, said])
         return Response(await service.writer.submit(wanted), media_type=JSON)
 

@@ -18,6 +18,7 @@ from controls.api.reviews import DEFAULT_PAGE, Limit
 from controls.services.administration import PROPOSE, Propose
 from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_queries import one_person, persons_page
+from controls.services.person_merge import PersonMerge
 
 # A cursor is a person's id of at most 128 characters, in base64.
 MAX_CURSOR: Final = 700
@@ -90,6 +91,36 @@ def directory_routes(entrance: Entrance) -> APIRouter:
             change=DirectoryChange(plans),
         )
         wanted = once(command, route="POST /v1/directory/changes", token=token, said=said)
+        return Response(await service.writer.submit(wanted), media_type=JSON)
+
+    @router.post(
+        "/v1/directory/merges",
+        summary="Propose that two persons are one",
+        responses=answers(
+            change_schemas.ChangeAnswer,
+            says="The merge is proposed; another administrator confirms it.",
+            problems=(400, 401, 403, 409, 413, 415, 422, 503),
+        ),
+        openapi_extra=body(reference(directory_schemas.MergeRequest)),
+    )
+    async def merge(request: HttpRequest) -> Response:
+        """Needs the scope `directory`, and a key that is bound to an administrator who is neither of the two.
+        Once confirmed, what either did counts for the one who stays, the logins are that person's, and a
+        case is opened for every open chain on which the two together break a constraint."""
+        key = await entrance.actor(request, "directory", act=PROPOSE)
+        token = token_of(request)
+        said = await json_of(request)
+        try:
+            asked = directory_schemas.MergeRequest.model_validate(said)
+        except ValidationError as error:
+            raise invalid(error.errors(include_url=False, include_input=False)) from None
+        command = Propose(
+            id=service.new_id("chg"),
+            change_id=service.new_id("change"),
+            key=key.id,
+            change=PersonMerge(asked.person, asked.into),
+        )
+        wanted = once(command, route="POST /v1/directory/merges", token=token, said=said)
         return Response(await service.writer.submit(wanted), media_type=JSON)
 
     return router

@@ -128,6 +128,13 @@ class DirectoryChangeRequest(Asked):
     persons: Annotated[list[PersonAsked], Field(min_length=1, max_length=MAX_PERSONS)]
 
 
+class MergeRequest(Asked):
+    """That `person` is the same human being as `into`, who stays."""
+
+    person: Id
+    into: Id
+
+
 class PeriodTold(Told):
     """Half-open: `to` is the first moment after it, or null."""
 
@@ -153,7 +160,8 @@ class AttributeTold(PeriodTold):
 
 
 class PersonTold(Told):
-    """A person with all records; name, absences and household only for who administers the directory."""
+    """A person with all records; name, absences and household only for who administers the directory.
+    `merged_into` is who this person was found to be."""
 
     person: str
     name: str | None = None
@@ -161,6 +169,7 @@ class PersonTold(Told):
     roles: list[RoleTold]
     attributes: list[AttributeTold]
     absences: list[PeriodTold] | None = None
+    merged_into: str | None = None
 
 
 class PersonPage(Told):

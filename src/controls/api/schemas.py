@@ -395,7 +395,7 @@ class ReviewTold(Told):
     """A review case."""
 
     id: str
-    kind: Literal["hold", "flag", "expired", "follow_up"]
+    kind: Literal["hold", "flag", "expired", "follow_up", "merge"]
     state: Literal["open", "approved", "rejected"]
     decision: str
     person: str

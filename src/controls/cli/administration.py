@@ -272,6 +272,7 @@ def confirm(
         command.prepared = await service.on_record(
             service.releases.prepared(change), key=acting.id, act=command.refused_act()
         )
+        command.merging = await service.changes.merging(change)
         answer: Json = json.loads(await service.writer.submit(command))
         return answer
 

@@ -20,6 +20,7 @@ from controls.services.directory_checks import check_people
 from controls.services.directory_file import ABSENCE_COLUMNS, COLUMNS, read_absences, read_directory
 from controls.services.directory_plans import PersonPlan
 from controls.services.directory_queries import told_difference
+from controls.services.person_merge import PersonMerge
 from controls.services.service import Service
 
 app = typer.Typer(help="Persons with their accounts, roles, departments and absences.", no_args_is_help=True)
@@ -53,6 +54,19 @@ def import_absences(
 ) -> None:
     """Propose when persons are away, from now on; persons that the file does not name stay as they are."""
     _bring(read_absences(read_text(file)), dry_run=dry_run, key=key, as_json=as_json)
+
+
+@app.command("merge")
+@guarded
+def merge(
+    person: Annotated[str, typer.Argument(help="The person who was found to be the other one.")],
+    into: Annotated[str, typer.Argument(help="The person who stays, with everything that both have done.")],
+    *,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Propose that two persons are one and the same human being."""
+    show_change(propose(key, PersonMerge(person, into)), as_json=as_json)
 
 
 def _bring(plans: tuple[PersonPlan, ...], *, dry_run: bool, key: str, as_json: bool) -> None:

@@ -20,12 +20,12 @@ When the answer is "verified", then
   and of a release this very one (on a ledger named demo/... a folder may publish releases: `watched`; an
   identity provider may change the directory under a key that two administrators gave out: `provisioned`,
   only roles that the key names, none that administers or supervises, and no person who holds such a role);
-  no account ever moved to another person;
+  no account ever moved to another person; who was merged with whom, the entry of the merge says;
   each approval was given in a case opened for the same person, action and resource, and was used once,
   before it expired;
 - recomputed from the entries alone: nobody acted on all mandatory steps of a chain (approving a step,
   amending for its first step, and proposing or confirming a change of directory, keys or rules, are such
-  acts), a step that does not repeat was never held by two claims at once (one that takes votes: by more than
+  acts; persons found to be one are one from the entry on that says so: `merged`), a step that does not repeat was never held by two claims at once (one that takes votes: by more than
   these, or twice by one person), and no constraint of the kinds `separate`, `at_most` and `votes` was broken
   that denies, looks at one chain, and holds under no condition and for no period. Changes took effect with
   the last vote that such a constraint asks for.
@@ -79,6 +79,7 @@ ADMINISTRATION: Final = frozenset({"change", "directory", "key", "release"})
 # What a proposed change becomes when it is confirmed.
 CHANGES: Final = {
     "directory": "directory",
+    "merge": "directory",
     "key_creation": "key",
     "key_revocation": "key",
     "release": "release",
@@ -150,6 +151,7 @@ class Report:
     chains: int = 0
     watched: int = 0
     provisioned: int = 0
+    merged: int = 0
     failures: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -489,6 +491,20 @@ class Duties:
             yield from self._plain_act(entry, _text(entry, "act"))  # proposing and confirming a change
             if kind != "change":
                 yield from self._last_vote(entry, _text(entry, "act"))
+        if kind == "directory" and "merges" in entry:
+            for claim in _as_list(entry.get("voids", [])):
+                yield from self._end(_as_text(claim), "void")
+            self._unite(_text(entry["merges"], "person"), _text(entry["merges"], "into"))
+
+    def _unite(self, goes: str, stays: str) -> None:
+        """What one person did is another's from now on; it is not held against that one before."""
+        for chain in self.chains.values():
+            if goes in chain.acts:
+                steps = (*chain.acts.get(stays, ()), *chain.acts.pop(goes))
+                chain.acts[stays] = tuple(dict.fromkeys(steps))
+        for claim in self._claims.values():
+            if claim.person == goes:
+                claim.person = sys.intern(stays)
 
     def _decision(self, entry: dict[str, Any]) -> Iterator[Bad]:
         reopens, taken, approval = entry.get("reopens") or [], entry.get("claim"), entry.get("approval")
@@ -655,11 +671,13 @@ Role = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Directory:
-    """What a directory blob says: accounts by reference, roles by person, and commitments by path."""
+    """What a directory blob says: accounts by reference, roles by person, commitments by path, and who was
+    found to be whom."""
 
     accounts: dict[bytes, Account]
     roles: dict[str, frozenset[Role]]
     private: dict[str, str]
+    merged: dict[str, str]
 
 
 class InForce:
@@ -676,6 +694,7 @@ class InForce:
         self._provides: dict[bytes, frozenset[str]] = {}  # such a key -> the roles that it may give
         self._above: dict[str, frozenset[str]] = {}  # release -> roles that administer or supervise
         self._roles: dict[str, frozenset[Role]] = {}  # person -> all that he or she was given
+        self._merged: dict[str, str] = {}  # person -> who he or she was found to be
         self._cases: dict[bytes, bytes] = {}  # review -> what it is about; nothing once it is resolved
         self._approvals: dict[bytes, Approved] = {}
         self._directories: dict[str, Directory] = {}
@@ -724,6 +743,9 @@ class InForce:
             yield from collect(self._decision(entry))
         elif kind == "expiry":
             self._cases.setdefault(short(_text(entry, "review")), short(_text(entry, "claim")))
+        elif kind == "review":  # of a chain whose duties two persons broke who were found to be one
+            about = short(_text(entry.get("chain"), "id") + _text(entry, "opened_by"))
+            self._cases.setdefault(short(_text(entry, "review")), about)
         elif kind == "resolution":
             yield from collect(self._resolution(entry))
 
@@ -773,6 +795,14 @@ class InForce:
             before = self._accounts.get(name)
             if before is not None and before.person != held.person:
                 yield force(f"an account of {before.person} was given to {held.person}")
+        merges = (
+            {}
+            if "merges" not in entry
+            else {_text(entry["merges"], "person"): _text(entry["merges"], "into")}
+        )
+        if made.merged != merges:
+            yield force("persons are merged in the directory who are not merged by the entry, or otherwise")
+        self._merged.update(merges)
         if "provision" in entry:
             yield from self._within_reach(made, entry)
         self._accounts.update(made.accounts)
@@ -811,8 +841,20 @@ class InForce:
             approval.get("review"),
         ):
             yield force(f"approval {name} is for something else, or of another approver")
+        elif self._one(given.approver) == self._one(_text(entry, "person")):
+            yield force(f"approval {name} is of the person who used it, as was found meanwhile")
         elif not entry["at"] < given.until:
             yield force(f"approval {name} expired at {given.until}")
+
+    def _one(self, person: str) -> str:
+        """Who a person was found to be, in the end."""
+        for _ in range(len(self._merged)):
+            person = self._merged.get(person, person)
+        return person
+
+    @property
+    def merged(self) -> int:
+        return len(self._merged)
 
     def _resolution(self, entry: dict[str, Any]) -> Iterator[Bad]:
         review, approval, void = _text(entry, "review"), entry.get("approval"), entry.get("void")
@@ -856,7 +898,7 @@ def roles_above(files: Any) -> frozenset[str]:
 
 def read_directory(persons: list[Any]) -> Directory:
     """What a directory blob says; raises Bad, KeyError, TypeError, ValueError if none."""
-    found = Directory({}, {}, {})
+    found = Directory({}, {}, {}, {})
     for position, person in enumerate(persons):
         name = _as_text(person["id"])
         for item in person["accounts"]:
@@ -870,6 +912,8 @@ def read_directory(persons: list[Any]) -> Directory:
         )
         for item in person.get("reports_to", []):
             _as_text(item["value"]), _as_text(item["from"]), _as_text(item["to"] or "~")
+        if "merged_into" in person:
+            found.merged[name] = _as_text(person["merged_into"])
         if "private" in person:  # department, desk, household and absences
             if person["private"].keys() != {"hmac"} or not _is_hex(person["private"]["hmac"]):
                 raise ValueError("what is private must be a commitment")
@@ -1040,6 +1084,7 @@ class Verification:
         report.chains = len(self._duties.chains)
         report.watched = self._force.watched
         report.provisioned = self._force.provisioned
+        report.merged = self._force.merged
         report.verified = not report.failures
         return report
 
@@ -1236,6 +1281,11 @@ def show(report: Report, out: TextIO) -> None:
     if report.provisioned:
         told = f"{report.provisioned} changes by identity providers, each within the reach of its key"
         print(f"directory    {told if report.verified else told.partition(',')[0]}", file=out)
+    if report.merged:
+        print(
+            f"persons      {report.merged} found to be another one, and one with that one since then",
+            file=out,
+        )
     print(f"root         {report.root}", file=out)
     if report.verified:
         print("VERIFIED: signatures, tree, columns, disclosures, blobs and duties agree.", file=out)

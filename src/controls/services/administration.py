@@ -25,6 +25,7 @@ from controls.services.answers import encode, receipt
 from controls.services.commands import Context, Render
 from controls.services.directory_changes import DirectoryChange
 from controls.services.key_changes import KeyCreation, KeyRevocation
+from controls.services.person_merge import PersonMerge
 from controls.services.records import decision_entry
 from controls.services.release_changes import ReleaseActivation
 from controls.store.rows import Change, StoredAct
@@ -54,9 +55,10 @@ class ChangeKind(Protocol):
 
 
 _KINDS: Final[Mapping[str, Any]] = {
-    kind.kind: kind for kind in (DirectoryChange, KeyCreation, KeyRevocation, ReleaseActivation)
+    kind.kind: kind for kind in (DirectoryChange, PersonMerge, KeyCreation, KeyRevocation, ReleaseActivation)
 }
 _ENTRIES: Final = {
+    PersonMerge.kind: EntryKind.DIRECTORY,
     DirectoryChange.kind: EntryKind.DIRECTORY,
     KeyCreation.kind: EntryKind.KEY,
     KeyRevocation.kind: EntryKind.KEY,
@@ -89,6 +91,7 @@ class Propose:
         work = context.work
         decision, request = _decided(context, self.id, self.key, PROPOSE, self.change_id)
         _check_scope(context, self.key, self.change)
+        _check_stranger(decision, self.change)
         summary = self.change.check(context)
         payload = json.dumps(self.change.payload(), ensure_ascii=False, sort_keys=True)
         fields, disclosure = _fields(context, request, decision, key=self.key)
@@ -138,19 +141,23 @@ class Confirm:
     """Confirm a proposed change as a second administrator; it takes effect at once, or with the last of the
     votes that the release asks for.
 
-    `prepared` is the digest of the release that this process has ready, if the change is one of release.
+    `prepared` is the digest of the release that this process has ready, if the change is one of release, and
+    `merging` the two persons whose common chains are to be read, if it is one of a merge.
     """
 
     id: str
     key: str
     change_id: str
     prepared: str = ""
+    merging: tuple[str, str] | None = None
     alone: bool = True
     weight: int = field(default=1, init=False)
     claims: tuple[str, ...] = field(default=(), init=False)
 
     def prepare(self, context: Context, needs: Needs) -> None:
         needs.changes.add(self.change_id)
+        if self.merging is not None:
+            needs.merging.add(self.merging)
         needs.chains.add(("administration", self.change_id))
 
     def execute(self, context: Context) -> Render:
@@ -172,6 +179,13 @@ class Confirm:
                 "Nobody has tried this release here",
                 help="Confirm it with `controls changes confirm` or over the API, which try it first.",
             )
+        if isinstance(change, PersonMerge) and change.persons != self.merging:
+            raise Conflict(
+                "merge_not_prepared",
+                "Nobody has looked up what both persons did",
+                help="Confirm it with `controls changes confirm` or over the API, which look first.",
+            )
+        _check_stranger(decision, change)
         summary = change.check(context)
         fields, disclosure = _fields(context, request, decision, key=self.key)
         fields |= {"change": self.change_id, "act": CONFIRM}
@@ -196,6 +210,8 @@ class Confirm:
         leaf = work.entries[-1].leaf
         _record_act(context, decision, self.id, self.change_id, CONFIRM, index, self.key)
         if done:
+            if isinstance(change, PersonMerge):
+                change.follow_up(context, entry=self.id)
             work.change_change(
                 replace(proposed, state="confirmed", confirmed_by=decision.person, confirmed_at=work.at)
             )
@@ -235,6 +251,16 @@ def _check_scope(context: Context, key: str, change: ChangeKind) -> None:
             "The API key does not cover this change",
             detail=f"A change of kind {change.kind} needs the scope {change.scope}.",
             help="Use another key.",
+        )
+
+
+def _check_stranger(decision: Decision, change: ChangeKind) -> None:
+    if isinstance(change, PersonMerge) and decision.person in change.persons:
+        raise Conflict(
+            "own_merge",
+            "Nobody has a hand in finding who he or she is",
+            detail=f"{decision.person} is one of the two persons of this change.",
+            help="Two other administrators propose and confirm it.",
         )
 
 

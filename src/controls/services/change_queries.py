@@ -14,6 +14,7 @@ from controls.model.errors import NotFound
 from controls.model.values import Json, from_microseconds, utc_text
 from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_queries import told_difference
+from controls.services.person_merge import PersonMerge
 from controls.services.queries import cursor_of, read_cursor
 from controls.services.release_candidates import is_release
 from controls.services.release_changes import ReleaseActivation, digest_named
@@ -53,6 +54,14 @@ class ChangeQueries:
             change = DirectoryChange.from_payload(json.loads(row.payload))
             told |= told_difference(change, directory, at=at)
         return told
+
+    async def merging(self, id: str) -> tuple[str, str] | None:
+        """The two persons of a change that finds one to be the other; None for every other change."""
+        async with self.database.read() as connection:
+            row = await change_named(connection, self.tenant, id)
+        if row is None or row.kind != PersonMerge.kind:
+            return None
+        return PersonMerge.from_payload(json.loads(row.payload)).persons
 
     async def releases(self, *, limit: int, cursor: str | None) -> dict[str, Json]:
         """Every time that a release was proposed, newest first; the last one started the ledger. `state` is

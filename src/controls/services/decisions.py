@@ -21,10 +21,10 @@ from controls.decide import (
 )
 from controls.ledger.envelope import EntryKind
 from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind, Repeats
-from controls.model.decision import Decision
+from controls.model.decision import Approval, Decision
 from controls.model.errors import InvalidInput
 from controls.model.finding import Effect, Outcome
-from controls.model.people import Profile
+from controls.model.people import Account, Profile
 from controls.model.request import Request
 from controls.model.trail import TrailReading
 from controls.model.values import Json, canonical, utc_text
@@ -152,7 +152,7 @@ def _one(
         account=account,
         history=history,
         now=work.now,
-        approvals=work.approvals_for(request.resource_type, request.resource_id),
+        approvals=_approvals(context, request, account),
         trails=trails,
         profiles=profiles,
         aggregates=None if counter is None else counter.read(work),
@@ -163,6 +163,15 @@ def _one(
     if counter is not None:
         counter.observe(work, decision)
     return told
+
+
+def _approvals(context: Context, request: Request, account: Account | None) -> tuple[Approval, ...]:
+    """What was approved, but not by whoever was found to be the person who asks."""
+    found = context.work.approvals_for(request.resource_type, request.resource_id)
+    directory = context.directory
+    if not directory.survivors or account is None:
+        return found
+    return tuple(item for item in found if directory.survivor(item.approver) != account.person.id)
 
 
 def _record(

@@ -49,19 +49,33 @@ def check_people(
             FieldError(plan.where, conflict.kind.value, conflict.reason)
             for conflict in conflicts.of(record, before)
         ]
-    administering = administering_roles(release)
-    changed = (directory.people[record.id] for record in records if record.id in directory.people)
-    if any(_administers(person, administering, at) for person in changed):
-        left, there = (
-            sum(_administers(person, administering, at) for person in everybody.values())
-            for everybody in (people, directory.people)
-        )
-        if left < ADMINISTRATORS_NEEDED and left < there:
-            told = f"{left} of the {there} administrators would be left; a change takes two"
-            errors.append(FieldError(plans[0].where, "too_few_administrators", told))
+    changed = {record.id for record in records}
+    where = plans[0].where if plans else ""
+    errors += check_administrators(people, directory.people, changed, release=release, at=at, where=where)
     if errors:
         raise directory_errors(errors)
     return records
+
+
+def check_administrators(
+    after: Mapping[str, PersonRecord],
+    before: Mapping[str, PersonRecord],
+    changed: Iterable[str],
+    *,
+    release: Release,
+    at: int,
+    where: str,
+) -> Iterator[FieldError]:
+    """That a change of these persons leaves two administrators, where there were two."""
+    roles = administering_roles(release)
+    if any(_administers(before[person], roles, at) for person in changed if person in before):
+        left, there = (
+            sum(_administers(person, roles, at) for person in everybody.values())
+            for everybody in (after, before)
+        )
+        if left < ADMINISTRATORS_NEEDED and left < there:
+            told = f"{left} of the {there} administrators would be left; a change takes two"
+            yield FieldError(where, "too_few_administrators", told)
 
 
 def directory_errors(errors: Sequence[FieldError]) -> InvalidInput:
@@ -80,6 +94,10 @@ def _accounts(plans: Iterable[PersonPlan], directory: Directory, at: int) -> Ite
     persons: set[str] = set()
     owners: dict[str, str] = {}
     for plan in plans:
+        known = directory.people.get(plan.id)
+        if known is not None and known.merged_into:
+            told = f"{plan.id} was found to be {directory.survivor(plan.id)}: name that person"
+            yield FieldError(plan.where, "person_merged", told)
         if plan.id in persons:
             yield FieldError(plan.where, "person_twice", f"{plan.id} is named above already")
         persons.add(plan.id)

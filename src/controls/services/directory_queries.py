@@ -67,6 +67,8 @@ def person_json(record: PersonRecord, *, private: bool) -> dict[str, Json]:
             if private or item.attribute not in _PRIVATE
         ],
     }
+    if record.merged_into:
+        told["merged_into"] = record.merged_into
     if private:
         told["name"] = record.name
         told["absences"] = [_times(item) for item in ordered.absences]

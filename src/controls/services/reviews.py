@@ -114,7 +114,9 @@ class Resolve:
             account=context.directory.account(login, at=work.at),
             history=ChainHistory("", case.id),
             now=work.now,
-            reviewed=ReviewedChain(case.resource_id, history.parties() | {case.person}),
+            reviewed=ReviewedChain(
+                case.resource_id, history.parties() | {context.directory.survivor(case.person)}
+            ),
         )
         return decide(request, situation, active=active), request
 

@@ -36,6 +36,7 @@ from controls.store.tables import (
     assignments,
     attributes,
     heads,
+    merged_persons,
     persons,
     provisioned,
 )
@@ -78,10 +79,15 @@ class Directory:
         self.people: dict[str, PersonRecord] = dict(before.people) if before else {}
         self.accounts: dict[str, list[AccountRecord]] = dict(before.accounts) if before else {}  # by login
         self.references: dict[str, AccountRecord] = dict(before.references) if before else {}
+        # Who was found to be whom, to the last of them.
+        self.survivors: dict[str, str] = {}
         self.provisioned: dict[tuple[str, str], Provisioned] = dict(before.provisioned) if before else {}
         self.provisioned |= {(item.sort, item.id): item for item in provisioned}
         for record in people:
             self._put(record)
+        for person in self.people.values():
+            if person.merged_into:
+                self.survivors[person.id] = self._last(person.merged_into)
         self._profiles = _Stretches(self._of_profiles, self._profiles_at)
         self._present = _Stretches(self._of_presence, self._present_at)
         self._crowd = _Stretches(self._of_crowd, self._crowd_at)
@@ -97,6 +103,15 @@ class Directory:
                 self.accounts[login] = held
         self.references.update({item.ref: item for item in record.accounts})
         self.people[record.id] = record
+
+    def _last(self, person: str) -> str:
+        while self.people[person].merged_into:
+            person = self.people[person].merged_into
+        return person
+
+    def survivor(self, person: str) -> str:
+        """Who a person is: somebody else if found to be, else himself or herself."""
+        return self.survivors.get(person, person)
 
     @property
     def ids(self) -> Sequence[str]:
@@ -153,12 +168,13 @@ class Directory:
         return Crowd({person: self.roles(person, at=at) for person in present}, self.profiles(at=at))
 
     def _profiles_at(self, at: int) -> Mapping[str, Profile]:
-        return {
-            one.id: Profile(
-                one.id, **{item.attribute.value: item.value for item in one.attributes if holds(item, at)}
-            )
-            for one in self.people.values()
-        }
+        return {one.id: self._profile(one, at) for one in self.people.values()}
+
+    def _profile(self, person: PersonRecord, at: int) -> Profile:
+        held = {item.attribute.value: item.value for item in person.attributes if holds(item, at)}
+        if self.survivors and Attribute.REPORTS_TO in held:
+            held[Attribute.REPORTS_TO] = self.survivor(held[Attribute.REPORTS_TO])
+        return Profile(person.id, **held)
 
     def _present_at(self, at: int) -> frozenset[str]:
         return frozenset(
@@ -201,7 +217,7 @@ _KEPT: Final[Mapping[str, Table]] = {
     "attributes": attributes,
     "absences": absences,
 }
-_NAMING: Final = (persons.c.id, *(table.c.person for table in _KEPT.values()))
+_NAMING: Final = (persons.c.id, merged_persons.c.person, *(table.c.person for table in _KEPT.values()))
 _ALL: Final = {
     column.table: select(column.table).where(column.table.c.tenant == bindparam("tenant"))
     for column in _NAMING
@@ -224,6 +240,7 @@ async def _stored_people(
         return await connection.execute(query, {"tenant": tenant, "people": wanted})
 
     names = {row.id: row.name for row in await rows(persons)}
+    merged = {row.person: row.survivor for row in await rows(merged_persons)}
     held: dict[str, list[AccountRecord]] = {}
     for row in await rows(accounts):
         record = AccountRecord(
@@ -251,8 +268,9 @@ async def _stored_people(
             tuple(given.get(person, ())),
             tuple(known.get(person, ())),
             tuple(away.get(person, ())),
+            merged.get(person, ""),
         )
-        for person in names | held | given | known | away
+        for person in names | merged | held | given | known | away
     }
 
 
@@ -262,6 +280,11 @@ async def replace_people(connection: StoreConnection, tenant: str, people: Itera
     for forget in _FORGET:
         await connection.execute(forget, {"tenant": tenant, "people": [record.id for record in changed]})
     written = {persons: [{"tenant": tenant, "id": record.id, "name": record.name} for record in changed]}
+    written[merged_persons] = [
+        {"tenant": tenant, "person": record.id, "survivor": record.merged_into}
+        for record in changed
+        if record.merged_into
+    ]
     for name, table in _KEPT.items():
         found = [item for record in changed for item in getattr(record, name)]
         written[table] = [{"tenant": tenant} | _fields(item) for item in found]

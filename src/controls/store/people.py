@@ -1,7 +1,8 @@
 """What the directory keeps of each person, and what the ledger says of it.
 
 Guarantees: every record is end-dated and half-open (`valid_from <= at < valid_to`), and none is forgotten;
-what the ledger says in clear is pseudonyms, roles, times, kinds of accounts and who reports to whom.
+what the ledger says in clear is pseudonyms, roles, times, kinds of accounts, who reports to whom and who was
+found to be whom.
 Department, desk, household and absences tell where a person is and with whom he or she lives: they are one
 commitment a person. Names and logins are not in the ledger at all.
 """
@@ -94,6 +95,7 @@ class PersonRecord:
     roles: tuple[Assignment, ...] = ()
     attributes: tuple[AttributeRecord, ...] = ()
     absences: tuple[Absence, ...] = ()
+    merged_into: str = ""  # who this person was found to be; whoever was merged has nothing in force any more
 
     def records(self) -> Iterable[Record]:
         """All records, of every sort."""
@@ -134,6 +136,8 @@ def public_document(record: PersonRecord) -> dict[str, Json]:
         ],
         "roles": [{"role": item.role, **_times(item)} for item in ordered.roles],
     }
+    if record.merged_into:
+        said["merged_into"] = record.merged_into
     return said | _attributes(ordered, _PUBLIC)
 
 

@@ -30,7 +30,7 @@ SERVICE_RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "ledger_heads": _KEEP,
     "ledger_disclosures": (*_APPEND, "DELETE"),  # erasure deletes value and salt, every proof stays valid
     "acts": _KEEP,
-    "trail_marks": (*_APPEND, "DELETE"),  # a release that drops a trail deletes its marks
+    "trail_marks": _REPLACE,  # a release that drops a trail deletes its marks, a merge renames its person
     "reviews": _KEEP,
     "approvals": _APPEND,
     "approval_uses": _APPEND,
@@ -42,6 +42,7 @@ SERVICE_RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "role_assignments": _REPLACE,
     "person_attributes": _REPLACE,
     "absences": _REPLACE,
+    "merged_persons": _REPLACE,
     "scim_resources": _REPLACE,
     "api_keys": _KEEP,
     "changes": _KEEP,

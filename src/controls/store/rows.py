@@ -94,9 +94,9 @@ class StoredAct:
 class ReviewCase:
     """A case for a supervisor.
 
-    `kind`: `hold` (the action waits), `flag` (it went ahead), `expired` (a claim outlived its time) or
-    `follow_up` (a flag was rejected). `findings` are what an approval would clear; `reasons` what a
-    supervisor reads.
+    `kind`: `hold` (the action waits), `flag` (it went ahead), `expired` (a claim outlived its time),
+    `follow_up` (a flag was rejected) or `merge` (two persons of the chain were found to be one). `findings`
+    are what an approval would clear; `reasons` what a supervisor reads.
     """
 
     id: str

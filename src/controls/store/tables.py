@@ -349,6 +349,16 @@ absences: Final = Table(
     PrimaryKeyConstraint("tenant", "person", "valid_from"),
 )
 
+# Who was found to be one with whom.
+merged_persons: Final = Table(
+    "merged_persons",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("person", identifier(), nullable=False),
+    Column("survivor", identifier(), nullable=False),
+    PrimaryKeyConstraint("tenant", "person"),
+)
+
 # What identity providers call users (accounts) and groups (roles) that they keep here.
 provisioned: Final = Table(
     "scim_resources",

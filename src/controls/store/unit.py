@@ -33,6 +33,7 @@ from controls.model.values import from_microseconds
 from controls.store.among import also, among
 from controls.store.connection import StoreConnection
 from controls.store.ledger_reads import completed_tiles
+from controls.store.merging import shared_chains
 from controls.store.observations import load_windows, observation_row
 from controls.store.rows import Change, Head, ReviewCase, StoredAct, approval_from, approval_row
 from controls.store.tables import (
@@ -122,6 +123,9 @@ async def load(connection: StoreConnection, work: Workspace, needs: Needs) -> No
         await _load_expired(connection, work)
     if needs.tokens:
         await _load_answers(connection, work, needs.tokens)
+    for merged, survivor in sorted(needs.merging):
+        work.shared |= await shared_chains(connection, tenant, merged=merged, survivor=survivor)
+    needs.chains |= work.shared
     if needs.chains:
         await _load_chains(connection, work, needs.chains)
     if needs.trails:

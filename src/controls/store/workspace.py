@@ -43,6 +43,7 @@ class Needs:
     resources: set[tuple[str, str]] = field(default_factory=set)
     trails: set[TrailQuery] = field(default_factory=set)
     changes: set[str] = field(default_factory=set)
+    merging: set[tuple[str, str]] = field(default_factory=set)  # person found to be another
     series: dict[Series, timedelta] = field(default_factory=dict)  # each with the length of its window
     expired_before_now: bool = False
 
@@ -102,6 +103,7 @@ class Workspace:
         self.approvals: dict[str, Approval] = {}
         self.changes: dict[str, Change] = {}
         self.expired: list[StoredAct] = []
+        self.shared: set[tuple[str, str]] = set()  # chains on which both of two persons have acted
         self.counted: Mapping[str, CountedAggregate] = {}
         self.windows: dict[Series, Window] = {}
         # What this batch writes.
