@@ -151,8 +151,8 @@ def test_one_person_alone_strands_every_chain() -> None:
         "If ana takes Capture on this chain, those who are authorised and present could not do these steps "
         "together any more: Approve (who could: 1; roles that may: boss, red), Execute (who could: 1; roles "
         "that may: boss, red), Allocate (who could: 1; roles that may: boss, red), Settle (who could: 1; "
-        "roles that may: boss, red). Let somebody else take Capture, or see that one more person with one of these "
-        "roles is there; a supervisor may approve it as is."
+        "roles that may: boss, red). Let somebody else take Capture, or see that one more person with one of "
+        "these roles is there; a supervisor may approve it as is."
     )
 
 

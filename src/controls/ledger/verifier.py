@@ -25,8 +25,9 @@ When the answer is "verified", then
   before it expired;
 - recomputed from the entries alone: nobody acted on all mandatory steps of a chain (approving a step,
   amending for its first step, and proposing or confirming a change of directory, keys or rules, are such
-  acts; persons found to be one are one from the entry on that says so: `merged`), a step that does not repeat was never held by two claims at once (one that takes votes: by more than
-  these, or twice by one person), and no constraint of the kinds `separate`, `at_most` and `votes` was broken
+  acts; persons found to be one are one from the entry on that says so: `merged`), a step that does not
+  repeat was never held by two claims at once (one that takes votes: by more than these, or twice by one
+  person), and no constraint of the kinds `separate`, `at_most` and `votes` was broken
   that denies, looks at one chain, and holds under no condition and for no period. Changes took effect with
   the last vote that such a constraint asks for.
 It does not show that decisions were right (`controls verify --replay` does), nor that nothing was cut off
