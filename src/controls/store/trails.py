@@ -7,8 +7,8 @@ had: when an amendment moves a chain to another value, its earlier acts are mark
 ones at both.
 
 Marks follow from the acts and their material facts alone, so a release that brings a new trail finds its
-whole past: `change_trails` makes the marks when the release is activated, under the lock, some thousands of acts a
-second. What a mark says of the values are digests of one length; the values stand in the acts.
+whole past: `change_trails` makes the marks when the release is activated, under the lock, some thousands of
+acts a second. What a mark says of the values are digests of one length; the values stand in the acts.
 """
 
 from __future__ import annotations
