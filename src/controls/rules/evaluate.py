@@ -63,8 +63,8 @@ def compiled(node: Typed) -> Run:
             return lambda facts, variables: items
         case CellRead():
             return look_up(node, _together(node.keys))
-        case Conversion():
-            return exchange(node, _together(children(node)))
+        case Conversion(money=money):
+            return exchange(node, compiled(money), _together(children(node)))
         case ChainRead():
             return _chain(node)
         case Now():

@@ -16,7 +16,7 @@ from controls.model.record import record
 from controls.model.values import Money, Value
 from controls.rules.arithmetic import describe
 from controls.rules.rates import converted
-from controls.rules.tree import CellRead, Conversion, is_quotable
+from controls.rules.tree import CellRead, Constant, Conversion, Now, Operation, Typed, is_quotable
 
 
 @record
@@ -96,8 +96,28 @@ def presence(cell: CellRead, keys_of: Run) -> Run:
     return present
 
 
-def exchange(node: Conversion, parts_of: Run) -> Run:
+def exchange(node: Conversion, money_of: Run, parts_of: Run) -> Run:
     """The closure that converts money; `parts_of` computes the money, the currency and the day."""
+    convert = _exchange(node, parts_of)
+    if not isinstance(node.currency, Constant) or not _is_today(node.day):
+        return convert
+    currency = node.currency.value
+
+    def convert_today(facts: Facts, variables: Variables) -> object:
+        # The commonest case: limits in the currency of most orders, at today's rate, which is always known.
+        money = money_of(facts, variables)
+        if isinstance(money, Money) and money.currency == currency:
+            return money
+        return convert(facts, variables)
+
+    return convert_today
+
+
+def _is_today(day: Typed) -> bool:
+    return isinstance(day, Operation) and day.name == "date_of" and isinstance(day.arguments[0], Now)
+
+
+def _exchange(node: Conversion, parts_of: Run) -> Run:
     rates, quotable = node.rates, is_quotable(node)
 
     def convert(facts: Facts, variables: Variables) -> object:
