@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, overload
 
 from controls.duties.chain_rules import ChainRules
 from controls.duties.groups import Groups
@@ -102,7 +102,7 @@ class Forecaster:
         if verdict is Verdict.GAVE_UP:
             return Untold(())
         steps = self._steps(conflict(problem, budget=budget), remainder)
-        able = tuple(sum(problem.sizes[group] for group in members(problem.can[number])) for number in steps)
+        able = tuple(_persons(problem, number) for number in steps)
         return Stranded(steps, able)
 
     def _unclear(self, remainder: Remainder, truths: Truths) -> tuple[str, ...]:
@@ -162,7 +162,7 @@ class Forecaster:
             tuple(hands),
             crowd.marks,
             related=lambda hand, name: crowd.widened(self._related(hand, name)),
-            foes=lambda name: crowd.rows(self._foes[name]),
+            foes=lambda name: _Rows(crowd, self._foes[name]),
         )
         parts = [*self._votes(remainder, rest)]
         for limit, truth in zip(rules.limits, truths.limits, strict=True):
@@ -221,6 +221,7 @@ class _Alone:
     """Groups of people, of whom those with a hand in the chain are taken out: each is a group alone."""
 
     def __init__(self, sizes: Sequence[int], hands: Sequence[Hand]) -> None:
+        self._groups = len(sizes)
         left = list(sizes)
         marks: list[int] = []
         self._from: list[tuple[int, int]] = []  # group before, mark now
@@ -243,7 +244,33 @@ class _Alone:
                 found |= mark
         return found
 
-    def rows(self, of_groups: Sequence[int]) -> tuple[int, ...]:
-        """What was told of each group, told of each one taken out of it, too."""
-        told = [self.widened(found) for found in of_groups]
-        return (*told, *(told[group] for group, _ in self._from))
+    def before(self, group: int) -> int:
+        """The group that somebody who was taken out of it was in."""
+        return group if group < self._groups else self._from[group - self._groups][0]
+
+
+class _Rows(Sequence[int]):
+    """What is told of each group, told of those taken out, too; worked out for those that are asked about."""
+
+    def __init__(self, crowd: _Alone, of_groups: Sequence[int]) -> None:
+        self._crowd = crowd
+        self._of_groups = of_groups
+
+    def __len__(self) -> int:
+        return len(self._crowd.sizes)
+
+    @overload
+    def __getitem__(self, group: int) -> int: ...
+    @overload
+    def __getitem__(self, group: slice) -> Sequence[int]: ...
+    def __getitem__(self, group: int | slice) -> int | Sequence[int]:
+        if isinstance(group, slice):
+            return [self[number] for number in range(len(self))[group]]
+        if not -len(self) <= group < len(self):
+            raise IndexError(group)
+        return self._crowd.widened(self._of_groups[self._crowd.before(group % len(self))])
+
+
+def _persons(problem: Problem, number: int) -> int:
+    """How many may take a step."""
+    return sum(problem.sizes[group] for group in members(problem.can[number]))

@@ -29,9 +29,8 @@ from controls.duties.chain_rules import ChainRules, Limit, Right
 from controls.duties.constraints import with_built_in
 from controls.duties.forecast import NO, UNCLEAR, YES, Answer, Forecaster, Remainder, Stranded, Truths
 from controls.duties.groups import Groups
-from controls.duties.remaining import Hand
 from controls.duties.stranding import Orphan, strand_unknown, would_strand
-from controls.model.chain import AMEND, STANDING, Act, ActState, Capacity, ChainHistory, ChainKind
+from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind, Votes
 from controls.model.condition import Facts, Truth
 from controls.model.crowd import Crowd
 from controls.model.duty import Constraint, Grant
@@ -58,6 +57,7 @@ class Taken:
 
 
 Hands: TypeAlias = dict[str, tuple[int, int]]
+_NOTHING: Final = (0, 0)
 
 
 class LookAhead:
@@ -87,14 +87,21 @@ class LookAhead:
 
     def finding(self, taken: Taken, *, crowd: Crowd) -> Finding | None:
         """`would_strand` or `strand_unknown`; None when the rest can be done, or nothing remains."""
+        return self._of(taken.kind, crowd).finding(taken)
+
+    def groups(self, kind: ChainKind, *, crowd: Crowd) -> int:
+        """How many groups of persons who are alike the crowd has for a chain kind; made once for a crowd."""
+        return self._of(kind, crowd).groups
+
+    def _of(self, kind: ChainKind, crowd: Crowd) -> _Kept:
         seen, tables = self._seen
         if seen is not crowd:
             tables = {}
             self._seen = crowd, tables
-        kept = tables.get(taken.kind.id)
+        kept = tables.get(kind.id)
         if kept is None:
-            kept = tables[taken.kind.id] = _Kept(self._rules[taken.kind.id], crowd)
-        return kept.finding(taken)
+            kept = tables[kind.id] = _Kept(self._rules[kind.id], crowd)
+        return kept
 
 
 _NOT_ASKED: Final = object()
@@ -108,8 +115,13 @@ class _Kept:
         self._crowd = crowd
         self._groups = Groups(crowd, sign=lambda _, roles: rules.sign(roles), relations=rules.relations)
         self._forecaster = Forecaster(rules, self._groups)
+        self._named = bool(rules.relations)  # then it matters who those are that can do nothing more
         self._moves = bool(rules.moving_rights or rules.moving_limits)
         self._answers: dict[object, Answer] = {}
+
+    @property
+    def groups(self) -> int:
+        return len(self._groups.sizes)
 
     def finding(self, taken: Taken) -> Finding | None:
         remainder = self._remainder(taken)
@@ -143,55 +155,53 @@ class _Kept:
 
     def _remainder(self, taken: Taken) -> Remainder:
         """What remains once the act is done, and whose hands are in what."""
-        rules = self._rules
-        bits, other, reopens = rules.bits, rules.other, taken.reopens
+        rules, reopens = self._rules, taken.reopens
+        bits, other = rules.bits, rules.other
         hands: Hands = {}
         held = open_again = 0
         for act in (*taken.history.acts, taken.act):
-            step = act.step
+            step, state = act.step, act.state
             bit = bits.get(step, other)
-            mine, standing = hands.get(act.person, (0, 0))
+            mine, standing = hands.get(act.person, _NOTHING)
             if bit != other:
                 mine |= bit
             elif step == AMEND:
                 mine |= 1  # whoever changes the facts has a hand in the step that stated them
             if act.capacity is Capacity.ACTOR:
-                if act.state is ActState.REOPENED or (step in reopens and act.state in STANDING):
+                stands = state is ActState.CLAIMED or state is ActState.PERFORMED
+                if state is ActState.REOPENED or (stands and step in reopens):
                     open_again |= bit
-                elif act.state in STANDING:
+                elif stands:
                     standing |= bit
                     held |= bit
             hands[act.person] = mine, standing
         wanted = rules.mandatory & ~held
         if open_again and not rules.kind.free_order:
             wanted |= open_again & ~held & ~other  # an optional step, too, that others wait for
-        if taken.history.votes is None:
-            return Remainder(wanted, {}, hands)
-        return self._with_votes(taken.history, wanted, hands)
+        votes = taken.history.votes
+        return Remainder(wanted, {}, hands) if not votes else self._with_votes(votes, wanted, hands)
 
-    def _with_votes(self, history: ChainHistory, wanted: int, hands: Hands) -> Remainder:
+    def _with_votes(self, votes: Mapping[str, Votes], wanted: int, hands: Hands) -> Remainder:
         """The remainder where steps take several persons: such a step is done once all have their vote."""
-        rules, votes = self._rules, dict[int, int]()
-        for number, step in enumerate(rules.steps):
-            needed, bit = history.needed(step), 1 << number
-            if needed < 2:
-                continue
+        rules, left = self._rules, dict[int, int]()
+        for step, asked in votes.items():
+            bit = rules.bits.get(step, 0)
             given = sum(1 for _, standing in hands.values() if standing & bit)
             begun = given and not rules.kind.free_order
-            if given < needed and (rules.mandatory & bit or begun or wanted & bit):
+            if given < asked.needed > 1 and (rules.mandatory & bit or begun or wanted & bit):
                 wanted |= bit
-                votes[number] = needed - given
-        return Remainder(wanted, votes, hands)
+                left[bit.bit_length() - 1] = asked.needed - given
+        return Remainder(wanted, left, hands)
 
-    def _alike(self, hands: Mapping[str, tuple[int, int]]) -> tuple[Hand, ...]:
+    def _alike(self, hands: Mapping[str, tuple[int, int]]) -> tuple[tuple[int, int, int, str], ...]:
         """What matters of the persons so far: people of one group with the same past are alike."""
-        of, named = self._groups.of, bool(self._rules.relations)
-        return tuple(
-            sorted(
-                Hand(of.get(person, -1), mine, standing, person if named and person not in of else "")
-                for person, (mine, standing) in hands.items()
-            )
-        )
+        of, named = self._groups.of, self._named
+        found = [
+            (of.get(person, -1), mine, standing, person if named and person not in of else "")
+            for person, (mine, standing) in hands.items()
+        ]
+        found.sort()
+        return tuple(found)
 
     def _truths(self, later: _Later, wanted: int) -> tuple[int, ...]:
         """What moves, of that which is about the remaining steps."""

@@ -11,7 +11,7 @@ begun are not counted on: nobody need ever take them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final, NamedTuple, TypeAlias
@@ -62,7 +62,7 @@ class Rest:
     hands: tuple[Hand, ...]
     marks: tuple[int, ...]
     related: Callable[[Hand, str], int]
-    foes: Callable[[str], tuple[int, ...]]
+    foes: Callable[[str], Sequence[int]]
 
     def numbers(self, steps: tuple[str, ...]) -> int:
         """The numbers of all that stands for `steps`."""

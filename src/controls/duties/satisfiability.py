@@ -1,8 +1,8 @@
 """Can the rest of a chain still be done, and if not, which steps stand in each other's way?
 
 Guarantees: `solve` is exact within its budget, and says so when that ends first (`Verdict.GAVE_UP`); a
-witness keeps every constraint of the problem. `conflict` names steps that cannot be done together although
-they could without any one of them, so that each of them is part of the reason.
+witness keeps every constraint of the problem. `conflict` names nothing in vain: each of its steps is part of
+the reason.
 
 Which constraints are in a problem is the caller's choice; of duty constraints only those that deny belong
 there: what asks for a review can be had with a supervisor's approval, so it strands nothing.
@@ -34,16 +34,16 @@ def solve(problem: Problem, *, budget: Budget) -> Answer:
 
 
 def conflict(problem: Problem, *, budget: Budget) -> int:
-    """The steps of an unsatisfiable problem that cannot be done together, none of them in vain.
+    """Why a problem is unsatisfiable: the steps that nobody at all can take or, where there is none, steps
+    that cannot be done together although they could without any one of them.
 
-    Late steps are kept rather than early ones: they are the ones that would be found impossible. Where the
+    Late steps are named rather than early ones: they are the ones that would be found impossible. Where the
     budget ends first the set may hold more than it must.
     """
+    kept = Search(problem, budget=budget).hopeless()
+    if kept:
+        return kept
     kept = problem.wanted
-    for step in members(kept):
-        alone = problem.part(1 << step)
-        if solve(alone, budget=budget).verdict is Verdict.UNSATISFIABLE:
-            return 1 << step
     for step in members(problem.wanted):
         less = kept & ~(1 << step)
         if solve(problem.part(less), budget=budget).verdict is Verdict.UNSATISFIABLE:

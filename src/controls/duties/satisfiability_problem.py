@@ -12,7 +12,7 @@ thousand persons are a few machine words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -68,7 +68,7 @@ class Apart:
     """
 
     steps: int
-    foes: tuple[int, ...]
+    foes: Sequence[int]
     alike: tuple[int, ...] = ()
 
     def compares(self, one: int, other: int) -> bool:
@@ -129,7 +129,7 @@ class Problem:
             raise ValueError(f"a step may be taken by a group that is none of the {groups}")
         if self.wanted >> len(self.can):
             raise ValueError(f"a step is wanted that is none of the {len(self.can)}")
-        if any(size < 0 for size in self.sizes):
+        if self.sizes and min(self.sizes) < 0:
             raise ValueError("a group has fewer than no persons")
         if any(len(apart.foes) != groups for apart in self.aparts):
             raise ValueError(f"foes must be told for each of the {groups} groups")

@@ -18,6 +18,53 @@ from controls.duties.satisfiability_problem import Budget, Cap, Problem, Spread,
 from controls.duties.satisfiability_staff import Blocks, Staff, Staffing, fewest
 
 
+class _Load:
+    """What a cap makes of sets of steps in one hand."""
+
+    def __init__(self, cap: Cap) -> None:
+        self.cap = cap
+        self._new = -1  # the groups against whom nothing counts
+        for past in cap.past:
+            self._new &= ~past.groups
+        together = sum(part.bit_count() for part in cap.parts)
+        every = 0
+        for part in cap.parts:
+            every |= part
+        self._overlapping = together > every.bit_count()
+        self._sums: dict[int, int] = {}
+
+    def size(self, steps: int) -> int:
+        """What a set of steps counts."""
+        own, parts = steps & self.cap.steps, self.cap.parts
+        if not parts:
+            return own.bit_count()
+        found = self._sums.get(own)
+        if found is None:
+            found = fewest(own, parts) if self._overlapping else sum(1 for part in parts if part & own)
+            self._sums[own] = found
+        return found
+
+    def bearing(self, block: int, groups: int) -> int:
+        """Those of `groups` who may have all of `block`, some of which is of the cap's steps."""
+        cap = self.cap
+        if self.size(block) > cap.most:
+            groups &= ~self._new
+        for past in cap.past:
+            if self.size(block | past.held) + past.more > cap.most:
+                groups &= ~past.groups
+        return groups
+
+
+def _empty(sizes: Sequence[int]) -> int:
+    """The groups that have nobody."""
+    found, start = 0, 0
+    for _ in range(sizes.count(0)):
+        start = sizes.index(0, start)
+        found |= 1 << start
+        start += 1
+    return found
+
+
 class Search:
     """One problem, prepared and searched once."""
 
@@ -25,11 +72,10 @@ class Search:
         self._budget = budget
         self._sizes = problem.sizes
         wanted = problem.wanted
-        there = sum(1 << group for group, size in enumerate(problem.sizes) if size)
-        self._can = {step: problem.can[step] & there for step in members(wanted)}
-        self._sums: dict[tuple[Cap, int], int] = {}
+        empty = _empty(problem.sizes)
+        self._can = {step: problem.can[step] & ~empty for step in members(wanted)}
         self._caps = [
-            cap for cap in problem.caps if cap.past or self._size(cap, cap.steps & wanted) > cap.most
+            load for load in map(_Load, problem.caps) if load.cap.past or load.size(wanted) > load.cap.most
         ]
         self._spreads = [spread for spread in problem.spreads if spread.steps & wanted]
         self._blocks = [1 << step for step in members(wanted)]
@@ -60,6 +106,10 @@ class Search:
             return None
         return self._descend([], [], blocks)
 
+    def hopeless(self) -> int:
+        """The steps that nobody may take, whatever becomes of the others."""
+        return sum(1 << step for step in members(self._wanted) if not self._takers(1 << step))
+
     # -- preparation ---------------------------------------------------------------------------------------
 
     def _take_spread(self, spread: Spread, wanted: int) -> bool:
@@ -69,8 +119,6 @@ class Search:
             room = spread.most - spread.already
             if room <= 0:
                 self._bar(steps, -1 if room < 0 else ~spread.known)
-            if spread.least > spread.most:
-                self._bar(steps, -1)
             if room == 1 and not spread.known:
                 self._join(steps)
         at_once = sum(1 for block in self._blocks if block & steps)
@@ -94,14 +142,21 @@ class Search:
     def _enough_people(self) -> bool:
         """Whether spreads, rings and caps can be kept each by itself, as far as counting persons tells."""
         for spread in self._spreads:
-            if spread.already + self._persons(self._able(spread.steps) & ~spread.known) < spread.least:
+            able = self._able(spread.steps) & ~spread.known
+            if not self._has(able, spread.least - spread.already):
+                return False
+            if spread.most is not None and spread.least > spread.most:
                 return False
         for ring in self._rings:
             hands = {person for _, held in ring.things for person in held}
             able = self._able(ring.steps) & ~sum(1 << person for person in hands if person >= 0)
-            if len(hands) + self._persons(able) < ring.people:
+            if not self._has(able, ring.people - len(hands)):
                 return False
-        return all(cap.parts or self._staffing.shared(*self._shares(cap)) for cap in self._caps)
+        return all(load.cap.parts or self._can_share(load.cap) for load in self._caps)
+
+    def _has(self, groups: int, people: int) -> bool:
+        """Whether there are so many people in some groups, none of which is empty."""
+        return groups.bit_count() >= people or self._persons(groups) >= people
 
     def _able(self, steps: int) -> int:
         """The groups of which somebody may take one of `steps`."""
@@ -110,16 +165,19 @@ class Search:
             found |= self._takers(1 << step)
         return found
 
-    def _shares(self, cap: Cap) -> tuple[list[int], list[int]]:
-        """Who may take each step of a cap, and how many of them each group may have together."""
+    def _can_share(self, cap: Cap) -> bool:
+        """Whether the steps of a cap can be shared among persons who have room for them."""
         wanted = cap.steps & self._wanted
+        takers = [self._takers(1 << step) for step in members(wanted)]
+        if all(own.bit_count() >= len(takers) for own in takers):
+            return True  # a person for each
         rooms = [size * max(cap.most, 0) for size in self._sizes]
         for past in cap.past:
             # What a person holds and takes again is counted once: it may be among the wanted ones.
             room = max(0, cap.most - past.more - (past.held & cap.steps & ~wanted).bit_count())
             for group in members(past.groups):
                 rooms[group] = self._sizes[group] * room
-        return [self._takers(1 << step) for step in members(wanted)], rooms
+        return self._staffing.shared(takers, rooms)
 
     # -- one block -----------------------------------------------------------------------------------------
 
@@ -131,27 +189,10 @@ class Search:
         found = -1
         for step in members(block):
             found &= self._can[step]
-        for cap in self._caps:
-            own = block & cap.steps
-            if not own:
-                continue
-            others = -1
-            for past in cap.past:
-                others &= ~past.groups
-                if self._size(cap, own | past.held) + past.more > cap.most:
-                    found &= ~past.groups
-            if self._size(cap, own) > cap.most:
-                found &= ~others
+        for load in self._caps:
+            if block & load.cap.steps:
+                found = load.bearing(block, found)
         self._kept[block] = found
-        return found
-
-    def _size(self, cap: Cap, steps: int) -> int:
-        """What a set of steps counts under a cap."""
-        if not cap.parts:
-            return (steps & cap.steps).bit_count()
-        found = self._sums.get((cap, steps))
-        if found is None:
-            found = self._sums[cap, steps] = fewest(steps & cap.steps, cap.parts)
         return found
 
     # -- the tree ------------------------------------------------------------------------------------------
