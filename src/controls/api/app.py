@@ -31,6 +31,7 @@ from controls.api.releases import release_routes
 from controls.api.reviews import review_routes
 from controls.api.scim import scim_routes
 from controls.api.scim_discovery import discovery_routes
+from controls.api.searching import search_routes
 from controls.api.shortcut import Shortcut
 from controls.model.errors import ControlsError, FieldError
 from controls.services.service import Service
@@ -71,6 +72,7 @@ def create_app(service: Service, *, settings: Settings) -> FastAPI:
         release_routes(entrance),
         ledger_routes(entrance),
         authzen_routes(entrance, public_url=settings.public_url),
+        search_routes(entrance),
         scim_routes(entrance, public_url=settings.public_url),
         discovery_routes(entrance, public_url=settings.public_url),
         operation_routes(service),

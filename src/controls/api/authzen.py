@@ -20,11 +20,13 @@ from controls.api.entrance import Entrance, json_of
 from controls.api.exchange import Exchange
 from controls.api.openapi import body, plain_answers, reference
 from controls.api.problems import invalid_fields
+from controls.api.searching import PATH as SEARCH
 from controls.model.errors import FieldError, InvalidInput
 from controls.model.request import Request
 from controls.model.values import Json
 from controls.services.answers import Unread, authzen_list, authzen_one
 from controls.services.decisions import Decide
+from controls.services.searches import Sought
 from controls.store.rows import ApiKey
 
 EVALUATION: Final = "/access/v1/evaluation"
@@ -99,6 +101,7 @@ def authzen_routes(entrance: Entrance, *, public_url: str) -> APIRouter:
                 "policy_decision_point": base,
                 "access_evaluation_endpoint": base + EVALUATION,
                 "access_evaluations_endpoint": base + EVALUATIONS,
+                **{f"search_{sought}_endpoint": f"{base}{SEARCH}{sought}" for sought in Sought},
             }
         )
 

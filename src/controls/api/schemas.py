@@ -426,6 +426,9 @@ class AuthzenConfiguration(Told):
     policy_decision_point: str
     access_evaluation_endpoint: str
     access_evaluations_endpoint: str
+    search_subject_endpoint: str
+    search_resource_endpoint: str
+    search_action_endpoint: str
 
 
 class ProblemError(Told):

@@ -19,6 +19,7 @@ from controls.rules.chains import chains_of
 from controls.rules.condition import WholeCondition
 from controls.rules.condition_files import ConditionScope
 from controls.rules.constraints import built_in_constraints, duties_of
+from controls.rules.datasets import DataList
 from controls.rules.diagnostics import Diagnostics
 from controls.rules.duty_examples import DutyExample
 from controls.rules.nodes import MappingNode, Scalar
@@ -44,7 +45,8 @@ class Release:
 
     `document` is its canonical JSON and `digest` the SHA-256 of that. `roles` gives each role with all that
     it implies (itself included); `chains` is keyed by resource type; `actions` holds every
-    `resource.action` that a grant or a chain step knows; `aggregates` is keyed by `aggregate.NAME`.
+    `resource.action` that a grant or a chain step knows; `aggregates` is keyed by `aggregate.NAME`
+    and `lists` by name.
     `scenarios` are tests that stood beside the files: no part of document and digest, and none where the
     release was made from its document.
     """
@@ -60,6 +62,7 @@ class Release:
     rules: tuple[Rule, ...]
     actions: frozenset[str]
     aggregates: Mapping[str, Aggregate] = field(default_factory=dict)
+    lists: Mapping[str, DataList] = field(default_factory=dict, compare=False)
     duty_examples: tuple[DutyExample, ...] = ()
     scenarios: tuple[Scenario, ...] = field(default=(), compare=False)
 
@@ -187,6 +190,7 @@ def _compiled(sources: Sources, diagnostics: Diagnostics) -> Compiled:
         rules=rules,
         actions=actions,
         aggregates=aggregates.known,
+        lists=sources.data.lists,
         scenarios=scenarios,
     )
     return Compiled(release, sources, tuple(scope.compiled))

@@ -9,37 +9,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from controls.decide import (
     REVIEW,
     Situation,
     cleared_finding,
     decide,
-    facts_of,
     material_digest,
 )
 from controls.ledger.envelope import EntryKind
 from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind, Repeats
-from controls.model.decision import Approval, Decision
+from controls.model.decision import Decision
 from controls.model.errors import InvalidInput
 from controls.model.finding import Effect, Outcome
-from controls.model.people import Account, Profile
 from controls.model.request import Request
-from controls.model.trail import TrailReading
 from controls.model.values import Json, canonical, utc_text
-from controls.rules.vocabulary import FactReading, read_facts
+from controls.rules.vocabulary import read_facts
 from controls.services.answers import Item, Teller, Told, Unread
 from controls.services.commands import Context, Render
-from controls.services.counting import Counter
 from controls.services.records import decision_entry, titles
-from controls.services.trails import read_trails, trail_queries
+from controls.services.situations import Asked
 from controls.store.rows import ReviewCase, StoredAct
 from controls.store.workspace import Needs, Sealed
 
 # The service's own acts of these types go through their own routes, never through a plain question.
 ADMINISTERED: Final = frozenset({REVIEW, "change"})
-NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Semantic(StrEnum):
@@ -68,32 +63,19 @@ class Decide:
     weight: int = field(init=False)
     claims: tuple[str, ...] = field(default=(), init=False)
     told: list[Item] = field(default_factory=list, init=False)
-    _readings: dict[str, FactReading] = field(default_factory=dict, init=False)
-    _counters: dict[str, Counter] = field(default_factory=dict, init=False)
+    _asked: dict[str, Asked] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.id = next((item.id for item in self.requests if isinstance(item, Request)), "")
         self.weight = len(self.requests)
 
     def prepare(self, context: Context, needs: Needs) -> None:
-        release = context.active.release
+        vocabulary = context.active.release.vocabulary
         for request in self.requests:
             if isinstance(request, Unread):
                 continue
-            reading = read_facts(release.vocabulary, request.properties)
-            self._readings[request.id] = reading
-            needs.resources.add((request.resource_type, request.resource_id))
-            kind = release.chains.get(request.resource_type)
-            if kind is not None:
-                needs.chains.add((kind.id, request.resource_id))
-                if kind.id in context.active.trails:
-                    needs.trails.update(trail_queries(context, request, reading, kind=kind))
-            watched = context.active.watched.get(f"{request.resource_type}.{request.action}")
-            if watched is not None:
-                person = context.directory.account(request.subject_id, at=context.work.at)
-                facts = facts_of(request, values=reading.values, account=person)
-                counter = self._counters[request.id] = Counter(watched, facts, request)
-                counter.prepare(needs)
+            asked = self._asked[request.id] = Asked(request, read_facts(vocabulary, request.properties))
+            asked.prepare(context, needs)
 
     def execute(self, context: Context) -> Render:
         for request in self.requests:
@@ -105,8 +87,7 @@ class Decide:
                 told.append(request)
                 permitted = False
             else:
-                counter = self._counters.get(request.id)
-                answer = _one(context, request, self._readings[request.id], counter, key=self.key)
+                answer = _one(context, self._asked[request.id], key=self.key)
                 told.append(answer)
                 permitted = answer.decision.permitted
             if self.semantic.stops(permitted=permitted):
@@ -132,46 +113,14 @@ def _administered(resource_type: str) -> InvalidInput:
     )
 
 
-def _one(
-    context: Context, request: Request, reading: FactReading, counter: Counter | None, *, key: str
-) -> Told:
-    work, active = context.work, context.active
-    kind = active.release.chains.get(request.resource_type)
-    history = ChainHistory("", request.resource_id)
-    trails: Mapping[str, TrailReading] = NOTHING
-    profiles: Mapping[str, Profile] = NOTHING
-    if kind is not None:
-        history = work.history(kind.id, request.resource_id)
-        if kind.id in active.trails:
-            trails = read_trails(context, request, reading, kind=kind)
-        if kind.id in active.related:
-            profiles = context.directory.profiles(at=work.at)
-    account = context.directory.account(request.subject_id, at=work.at)
-    situation = Situation(
-        reading=reading,
-        account=account,
-        history=history,
-        now=work.now,
-        approvals=_approvals(context, request, account),
-        trails=trails,
-        profiles=profiles,
-        aggregates=None if counter is None else counter.read(work),
-        crowd=None if kind is None else context.directory.crowd(at=work.at),
-    )
-    decision = decide(request, situation, active=active)
-    told = _record(context, request, situation, decision, kind=kind, key=key)
-    if counter is not None:
-        counter.observe(work, decision)
+def _one(context: Context, asked: Asked, *, key: str) -> Told:
+    active = context.active
+    situation = asked.situation(context)
+    decision = decide(asked.request, situation, active=active)
+    kind = active.release.chains.get(asked.request.resource_type)
+    told = _record(context, asked.request, situation, decision, kind=kind, key=key)
+    asked.observe(context, decision)
     return told
-
-
-def _approvals(context: Context, request: Request, account: Account | None) -> tuple[Approval, ...]:
-    """What was approved, but not by whoever was found to be the person who asks."""
-    found = context.work.approvals_for(request.resource_type, request.resource_id)
-    directory = context.directory
-    if not directory.survivors or account is None:
-        return found
-    return tuple(item for item in found if directory.survivor(item.approver) != account.person.id)
 
 
 def _record(

@@ -36,6 +36,20 @@ async def acts_of_chain(connection: StoreConnection, tenant: str, kind: str, cha
     return (await connection.execute(query)).all()
 
 
+async def chains_after(
+    connection: StoreConnection, tenant: str, kind: str, *, after: str, limit: int
+) -> list[str]:
+    """The ids of the chains of one kind on record, in their order, starting after the given one."""
+    query = (
+        select(acts.c.chain)
+        .where(acts.c.tenant == tenant, acts.c.kind == kind, acts.c.chain > after)
+        .distinct()
+        .order_by(acts.c.chain)
+        .limit(limit)
+    )
+    return [row.chain for row in await connection.execute(query)]
+
+
 async def iterate_acts(connection: StoreConnection, tenant: str) -> AsyncIterator[Any]:
     """All acts, chain by chain and in ledger order on each, a page at a time."""
     order = (acts.c.chain, acts.c.kind, acts.c.index, acts.c.claim)

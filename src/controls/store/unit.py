@@ -7,7 +7,7 @@ order to get wrong; `now` is the database's clock read with that row and never b
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime
 from functools import cache
 from operator import itemgetter
@@ -16,6 +16,7 @@ from typing import Any, Final
 from sqlalchemy import (
     Dialect,
     Insert,
+    Select,
     Table,
     Update,
     and_,
@@ -63,9 +64,13 @@ _CLOCK: Final = {
     "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
 }
 
-_LOCKED: Final = select(heads).where(heads.c.tenant == bindparam("tenant")).with_for_update().subquery("head")
+_HEAD: Final = select(heads).where(heads.c.tenant == bindparam("tenant"))
+_LOCKED: Final = _HEAD.with_for_update().subquery("head")
 # Around the locking query: PostgreSQL reads a clock beside it before it waits for the lock.
 _LOCK: Final = {name: select(_LOCKED, text(f"{clock} AS now")) for name, clock in _CLOCK.items()}
+_READ: Final = {
+    name: select(_HEAD.subquery("head"), text(f"{clock} AS now")) for name, clock in _CLOCK.items()
+}
 
 
 async def lock_head(
@@ -79,7 +84,24 @@ async def lock_head(
     Raises:
         NotFound: the tenant has no ledger yet.
     """
-    row = (await connection.execute(_LOCK[connection.dialect.name], {"tenant": tenant})).one_or_none()
+    return await _head(connection, _LOCK, tenant, clock=clock)
+
+
+async def read_head(
+    connection: StoreConnection, tenant: str, *, clock: Callable[[], datetime] | None = None
+) -> tuple[Head, datetime]:
+    """`lock_head` without the lock, for what is only read."""
+    return await _head(connection, _READ, tenant, clock=clock)
+
+
+async def _head(
+    connection: StoreConnection,
+    queries: Mapping[str, Select[Any]],
+    tenant: str,
+    *,
+    clock: Callable[[], datetime] | None,
+) -> tuple[Head, datetime]:
+    row = (await connection.execute(queries[connection.dialect.name], {"tenant": tenant})).one_or_none()
     if row is None:
         raise NotFound(
             "not_initialised",

@@ -1,0 +1,91 @@
+"""One request and everything that a decision on it reads.
+
+Guarantees: whatever asks for a decision, to record it or to know only what it would be, gathers the same
+situation in the same way; nothing here writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from controls.decide import Situation, facts_of
+from controls.model.chain import ChainHistory
+from controls.model.decision import Approval, Decision
+from controls.model.people import Account, Profile
+from controls.model.request import Request
+from controls.model.trail import TrailReading
+from controls.rules.vocabulary import FactReading
+from controls.services.commands import Context
+from controls.services.counting import Counter
+from controls.services.trails import read_trails, trail_queries
+from controls.store.workspace import Needs
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request with what its properties say: first `prepare`, then what was named is loaded, then
+    `situation`."""
+
+    request: Request
+    reading: FactReading
+    _counter: Counter | None = field(default=None, init=False)
+
+    def prepare(self, context: Context, needs: Needs) -> None:
+        """Name everything that the situation reads."""
+        request, active = self.request, context.active
+        needs.resources.add((request.resource_type, request.resource_id))
+        kind = active.release.chains.get(request.resource_type)
+        if kind is not None:
+            needs.chains.add((kind.id, request.resource_id))
+            if kind.id in active.trails:
+                needs.trails.update(trail_queries(context, request, self.reading, kind=kind))
+        watched = active.watched.get(f"{request.resource_type}.{request.action}")
+        if watched is not None:
+            person = context.directory.account(request.subject_id, at=context.work.at)
+            facts = facts_of(request, values=self.reading.values, account=person)
+            self._counter = Counter(watched, facts, request)
+            self._counter.prepare(needs)
+
+    def situation(self, context: Context) -> Situation:
+        """The situation now, what was recorded before in the same unit of work included."""
+        work, active, request = context.work, context.active, self.request
+        kind = active.release.chains.get(request.resource_type)
+        history = ChainHistory("", request.resource_id)
+        trails: Mapping[str, TrailReading] = _NOTHING
+        profiles: Mapping[str, Profile] = _NOTHING
+        if kind is not None:
+            history = work.history(kind.id, request.resource_id)
+            if kind.id in active.trails:
+                trails = read_trails(context, request, self.reading, kind=kind)
+            if kind.id in active.related:
+                profiles = context.directory.profiles(at=work.at)
+        account = context.directory.account(request.subject_id, at=work.at)
+        return Situation(
+            reading=self.reading,
+            account=account,
+            history=history,
+            now=work.now,
+            approvals=_approvals(context, request, account),
+            trails=trails,
+            profiles=profiles,
+            aggregates=None if self._counter is None else self._counter.read(work),
+            crowd=None if kind is None else context.directory.crowd(at=work.at),
+        )
+
+    def observe(self, context: Context, decision: Decision) -> None:
+        """Count the decided request in what its action adds to."""
+        if self._counter is not None:
+            self._counter.observe(context.work, decision)
+
+
+def _approvals(context: Context, request: Request, account: Account | None) -> tuple[Approval, ...]:
+    """What was approved, but not by whoever was found to be the person who asks."""
+    found = context.work.approvals_for(request.resource_type, request.resource_id)
+    directory = context.directory
+    if not directory.survivors or account is None:
+        return found
+    return tuple(item for item in found if directory.survivor(item.approver) != account.person.id)
