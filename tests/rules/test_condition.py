@@ -20,6 +20,7 @@ from controls.rules.condition import (
     compile_condition,
     compile_expression,
 )
+from controls.rules.folding import Folder
 from controls.rules.formula import And, Leaf, Not, Or
 from controls.rules.types import BOOL, DECIMAL, INT, MONEY, STRING, list_of
 from tests.rules.strategies import NAMES
@@ -325,6 +326,14 @@ def test_the_formula_shows_the_boolean_skeleton() -> None:
     assert third.key == "(order.short ? order.is_block : (order.fills > 4))"
     assert found.parameters == {"threshold", "lot"}
     assert found.names == {"order.notional", "order.short", "order.is_block", "order.fills"}
+
+
+def test_a_condition_without_constant_parts_is_not_copied() -> None:
+    """Conditions are folded again by every question about them."""
+    tree = condition('order.side == "buy" && !(order.quantity in [1, 2] || order.fills + 1 > 2)').tree
+    assert Folder().fold(tree) is not tree  # the list is a constant
+    folded = Folder().fold(tree)
+    assert Folder().fold(folded) is folded
 
 
 def test_a_parameter_can_switch_a_part_off() -> None:

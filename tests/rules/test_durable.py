@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from controls.rules import durable
 from controls.rules.durable import DurableEvaluator, name_hash, refuse_collisions
 from controls.rules.engine_errors import EngineClosed, EngineFailure
 from controls.rules.formula import And, Not, Or
 from controls.rules.lowering import leaves_of
-from tests.rules.synthetic import leaves
+from tests.rules.synthetic import formula_from, leaves
 
 A, B = leaves(2)
+NAMES = leaves(8)
 
 
 def an_evaluator() -> DurableEvaluator:
@@ -189,3 +192,25 @@ def test_rebuilding_keeps_the_answers() -> None:
     evaluator.rebuild()
     assert evaluator.truths(b"\2\1") == b"\1\1"
     evaluator.close()
+
+
+@given(
+    programs=st.lists(st.binary(min_size=1, max_size=24), min_size=1, max_size=200),
+    truths=st.lists(st.integers(0, 2), min_size=len(NAMES), max_size=len(NAMES)),
+    data=st.data(),
+)
+@settings(max_examples=40)
+def test_a_few_rules_need_be_told_of_their_own_leaves_only(
+    programs: list[bytes], truths: list[int], data: st.DataObject
+) -> None:
+    """What the rules beside them are told, in shards of their own or shared ones, changes nothing."""
+    formulas = [formula_from(program, names=NAMES) for program in programs]
+    first = data.draw(st.integers(0, len(formulas) - 1))
+    rules = range(first, data.draw(st.integers(first + 1, len(formulas))))
+    read = {leaf.key for leaf in leaves_of(formulas[rules.start : rules.stop])}
+    told = bytes(truth if leaf.key in read else 0 for leaf, truth in zip(NAMES, truths, strict=True))
+    evaluator = DurableEvaluator(formulas, leaves=NAMES)
+    try:
+        assert evaluator.truths_of(rules, told) == evaluator.truths(bytes(truths))[rules.start : rules.stop]
+    finally:
+        evaluator.close()

@@ -335,6 +335,9 @@ def test_durable_reference_and_oracle_agree(
             wanted = wanted_findings(rules, facts)
             assert reference.evaluate(ACTION, facts) == wanted
             assert durable.evaluate(ACTION, facts) == wanted
+            for rule in (rules[0], rules[-1]):  # each by itself, as an example asks
+                alone = durable.evaluate_rule(rule, ACTION, facts)
+                assert alone == tuple(item for item in wanted if item.rule == rule.id)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -21,8 +21,8 @@ from controls.model.people import Profile
 from controls.rules.changed_rules import changed_law_parameters
 from controls.rules.changes import ChangeClass
 from controls.rules.diagnostics import Diagnostics
-from controls.rules.engine import build_engine
-from controls.rules.examples import run_examples
+from controls.rules.engine import ENGINES, build_engine
+from controls.rules.examples import facts_of_example, run_examples
 from controls.rules.files import read_yaml
 from controls.rules.nodes import as_json
 from controls.rules.release import compile_release
@@ -206,6 +206,19 @@ def test_every_example_holds(name: str) -> None:
         results = run_examples(shipped_release(), [engine])
     assert [result for result in results if not result.passed] == []
     assert len(results) >= 2 * len(shipped_release().rules)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_rule_finds_alone_what_it_finds_among_the_others(name: str) -> None:
+    """In one example of each rule, decision tables included, and two of its actions."""
+    release = shipped_release()
+    with closing(build_engine(name, release.rules)) as engine:
+        for rule in release.rules:
+            facts = facts_of_example(release, rule, rule.examples[-1])
+            for action in rule.on[:2]:
+                everything = engine.evaluate(action, facts)
+                alone = engine.evaluate_rule(rule, action, facts)
+                assert alone == tuple(item for item in everything if item.rule == rule.id)
 
 
 def unknown(rule: Rule) -> str:
