@@ -215,6 +215,7 @@ def test_every_kind_can_be_violated_and_kept() -> None:
             *(an_act(step, "ana", at=NOW) for step in ("capture", "execute", "allocate")),
             an_act("capture", "ben"),
             an_act("approve", "ana"),
+            an_act("approve", "ben"),
         ),
         trails={},
     )
