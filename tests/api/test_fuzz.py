@@ -31,6 +31,7 @@ OPERATIONS = [
     ("GET", "/v1/decisions/{id}"),
     ("POST", "/v1/decisions/{id}/outcome"),
     ("GET", "/v1/chains/{id}"),
+    ("GET", "/v1/chains/{id}/outlook"),
     ("GET", "/v1/reviews"),
     ("GET", "/v1/reviews/{id}"),
     ("POST", "/v1/reviews/{id}/resolution"),

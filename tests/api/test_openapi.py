@@ -33,6 +33,7 @@ def test_every_route_of_the_issue_is_there(document: Any) -> None:
         ("get", "/v1/decisions/{id}"),
         ("post", "/v1/decisions/{id}/outcome"),
         ("get", "/v1/chains/{id}"),
+        ("get", "/v1/chains/{id}/outlook"),
         ("get", "/v1/reviews"),
         ("get", "/v1/reviews/{id}"),
         ("post", "/v1/reviews/{id}/resolution"),

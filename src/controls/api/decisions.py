@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
@@ -19,6 +20,7 @@ from controls.services.answers import Told, native_list, native_one
 from controls.services.decisions import Decide
 from controls.services.metrics import Metrics
 from controls.services.outcomes import Reported, ReportOutcome
+from controls.services.outlooks import chain_outlook
 
 JSON: Final = "application/json"
 ONE_OR_MORE: Final = {
@@ -42,6 +44,11 @@ ChainKind = Annotated[
         pattern=schemas.PRINTABLE,
         description="Needed only when chains of several kinds have this id.",
     ),
+]
+
+OutlookDay = Annotated[
+    date | None,
+    Query(description="The day for which it is asked (UTC), from today on; left out: now."),
 ]
 
 
@@ -127,6 +134,24 @@ def decision_routes(entrance: Entrance) -> APIRouter:
         """Needs the scope `read`."""
         await entrance.reader(request, "read")
         return JSONResponse(await service.queries.decision(id))
+
+    @router.get(
+        "/v1/chains/{id:path}/outlook",
+        summary="What remains of one chain, who can do it, and how many may be away",
+        responses=answers(
+            schemas.OutlookAnswer,
+            says="The outlook.",
+            problems=(401, 403, 404, 409, 422, 503),
+        ),
+        openapi_extra=keyed(),
+    )
+    async def outlook(
+        request: HttpRequest, id: ChainId, kind: ChainKind = None, on: OutlookDay = None
+    ) -> Response:
+        """Needs the scope `read`; for a day the scope `directory`, as from several days absences can be read.
+        Persons are told by pseudonym. Nothing is recorded."""
+        await entrance.reader(request, "read" if on is None else "directory")
+        return JSONResponse(await chain_outlook(service, id, kind=kind, on=on))
 
     @router.get(
         "/v1/chains/{id:path}",

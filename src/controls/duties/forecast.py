@@ -88,14 +88,14 @@ class Forecaster:
     def answer(self, remainder: Remainder, truths: Truths) -> Answer:
         """What becomes of the remainder; None when it can be done."""
         budget = Budget(WORK)
-        problem = self._problem(remainder, truths, lenient=False)
+        problem = self.problem(remainder, truths, lenient=False)
         verdict = solve(problem, budget=budget).verdict
         if verdict is Verdict.SATISFIABLE:
             return None
         unclear = self._unclear(remainder, truths)
         if unclear:
             # As much as possible in favour of those who are to do the rest: only then it is a proof.
-            problem = self._problem(remainder, truths, lenient=True)
+            problem = self.problem(remainder, truths, lenient=True)
             verdict = solve(problem, budget=budget).verdict
             if verdict is Verdict.SATISFIABLE:
                 return Untold(unclear)
@@ -137,8 +137,10 @@ class Forecaster:
         steps = [step for step, left in sorted(remainder.votes.items()) for _ in range(left - 1)]
         return {len(self._rules.steps) + place: step for place, step in enumerate(steps)}
 
-    def _problem(self, remainder: Remainder, truths: Truths, *, lenient: bool) -> Problem:
-        """Who may take which of the remaining steps, and what the limits ask of them."""
+    def problem(self, remainder: Remainder, truths: Truths, *, lenient: bool) -> Problem:
+        """Who may take which of the remaining steps, and what the limits ask of them; who the persons of its
+        groups are is in `people`. What is unclear counts for those who are to do the rest when `lenient`, and
+        else against them."""
         rules, groups = self._rules, self._groups
         further = self._further(remainder)
         wanted = remainder.wanted | sum(1 << number for number in further)
@@ -146,11 +148,7 @@ class Forecaster:
             step: rules.bits[step] | sum(1 << other for other, own in further.items() if own == number)
             for number, step in enumerate(rules.steps)
         }
-        of = groups.of
-        hands = sorted(
-            Hand(of.get(person, -1), mine, standing, "" if person in of or not rules.relations else person)
-            for person, (mine, standing) in remainder.hands.items()
-        )
+        hands = [hand for hand, _ in self._hands(remainder)]
         crowd = _Alone(groups.sizes, hands)
         can = self._can(truths, lenient=lenient)
         can += [can[step] for step in further.values()]
@@ -180,6 +178,25 @@ class Forecaster:
             tuple(part for part in parts if isinstance(part, Spread)),
             tuple(part for part in parts if isinstance(part, Apart)),
             tuple(part for part in parts if isinstance(part, Ring)),
+        )
+
+    def people(self, remainder: Remainder) -> list[tuple[str, ...]]:
+        """The persons of each group of a `problem`, in order; those with the same past may be the other way
+        round, and nothing tells them apart."""
+        acting = [(hand.group, person) for hand, person in self._hands(remainder) if hand.group >= 0]
+        apart = {person for _, person in acting}
+        found: list[list[str]] = [[] for _ in self._groups.sizes]
+        for person, group in self._groups.of.items():
+            if person not in apart:
+                found[group].append(person)
+        return [*(tuple(sorted(one)) for one in found), *((person,) for _, person in acting)]
+
+    def _hands(self, remainder: Remainder) -> list[tuple[Hand, str]]:
+        """Everybody with a hand in the chain, in the order in which the problem has them."""
+        of, named = self._groups.of, bool(self._rules.relations)
+        return sorted(
+            (Hand(of.get(person, -1), mine, standing, "" if person in of or not named else person), person)
+            for person, (mine, standing) in remainder.hands.items()
         )
 
     def _can(self, truths: Truths, *, lenient: bool) -> list[int]:

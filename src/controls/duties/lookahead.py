@@ -23,12 +23,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final, TypeAlias
 
 from controls.duties.chain_rules import ChainRules, Limit, Right
 from controls.duties.constraints import with_built_in
 from controls.duties.forecast import NO, UNCLEAR, YES, Answer, Forecaster, Remainder, Stranded, Truths
 from controls.duties.groups import Groups
+from controls.duties.outlook import Outlook, outlook_of
 from controls.duties.stranding import Orphan, strand_unknown, would_strand
 from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind, Votes
 from controls.model.condition import Facts, Truth
@@ -46,7 +48,7 @@ class Taken:
     """What is about to be permitted: `act`, a step of `kind` or an amendment, on the chain of `history`.
 
     `reopens` are the steps that an amendment opens again. `values` are the facts as stated, of which those
-    that `act.material` names hold for the rest of the chain.
+    that `act.material` names hold for the rest of the chain. `now` is when it is asked, if not at the act.
     """
 
     kind: ChainKind
@@ -54,6 +56,11 @@ class Taken:
     act: Act
     values: Mapping[str, Value]
     reopens: tuple[str, ...] = ()
+    now: datetime | None = None
+
+    @property
+    def moment(self) -> datetime:
+        return self.act.at if self.now is None else self.now
 
 
 Hands: TypeAlias = dict[str, tuple[int, int]]
@@ -103,6 +110,11 @@ class LookAhead:
             kept = tables[kind.id] = _Kept(self._rules[kind.id], crowd)
         return kept
 
+    def outlook(self, taken: Taken, *, crowd: Crowd) -> Outlook:
+        """Who can do what remains once the act is done, and how many of them may be away. Keeps nothing, so
+        that it may be asked in a thread of its own."""
+        return _Kept(self._rules[taken.kind.id], crowd).outlook(taken)
+
 
 _NOT_ASKED: Final = object()
 
@@ -140,6 +152,16 @@ class _Kept:
                 self._answers.clear()
             self._answers[key] = answer
         return self._told(answer, taken)  # type: ignore[arg-type]
+
+    def outlook(self, taken: Taken) -> Outlook:
+        """See `LookAhead.outlook`."""
+        rules, remainder = self._rules, self._remainder(taken)
+        truths = self._all(self._truths(_Later(taken), remainder.wanted))
+        forecaster = self._forecaster
+        if rules.personal:
+            forecaster = Forecaster(rules, self._personal_groups(taken, remainder))
+        problem = forecaster.problem(remainder, truths, lenient=False)
+        return outlook_of(problem, rules.steps, votes=remainder.votes, people=forecaster.people(remainder))
 
     def _told(self, answer: Answer, taken: Taken) -> Finding | None:
         if answer is None:
@@ -222,7 +244,12 @@ class _Kept:
         return Truths(rights, exclusions, limits)
 
     def _personally(self, taken: Taken, remainder: Remainder, truths: tuple[int, ...]) -> Answer:
-        """The answer where grants look at who a person is: each of those who hold the role is asked about."""
+        """The answer where grants look at who a person is."""
+        groups = self._personal_groups(taken, remainder)
+        return Forecaster(self._rules, groups).answer(remainder, self._all(truths))
+
+    def _personal_groups(self, taken: Taken, remainder: Remainder) -> Groups:
+        """The groups where each of those who hold a role is asked about."""
         rules, later = self._rules, _Later(taken)
         places = len(rules.rights) + len(rules.exclusions)
         personal = [(place, *item) for place, item in enumerate(rules.personal)]
@@ -236,8 +263,7 @@ class _Kept:
                     found |= (truth != NO) << places + len(personal) + place
             return found
 
-        groups = Groups(self._crowd, sign=sign, relations=rules.relations)
-        return Forecaster(rules, groups).answer(remainder, self._all(truths))
+        return Groups(self._crowd, sign=sign, relations=rules.relations)
 
 
 class _Later:
@@ -264,7 +290,7 @@ class _Later:
     def applies(self, limit: Limit) -> int:
         """Whether a constraint will apply, as the rules in force now have it."""
         constraint = limit.constraint
-        if not constraint.effective.holds(self._taken.act.at):
+        if not constraint.effective.holds(self._taken.moment):
             return NO
         if constraint.when is None:
             return YES
@@ -281,7 +307,7 @@ class _Later:
         for name in fixed:
             if name in material and name in taken.values:
                 values[name] = taken.values[name]
-        return Facts(values, self._history(), taken.act.at, later=True)
+        return Facts(values, self._history(), taken.moment, later=True)
 
     def _history(self) -> ChainHistory:
         """The chain with the act on it."""

@@ -111,14 +111,7 @@ class Queries:
     async def chain(self, id: str, *, kind: str | None) -> dict[str, Json]:
         """Who did what on one chain, by pseudonym and in ledger order."""
         async with self.database.read() as connection:
-            kinds = await kinds_of_chain(connection, self.tenant, id)
-            if kind is None and len(kinds) > 1:
-                raise Conflict(
-                    "chain_ambiguous",
-                    "Several chain kinds have a chain of this id",
-                    help=f"Say which: ?kind={' or ?kind='.join(kinds)}",
-                )
-            wanted = kind if kind is not None else (kinds[0] if kinds else "")
+            wanted = await kind_of_chain(connection, self.tenant, id, kind=kind)
             rows = await acts_of_chain(connection, self.tenant, wanted, id)
         if not rows:
             raise NotFound("chain_unknown", "Nothing is known of this chain", help="Check its id and kind.")
@@ -166,6 +159,24 @@ class Queries:
                 "review_unknown", "There is no such review case", help="List the open ones: GET /v1/reviews."
             )
         return review_json(ReviewCase.read(row))
+
+
+async def kind_of_chain(connection: StoreConnection, tenant: str, id: str, *, kind: str | None) -> str:
+    """The kind of the chain with this id: the one asked for, or the only one; empty when there is none.
+
+    Raises:
+        Conflict: there are several, and none was asked for.
+    """
+    if kind is not None:
+        return kind
+    kinds = await kinds_of_chain(connection, tenant, id)
+    if len(kinds) > 1:
+        raise Conflict(
+            "chain_ambiguous",
+            "Several chain kinds have a chain of this id",
+            help=f"Say which: ?kind={' or ?kind='.join(kinds)}",
+        )
+    return kinds[0] if kinds else ""
 
 
 def review_json(case: ReviewCase) -> dict[str, Json]:

@@ -163,6 +163,23 @@ class Directory:
         """Those who can act then, with their roles; the same object while nothing begins or ends."""
         return self._crowd.at(at)
 
+    def crowd_throughout(self, start: int, end: int) -> Crowd:
+        """Those who can act during all of a stretch of time (microseconds, half-open), with the roles that
+        they hold at its beginning and its end; whoever is away for some of it is not counted on."""
+        # Not through what is kept for the stretch that is asked about all the time.
+        present = self._present_at(start) & self._present_at(end - 1)
+        return Crowd(
+            {
+                person: self.roles(person, at=start) & self.roles(person, at=end - 1)
+                for person in sorted(present)
+                if not any(
+                    item.valid_from < end and (item.valid_to is None or item.valid_to > start)
+                    for item in self.people[person].absences
+                )
+            },
+            self._profiles_at(start),
+        )
+
     def _crowd_at(self, at: int) -> Crowd:
         present = sorted(self.present(at=at))
         return Crowd({person: self.roles(person, at=at) for person in present}, self.profiles(at=at))
