@@ -267,3 +267,59 @@ def test_fractions_are_sent_as_text(api: Api) -> None:
     finding = next(item for item in told.json()["findings"] if item["rule"] == "malformed_fact")
     assert "as a string" in finding["message"]["en"]
     assert api.ask("capture", "tina.trader", quantity=100)["outcome"] == "permit"
+
+
+def test_the_outlook_of_a_chain(either_api: Api) -> None:
+    """Who can do the rest, and without whom it could not be done; nothing is recorded."""
+    order = an_order()
+    either_api.perform("capture", "tina.trader", order)
+    size = either_api.size()
+    told = either_api.get(f"/v1/chains/{order['id']}/outlook")
+    assert told.status_code == 200, told.text
+    schemas.OutlookAnswer.model_validate(told.json())
+    found = told.json()
+    assert either_api.size() == size
+    steps = {one["step"]: one for one in found["steps"]}
+    assert found["state"] == "can_be_done"
+    assert steps["approve"]["persons"] == ["p-07", "p-08"]
+    assert "capture" not in steps
+    assert found["single_points_of_failure"] == ["p-13"]
+    assert found["resilience"] == {"absences": 0, "exact": True}
+    assert "p-13" in found["message"]["en"]
+    assert "p-13" in found["message"]["es"]
+
+
+@pytest.mark.parametrize(
+    ("query", "key", "status"),
+    [
+        ("", "reader", 200),
+        ("?kind=nothing", "reader", 404),
+        ("", "traders", 403),
+        ("?on=2999-01-01", "reader", 403),
+        ("?on=2999-01-01", "admin1", 422),
+        ("?on=2020-01-01", "admin1", 422),
+        ("?on=someday", "admin1", 422),
+    ],
+)
+def test_whom_and_what_an_outlook_is_for(api: Api, query: str, key: str, status: int) -> None:
+    """A day shows who is away, so it takes the scope of the directory; it must not be past or far off."""
+    order = an_order()
+    api.perform("capture", "tina.trader", order)
+    told = api.get(f"/v1/chains/{order['id']}/outlook{query}", key=key)
+    assert told.status_code == status, told.text
+
+
+def test_the_outlook_for_a_day(api: Api) -> None:
+    """Today's is said to be of the day, by the service's own date."""
+    order = an_order()
+    api.perform("capture", "tina.trader", order)
+    now = api.get(f"/v1/chains/{order['id']}/outlook").json()
+    day = now["at"][:10]
+    told = api.get(f"/v1/chains/{order['id']}/outlook?on={day}", key="admin1").json()
+    assert told["on"] == day
+    assert api.get(f"/v1/chains/{order['id']}/outlook?kind={now['kind']}").json()["steps"] == now["steps"]
+    assert told["steps"] == now["steps"]
+
+
+def test_an_unknown_chain_has_no_outlook(api: Api) -> None:
+    assert api.get("/v1/chains/never-heard-of/outlook").status_code == 404

@@ -14,6 +14,7 @@ from controls.store.people import (
     AttributeRecord,
     PersonRecord,
     Provisioned,
+    holds,
     private_document,
     public_document,
 )
@@ -151,3 +152,25 @@ def test_what_changed_on_top_of_what_was_known_is_the_whole(
 
 def provisioned(name: str, *, deleted: bool = False) -> Provisioned:
     return Provisioned("User", name, f"x-{name}", 0, 1, deleted)
+
+
+@given(people(), st.integers(0, 12), st.integers(1, 6))
+def test_throughout_a_time_is_at_every_moment_of_it(
+    records: list[PersonRecord], start: int, length: int
+) -> None:
+    """Whoever is counted on for a stretch can act at each of its moments; who can at all of them is counted
+    on, unless an account ends and another begins meanwhile."""
+    directory = Directory(index=1, people=records)
+    kept = directory.crowd(at=start)
+    always = frozenset.intersection(*(directory.present(at=at) for at in range(start, start + length)))
+    counted = directory.crowd_throughout(start, start + length).roles.keys()
+    present = directory.present(at=start) & directory.present(at=start + length - 1)
+    away = {
+        one.id
+        for one in records
+        for at in range(start, start + length)
+        if any(holds(item, at) for item in one.absences)
+    }
+    assert counted == present - away
+    assert always <= counted
+    assert directory.crowd(at=start) is kept

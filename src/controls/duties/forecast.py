@@ -129,10 +129,10 @@ class Forecaster:
 
     def _steps(self, numbers: int, remainder: Remainder) -> tuple[int, ...]:
         """The steps that numbers of the problem stand for, further votes being those of their step."""
-        further = self._further(remainder)
+        further = self.further(remainder)
         return tuple(sorted({further.get(number, number) for number in members(numbers)}))
 
-    def _further(self, remainder: Remainder) -> dict[int, int]:
+    def further(self, remainder: Remainder) -> dict[int, int]:
         """The numbers of all votes beyond the first of each step, with the step's."""
         steps = [step for step, left in sorted(remainder.votes.items()) for _ in range(left - 1)]
         return {len(self._rules.steps) + place: step for place, step in enumerate(steps)}
@@ -142,7 +142,7 @@ class Forecaster:
         groups are is in `people`. What is unclear counts for those who are to do the rest when `lenient`, and
         else against them."""
         rules, groups = self._rules, self._groups
-        further = self._further(remainder)
+        further = self.further(remainder)
         wanted = remainder.wanted | sum(1 << number for number in further)
         slots = {
             step: rules.bits[step] | sum(1 << other for other, own in further.items() if own == number)

@@ -31,6 +31,7 @@ from controls.duties.constraints import with_built_in
 from controls.duties.forecast import NO, UNCLEAR, YES, Answer, Forecaster, Remainder, Stranded, Truths
 from controls.duties.groups import Groups
 from controls.duties.outlook import Outlook, outlook_of
+from controls.duties.satisfiability_problem import members
 from controls.duties.stranding import Orphan, strand_unknown, would_strand
 from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind, Votes
 from controls.model.condition import Facts, Truth
@@ -161,7 +162,9 @@ class _Kept:
         if rules.personal:
             forecaster = Forecaster(rules, self._personal_groups(taken, remainder))
         problem = forecaster.problem(remainder, truths, lenient=False)
-        return outlook_of(problem, rules.steps, votes=remainder.votes, people=forecaster.people(remainder))
+        further = forecaster.further(remainder)
+        steps = {number: rules.steps[further.get(number, number)] for number in members(problem.wanted)}
+        return outlook_of(problem, steps, people=forecaster.people(remainder))
 
     def _told(self, answer: Answer, taken: Taken) -> Finding | None:
         if answer is None:

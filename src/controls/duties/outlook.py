@@ -52,24 +52,24 @@ class Outlook:
     untold: tuple[str, ...] = ()
 
 
-def outlook_of(
-    problem: Problem, steps: Sequence[str], *, votes: Mapping[int, int], people: Sequence[tuple[str, ...]]
-) -> Outlook:
-    """The outlook of a problem whose first numbers stand for `steps` and whose groups are `people`."""
+def outlook_of(problem: Problem, steps: Mapping[int, str], *, people: Sequence[tuple[str, ...]]) -> Outlook:
+    """The outlook of a problem whose wanted numbers stand for `steps`, those of several votes more than once,
+    and whose groups are `people`."""
     problem = _without_empty(problem)
-    remaining = [number for number in members(problem.wanted) if number < len(steps)]
+    takes = Counter(steps.values())
+    first = {step: number for number, step in sorted(steps.items(), reverse=True)}
     told = tuple(
-        StepOutlook(steps[number], votes.get(number, 1), _able(problem, number, people=people))
-        for number in remaining
+        StepOutlook(step, takes[step], _able(problem, number, people=people))
+        for step, number in sorted(first.items(), key=lambda item: item[1])
     )
     budget = Budget(WORK)
     verdict = solve(problem, budget=budget).verdict
     if verdict is Verdict.UNSATISFIABLE:
         found = conflict(problem, budget=budget)
-        stranded = tuple(steps[number] for number in members(found) if number < len(steps))
+        stranded = tuple(dict.fromkeys(steps[number] for number in members(found)))
         return Outlook(told, verdict, stranded, exact=True)
-    if verdict is Verdict.GAVE_UP or not remaining:
-        return Outlook(told, verdict, exact=not remaining)
+    if verdict is Verdict.GAVE_UP or not told:
+        return Outlook(told, verdict, exact=not told)
     critical: list[str] = []
     untold: list[str] = []
     for away in _ways(problem, 1):
