@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from controls.bootstrap import build_service, open_signer, read_rule_files, writer_settings
+from controls.model.lineage import Relation, StatedLink
 from controls.model.request import Request
 from controls.rules.release import Release, compile_release
 from controls.services import keys as api_keys
@@ -310,7 +311,12 @@ def ask(
 def a_request(body: Mapping[str, Any]) -> Request:
     """The request that a body of `ask` is, for tests below the API."""
     resource, context = body["resource"], dict(body.get("context", {}))
-    properties = {f"{resource['type']}.{name}": value for name, value in resource["properties"].items()}
+    stated = dict(resource["properties"])
+    links = [
+        StatedLink(Relation(link["relation"]), link.get("type", resource["type"]), link["id"])
+        for link in stated.pop("lineage", [])
+    ]
+    properties = {f"{resource['type']}.{name}": value for name, value in stated.items()}
     properties |= {f"subject.{name}": value for name, value in body["subject"].get("properties", {}).items()}
     claim = bool(context.pop("claim", True))
     at = context.pop("at", None)
@@ -329,6 +335,7 @@ def a_request(body: Mapping[str, Any]) -> Request:
         properties=properties,
         asserted_at=datetime.fromisoformat(at) if at else None,
         claim=claim,
+        lineage=tuple(links),
     )
 
 

@@ -7,7 +7,7 @@ exactly the review findings it names, never a deny, and only when they are all t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -16,6 +16,7 @@ from typing import Final
 from controls.duties.ballots import Ballots, ballots_of
 from controls.duties.enforcement import Enforcement
 from controls.duties.hearing import Question
+from controls.duties.lineage import Joined, joined_findings, lineage_findings
 from controls.duties.lookahead import LookAhead, Taken
 from controls.duties.material import Amendment, amendment, material_findings
 from controls.duties.order import OrderAnswer, step_order
@@ -29,11 +30,12 @@ from controls.model.decision import Approval, ClaimIntent, ClearedFinding, Decis
 from controls.model.duty import ConstraintKind
 from controls.model.errors import ControlsError
 from controls.model.finding import Cause, Effect, Finding, Outcome, strictest
+from controls.model.lineage import LineageReading, Link, StatedLink
 from controls.model.people import Account, Profile
 from controls.model.record import record
 from controls.model.request import Request
 from controls.model.trail import Trail, TrailReading
-from controls.model.values import Value, canonical, utc_text
+from controls.model.values import Json, Value, canonical, utc_text
 from controls.model.window import AggregateReading
 from controls.rules.aggregates import Aggregate
 from controls.rules.engine import Engine
@@ -43,6 +45,8 @@ from controls.rules.vocabulary import FactReading
 
 # What a caller says about time is recorded; further off than this it is refused.
 ASSERTED_TIME_TOLERANCE: Final = timedelta(minutes=5)
+# On how many lines of its lineage a step is looked ahead for; each is a search of its own.
+LINES_AHEAD: Final = 8
 # The most allocation lines one request may carry: each becomes a ledger entry.
 MAX_LINES: Final = 500
 
@@ -71,6 +75,7 @@ class ActiveRelease:
     related: frozenset[str] = field(init=False)  # chain kinds with a constraint over how persons are related
     watched: Mapping[str, Watched] = field(init=False)  # by `resource.action`; only actions with any
     ahead: LookAhead = field(init=False)
+    kinds: Mapping[str, ChainKind] = field(init=False)  # by their own ids
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", {(rule.id, rule.version): rule for rule in self.release.rules})
@@ -84,6 +89,7 @@ class ActiveRelease:
         release = self.release
         ahead = LookAhead(release.grants, release.roles, release.constraints, release.chains.values())
         object.__setattr__(self, "ahead", ahead)
+        object.__setattr__(self, "kinds", {kind.id: kind for kind in kinds})
 
 
 def _watched(release: Release) -> dict[str, Watched]:
@@ -112,7 +118,7 @@ class Situation:
     the directory knows of persons, where a constraint asks. `approvals` are those given for this resource.
     `reviewed` is what a `review` resource is about. `aggregates` are those that the rules of the action read
     (None: they read none). `crowd` is everybody who can act (None: nobody looks ahead whether the rest of a
-    chain can be done).
+    chain can be done). `lineage` is what other chains have to do with it (None: nothing).
     """
 
     reading: FactReading
@@ -125,6 +131,7 @@ class Situation:
     reviewed: ReviewedChain | None = None
     aggregates: AggregateReading | None = None
     crowd: Crowd | None = None
+    lineage: LineageReading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +154,11 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
     known_action = f"{request.resource_type}.{request.action}" in release.actions
     if not known_action:
         findings.append(reasons.unknown_action(request.action, request.resource_type))
+    lineage = situation.lineage
+    if lineage is not None:
+        findings += lineage_findings(
+            kind, resource_type=request.resource_type, history=situation.history, reading=lineage
+        )
     account = situation.account
     if account is None or request.subject_type not in release.vocabulary.subject_types:
         findings.append(reasons.unknown_subject(request.subject_type))
@@ -192,9 +204,15 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             step=kind.steps[0] if kind is not None and request.action == AMEND else step,
             trails=situation.trails,
             profiles=situation.profiles,
+            lines=() if lineage is None else lineage.lines,
         )
     )
     findings += answer.findings
+    links: tuple[Link, ...] = ()
+    if lineage is not None and kind is not None and not history.begun():
+        links = lineage.stated
+        rules = Joined(active.enforcement.constraints, active.kinds, facts, situation.profiles)
+        findings += joined_findings(rules, history=history, reading=lineage)
     reviewed = situation.reviewed
     if reviewed is not None and account.person.id in reviewed.parties:
         findings.append(reasons.party_to_chain(account.person.id, reviewed.name))
@@ -211,12 +229,16 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             material=material,
             shared="" if shared is None else shared.claim,
             reopens=amended.reopens,
+            links=links,
         )
         if situation.crowd is not None and not _denies(findings):
             act = _claimed(request, account, claim=claim, now=situation.now)
-            taken = Taken(kind, history, act, reading.values, claim.reopens)
-            ahead = active.ahead.finding(taken, crowd=situation.crowd)
-            findings += () if ahead is None else (ahead,)
+            for known in _with_lines(history, lineage):
+                taken = Taken(kind, known, act, reading.values, claim.reopens)
+                ahead = active.ahead.finding(taken, crowd=situation.crowd)
+                if ahead is not None:
+                    findings.append(ahead)
+                    break
     return _concluded(
         request,
         situation,
@@ -332,9 +354,14 @@ def cleared_finding(finding: Finding) -> ClearedFinding:
     return ClearedFinding(finding.rule, finding.version, sha256(told).hexdigest())
 
 
-def material_digest(material: Mapping[str, str]) -> str:
-    """What an approval binds the material facts by."""
-    return sha256(canonical_bytes(dict(material))).hexdigest()
+def material_digest(material: Mapping[str, str], *, lineage: Sequence[StatedLink] = ()) -> str:
+    """What an approval binds the material facts by, and what the resource was said to come from."""
+    told: dict[str, Json] = dict(material)
+    if lineage:
+        told["resource.lineage"] = list[Json](
+            sorted(f"{link.relation.value}:{link.type}:{link.id}" for link in lineage)
+        )
+    return sha256(canonical_bytes(told)).hexdigest()
 
 
 def _clears(
@@ -353,9 +380,28 @@ def _clears(
         and offered.resource_type == request.resource_type
         and offered.resource_id == request.resource_id
         and situation.now < offered.expires_at
-        and offered.material == material_digest(material)
+        and offered.material == material_digest(material, lineage=request.lineage)
+        and not _party_to_line(offered.approver, situation)
         and set(offered.findings) == {cleared_finding(item) for item in held}
     )
+
+
+def _with_lines(history: ChainHistory, lineage: LineageReading | None) -> Iterator[ChainHistory]:
+    """The history with what counts against persons from each line: acts that hold nothing on this chain."""
+    lines = () if lineage is None else lineage.lines[:LINES_AHEAD]
+    for line in lines or ((),):
+        others = tuple(
+            replace(item.act, step=item.step, state=ActState.ABANDONED, capacity=Capacity.ACTOR, material={})
+            for item in line
+            if item.kind == history.kind
+        )
+        yield replace(history, acts=(*others, *history.acts)) if others else history
+
+
+def _party_to_line(person: str, situation: Situation) -> bool:
+    """Whether somebody had a hand in what the chain comes from, or in what has come of it."""
+    lines = () if situation.lineage is None else situation.lineage.lines
+    return any(item.act.person == person for line in lines for item in line)
 
 
 def facts_of(request: Request, *, values: Mapping[str, Value], account: Account | None) -> dict[str, Value]:

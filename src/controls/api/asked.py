@@ -5,7 +5,8 @@ Guarantees: each fact has exactly one origin (a name that two parts of a request
 ignored; and what is refused is refused with a pointer to every place.
 
 `resource.properties.k` of an order is the fact `order.k`; `subject.properties.k` is `subject.k`;
-`action.properties.k` is `action.k`; a context member `k` that is an object states `k.<inner>` for each of
+`action.properties.k` is `action.k`; `resource.properties.lineage` is no fact but says which older resources
+the resource comes from; a context member `k` that is an object states `k.<inner>` for each of
 its members, and any other is `context.k`.
 
 On native routes the context members `at` (the caller's time) and `claim` (false: do not claim) have a
@@ -25,8 +26,16 @@ from pydantic import BaseModel, ValidationError
 
 from controls.api.json_body import MAX_ITEMS, escape
 from controls.api.problems import invalid, invalid_fields
-from controls.api.schemas import MAX_NAME, MAX_PROPERTIES, PRINTABLE, DecisionRequest, EvaluationRequest
+from controls.api.schemas import (
+    LINEAGE,
+    MAX_NAME,
+    MAX_PROPERTIES,
+    PRINTABLE,
+    DecisionRequest,
+    EvaluationRequest,
+)
 from controls.model.errors import FieldError, InvalidInput
+from controls.model.lineage import Relation, StatedLink
 from controls.model.request import Request
 from controls.model.values import Json
 from controls.rules.literals import parse_timestamp
@@ -53,7 +62,6 @@ RESERVED: Final = frozenset(
 )
 # Fields that have a place in the design and no meaning yet.
 LATER: Final = frozenset({"on_behalf_of", "break_glass"})
-LATER_OF_RESOURCE: Final = LATER | {"lineage"}
 
 _NAME: Final = re.compile(PRINTABLE.replace("$", r"\Z"))
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -162,6 +170,7 @@ class _Facts:
         self.errors: list[FieldError] = []
         self.at: datetime | None = None
         self.claim = True
+        self.lineage: tuple[StatedLink, ...] = ()
 
     def request(self, id: str) -> Request:
         asked, kind = self.asked, self.asked.resource.type
@@ -169,8 +178,12 @@ class _Facts:
         if head in RESERVED:
             self._wrong("/resource/type", "reserved_type", f"{head!r} belongs to the service itself")
         if asked.resource.properties:
-            self._later("/resource/properties", asked.resource.properties, LATER_OF_RESOURCE)
-            self._entity(f"{kind}.", asked.resource.properties, "/resource/properties")
+            self._later("/resource/properties", asked.resource.properties, LATER)
+            properties = asked.resource.properties
+            if "lineage" in properties:
+                properties = dict(properties)
+                self._lineage(properties.pop("lineage"))
+            self._entity(f"{kind}.", properties, "/resource/properties")
         if asked.subject.properties:
             self._later("/subject/properties", asked.subject.properties, LATER)
             self._entity("subject.", asked.subject.properties, "/subject/properties")
@@ -190,6 +203,20 @@ class _Facts:
             properties=self.facts,
             asserted_at=self.at,
             claim=self.claim,
+            lineage=self.lineage,
+        )
+
+    def _lineage(self, stated: Json) -> None:
+        """What the resource comes from: a list of links, not a fact."""
+        try:
+            links = LINEAGE.validate_python(stated)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_input=False)
+            self.errors += invalid(details, prefix=f"{self.prefix}/resource/properties/lineage").errors
+            return
+        kind = self.asked.resource.type
+        self.lineage = tuple(
+            dict.fromkeys(StatedLink(Relation(link.relation), link.type or kind, link.id) for link in links)
         )
 
     def _entity(self, stem: str, properties: Mapping[str, Json], pointer: str) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, WithJsonSchema
+
+from controls.model.lineage import MAX_LINKS, Relation
 
 MAX_ID = 256
 MAX_NAME = 128
@@ -27,6 +29,42 @@ Properties = Annotated[
             "type": "object",
             "maxProperties": MAX_PROPERTIES,
             "propertyNames": {"minLength": 1, "maxLength": MAX_NAME, "pattern": PRINTABLE},
+        }
+    ),
+]
+ResourceProperties = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": MAX_PROPERTIES,
+            "propertyNames": {"minLength": 1, "maxLength": MAX_NAME, "pattern": PRINTABLE},
+            "properties": {
+                "lineage": {
+                    "type": "array",
+                    "maxItems": MAX_LINKS,
+                    "items": {
+                        "type": "object",
+                        "required": ["relation", "id"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "relation": {"enum": [relation.value for relation in Relation]},
+                            "id": {
+                                "type": "string",
+                                "minLength": 1,
+                                "maxLength": MAX_ID,
+                                "pattern": PRINTABLE,
+                            },
+                            "type": {
+                                "type": "string",
+                                "minLength": 1,
+                                "maxLength": MAX_NAME,
+                                "pattern": PRINTABLE,
+                            },
+                        },
+                    },
+                }
+            },
         }
     ),
 ]
@@ -54,13 +92,30 @@ class Action(Asked):
     properties: Properties = Field(default_factory=dict)
 
 
+class LinkStated(Asked):
+    """An older resource that this one comes from; `type` is left out where it is the same one."""
+
+    relation: Literal[
+        "allocation_of", "instruction_of", "split_from", "merged_from", "replaces", "netted_from"
+    ]
+    id: Id
+    type: Name | None = None
+
+
+LINEAGE = TypeAdapter(Annotated[list[LinkStated], Field(max_length=MAX_LINKS)])
+
+
 class Resource(Asked):
     """What it is done to. `properties` are facts under the resource type: `notional` of an `order` is
-    `order.notional` to the rules."""
+    `order.notional` to the rules.
+
+    `properties.lineage` is no fact: a list of the older resources that this one comes from, stated when its
+    chain begins. What was done on them counts on this one.
+    """
 
     type: Name
     id: Id
-    properties: Properties = Field(default_factory=dict)
+    properties: ResourceProperties = Field(default_factory=dict)
 
 
 class DecisionRequest(Asked):

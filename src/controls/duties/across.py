@@ -3,7 +3,9 @@
 In the formulas p is the person who asks, s the step asked for, S the constraint's steps, and the trail is the
 acts on chains that share a value with this one (its account, instrument or desk, or its conflict class),
 those of this chain included; an act is recent if it is younger than `within`. What cannot be told is a
-violation that names the fact which was missing. Every act counts, whatever became of it.
+violation that names the fact which was missing. Every act counts, whatever became of it. What keeps steps
+apart looks at the whole line of the chain besides (`controls.duties.lineage`); what limits how much is done
+on an account, instrument or desk counts the chains of that one, whatever they come from.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from controls.model.trail import TrailAct
 
 def separate_across(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     """No two of S by one person on the trail: violated if p has a recent act on it on some x in S - {s}."""
-    found = _counted(constraint, asked=asked, steps=others_of(constraint, asked.step))
+    found = _apart(constraint, asked=asked)
     mine = [item for item in found if item.act.person == asked.person]
     missing = _missing(constraint, asked=asked)
     if not mine and not missing:
@@ -61,7 +63,7 @@ def cooling_off(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     """No two of S closer than `apart`, whoever takes them: violated if there is an act on some x in S - {s},
     of this chain or (beyond scope chain) of the trail, that is younger than `apart`.
     """
-    found = _counted(constraint, asked=asked, steps=others_of(constraint, asked.step))
+    found = _apart(constraint, asked=asked)
     missing = _missing(constraint, asked=asked)
     if not found and not missing:
         return None
@@ -105,13 +107,21 @@ def counted_as(constraint: Constraint, step: str) -> str:
     return next((group.name for group in constraint.groups if step in group.steps), step)
 
 
-def _counted(constraint: Constraint, *, asked: Asked, steps: Iterable[str]) -> list[TrailAct]:
-    """The recent acts on `steps`, of this chain and of the trail, once each and in ledger order."""
+def _apart(constraint: Constraint, *, asked: Asked) -> list[TrailAct]:
+    """The recent acts that the step is kept apart from, of the line, too."""
+    steps = others_of(constraint, asked.step)
+    return _counted(constraint, asked=asked, steps=steps, besides=asked.lineage)
+
+
+def _counted(
+    constraint: Constraint, *, asked: Asked, steps: Iterable[str], besides: Iterable[TrailAct] = ()
+) -> list[TrailAct]:
+    """The recent acts on `steps`, of this chain, of the trail and `besides`, once each, in ledger order."""
     wanted = frozenset(steps)
     here = [TrailAct(asked.kind.id, asked.step_of(act), act) for act in asked.history.acts]
     reading = asked.trails.get(trail_name(constraint))
     found: dict[tuple[str, str, str], TrailAct] = {}
-    for item in (*here, *(() if reading is None else reading.acts)):
+    for item in (*besides, *here, *(() if reading is None else reading.acts)):
         if (
             item.step in wanted
             and constraint.chain in ("", item.kind)

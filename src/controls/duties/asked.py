@@ -14,7 +14,7 @@ from controls.model.chain import AMEND, Act, ChainHistory, ChainKind
 from controls.model.duty import Constraint
 from controls.model.people import Profile
 from controls.model.record import record
-from controls.model.trail import TrailReading
+from controls.model.trail import TrailAct, TrailReading
 
 
 @record
@@ -23,7 +23,8 @@ class Asked:
 
     `roles` are those that p holds with all they inherit. `trails` are the acts on other chains that share a
     value with this one, by the name of the trail; one that is not there could not be told. `profiles` is what
-    the directory knows of persons; one who is not there is not known.
+    the directory knows of persons; one who is not there is not known. `lineage` are the acts on the other
+    chains of one line that this chain is part of (see `controls.duties.lineage`).
     """
 
     person: str
@@ -34,13 +35,21 @@ class Asked:
     roles: frozenset[str] = frozenset()
     trails: Mapping[str, TrailReading] = field(default_factory=dict)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
-    mine: frozenset[str] = field(init=False)  # steps that count against p on this chain
+    lineage: tuple[TrailAct, ...] = ()
+    mine: frozenset[str] = field(init=False)  # steps that count against p, on this kind's chains of the line
+    everywhere: frozenset[str] = field(init=False)  # and on all chains of the line
 
     def __post_init__(self) -> None:
         mine = self.history.steps_of(self.person)
         if AMEND in mine:
             mine |= self.amended
+        everywhere = mine
+        if self.lineage:
+            own = [item for item in self.lineage if item.act.person == self.person]
+            mine = mine.union(item.step for item in own if item.kind == self.kind.id)
+            everywhere = mine.union(item.step for item in own)
         object.__setattr__(self, "mine", mine)
+        object.__setattr__(self, "everywhere", everywhere)
 
     @property
     def amended(self) -> frozenset[str]:
@@ -48,19 +57,35 @@ class Asked:
         return frozenset(step.id for step in self.kind.steps[:1])
 
     def step_of(self, act: Act) -> str:
-        """The step that an act of this chain counts as an act on."""
+        """The step that an act of this kind of chain counts as an act on."""
         return self.kind.steps[0].id if act.step == AMEND and self.kind.steps else act.step
 
-    def acts_of(self, steps: Iterable[str]) -> tuple[Act, ...]:
-        """The acts of p that count as acts on one of `steps`."""
-        return tuple(act for act in self.acts_on(steps) if act.person == self.person)
+    def mine_of(self, constraint: Constraint) -> frozenset[str]:
+        """The steps that count against p where `constraint` looks."""
+        return self.mine if constraint.chain else self.everywhere
 
-    def acts_on(self, steps: Iterable[str]) -> tuple[Act, ...]:
-        """The acts of anybody, in any state and capacity, that count as acts on one of `steps`."""
+    def acts_of(self, steps: Iterable[str], *, by: Constraint) -> tuple[Act, ...]:
+        """The acts of p that count as acts on one of `steps` where the constraint `by` looks."""
+        return tuple(act for act in self.acts_on(steps, by=by) if act.person == self.person)
+
+    def acts_on(self, steps: Iterable[str], *, by: Constraint) -> tuple[Act, ...]:
+        """The acts of anybody, in any state and capacity, that count as acts on one of `steps` where the
+        constraint `by` looks: on this chain, and on the other chains of its line."""
         wanted = frozenset(steps)
-        if not wanted.isdisjoint(self.amended):
-            wanted |= {AMEND}
-        return tuple(act for act in self.history.acts if act.step in wanted)
+        named = wanted if wanted.isdisjoint(self.amended) else wanted | {AMEND}
+        here = tuple(act for act in self.history.acts if act.step in named)
+        if not self.lineage:
+            return here
+        return (*self.others_on(wanted, by=by), *here)
+
+    def others_on(self, steps: Iterable[str], *, by: Constraint) -> tuple[Act, ...]:
+        """Those of `acts_on` that are on the other chains of the line."""
+        wanted = frozenset(steps)
+        return tuple(
+            item.act
+            for item in self.lineage
+            if item.step in wanted and (not by.chain or item.kind == self.kind.id)
+        )
 
 
 @record

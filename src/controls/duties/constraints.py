@@ -8,7 +8,8 @@ what he or she has made of it; asking again for one's own step counts once; rena
 In the formulas p is the person who asks, s the step asked for, S the constraint's steps, M the mandatory
 steps of the chain kind, mine = all steps that p has any act on, in any state and capacity (an amendment is
 an act on the first step of the kind, too), and standing(x) = the persons who hold step x as its actors
-(claimed or performed).
+(claimed or performed). What counts against persons counts on the whole line that the chain is part of
+(`controls.duties.lineage`), what must stand on the chain itself.
 """
 
 from __future__ import annotations
@@ -47,43 +48,46 @@ class Formula(Protocol):
     def __call__(self, constraint: Constraint, /, *, asked: Asked) -> Violation | None: ...
 
 
-def whole_chain(_: Constraint, /, *, asked: Asked) -> Violation | None:
+def whole_chain(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     """Nobody takes part in every mandatory step: violated if s in M and M <= mine | {s}."""
     mandatory = asked.kind.mandatory
     if asked.step not in mandatory:
         return None
     others = tuple(step for step in mandatory if step != asked.step)
-    if not asked.mine.issuperset(others):
+    if not asked.mine_of(constraint).issuperset(others):
         return None
     return Violation(
-        count=len(mandatory), limit=len(mandatory) - 1, steps=mandatory, acts=asked.acts_of(others)
+        count=len(mandatory),
+        limit=len(mandatory) - 1,
+        steps=mandatory,
+        acts=asked.acts_of(others, by=constraint),
     )
 
 
-def sole_actor(_: Constraint, /, *, asked: Asked) -> Violation | None:
+def sole_actor(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     """The last step takes somebody else before it: violated if s = last(M) and no x has standing(x) - {p}."""
     mandatory = asked.kind.mandatory
     if not mandatory or asked.step != mandatory[-1]:
         return None
     if any(act.person != asked.person and act.stands() for act in asked.history.acts):
         return None
-    return Violation(count=0, limit=1, steps=(asked.step,), acts=asked.acts_of(asked.mine))
+    return Violation(count=0, limit=1, steps=(asked.step,), acts=asked.acts_of(asked.mine, by=constraint))
 
 
 def separate(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     """No two of S by one person: violated if mine & (S - {s}) is not empty."""
     if constraint.scope is not Scope.CHAIN:
         return separate_across(constraint, asked=asked)
-    if asked.mine.isdisjoint(constraint.steps):
+    if asked.mine_of(constraint).isdisjoint(constraint.steps):
         return None
-    before = asked.mine.intersection(others_of(constraint, asked.step))
+    before = asked.mine_of(constraint).intersection(others_of(constraint, asked.step))
     if not before:
         return None
     return Violation(
         count=len(before) + 1,
         limit=1,
         steps=in_order(before, constraint.steps),
-        acts=asked.acts_of(before),
+        acts=asked.acts_of(before, by=constraint),
     )
 
 
@@ -94,7 +98,7 @@ def at_most(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     """
     if constraint.scope is not Scope.CHAIN:
         return at_most_across(constraint, asked=asked)
-    before = asked.mine.intersection(constraint.steps)
+    before = asked.mine_of(constraint).intersection(constraint.steps)
     counted = {counted_as(constraint, step) for step in before} if constraint.groups else before
     count = len(counted) + (counted_as(constraint, asked.step) not in counted)
     if count <= constraint.limit:
@@ -103,7 +107,7 @@ def at_most(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
         count=count,
         limit=constraint.limit,
         steps=constraint.steps,
-        acts=asked.acts_of(before - {asked.step}),
+        acts=asked.acts_of(before - {asked.step}, by=constraint),
     )
 
 
@@ -152,11 +156,14 @@ def votes(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     How many votes v takes, and that a person has one, is a matter of order (`controls.duties.order`).
     """
     apart = constraint.distinct_from if asked.step in constraint.steps else constraint.steps
-    before = asked.mine.intersection(apart) - {asked.step}
+    before = asked.mine_of(constraint).intersection(apart) - {asked.step}
     if not before:
         return None
     return Violation(
-        count=len(before) + 1, limit=1, steps=in_order(before, apart), acts=asked.acts_of(before)
+        count=len(before) + 1,
+        limit=1,
+        steps=in_order(before, apart),
+        acts=asked.acts_of(before, by=constraint),
     )
 
 
@@ -168,7 +175,7 @@ def coalition(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     That is: even if every step of the set that is still open went to somebody new.
     """
     hands: dict[str, set[str]] = {asked.step: {asked.person}}
-    acts = asked.acts_on(constraint.steps)
+    acts = asked.acts_on(constraint.steps, by=constraint)
     for act in acts:
         hands.setdefault(asked.step_of(act), set()).add(act.person)
     still_open = [step for step in asked.kind.mandatory if step in constraint.steps and step not in hands]
@@ -196,7 +203,7 @@ def roles_used(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     |T| > limit for the smallest T <= R such that each step of mine | {s} that some role of R may take is one
     that a role of T may take.
     """
-    taken = asked.mine | {asked.step}
+    taken = asked.mine_of(constraint) | {asked.step}
     used: dict[str, frozenset[str]] = {}  # step -> the listed roles that may take it
     for step in taken:
         able = frozenset(group.name for group in constraint.groups if step in group.steps)
@@ -209,7 +216,7 @@ def roles_used(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
         count=count,
         limit=constraint.limit,
         roles=in_order({role for able in used.values() for role in able}, constraint.roles),
-        acts=asked.acts_of(used.keys() - {asked.step}),
+        acts=asked.acts_of(used.keys() - {asked.step}, by=constraint),
     )
 
 

@@ -207,13 +207,13 @@ class Enforcement:
         kinds = tuple(chains)
         self._closure = {role: held | {role} for role, held in role_closure.items()}
         self._roles = _Roles(self._closure)
-        self._constraints = with_built_in(constraints, chains=kinds)
+        self.constraints = with_built_in(constraints, chains=kinds)
         by_action: dict[tuple[str, str], list[Grant]] = {}
         for grant in grants:
             _check_grant(grant, closure=self._closure)
             for action in grant.actions:
                 by_action.setdefault((grant.resource, action), []).append(grant)
-        _check_names(self._closure, constraints=self._constraints, kinds=kinds)
+        _check_names(self._closure, constraints=self.constraints, kinds=kinds)
         self._points: dict[Key, _Point] = {}
         for kind in kinds:
             for step in kind.steps:
@@ -262,7 +262,7 @@ class Enforcement:
         constraints: tuple[Constraint, ...] = ()
         if kind is not None:
             step = kind.steps[0].id if action == AMEND else action
-            constraints = tuple(item for item in self._constraints if concerns(item, kind=kind, step=step))
+            constraints = tuple(item for item in self.constraints if concerns(item, kind=kind, step=step))
         rules = ActionRules.of(
             action,
             resource_type=resource,

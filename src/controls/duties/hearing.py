@@ -8,7 +8,7 @@ in front of it and compares the two.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -21,7 +21,7 @@ from controls.model.duty import Constraint, Grant
 from controls.model.finding import Cause, Effect, Finding, Origin, Text
 from controls.model.people import Person, Profile
 from controls.model.record import record
-from controls.model.trail import TrailReading
+from controls.model.trail import TrailAct, TrailReading
 
 ANYONE: Final = "anyone"  # the role of every person of record
 NO_ROLES: Final[frozenset[str]] = frozenset()
@@ -33,7 +33,8 @@ class Question:
 
     `person` is None for a subject that belongs to no person of record. `step` is the action as a step of
     `kind` (of an amendment the first one, which it changes), and None for an action that is no step;
-    `history` is that chain's, empty for a new one. `trails` and `profiles` are what constraints read beyond
+    `history` is that chain's, empty for a new one, and `lines` are the acts on other chains of each line that
+    the chain is part of. `trails` and `profiles` are what constraints read beyond
     the chain (see `controls.duties.asked`). It has no text of its own: libraries that log their arguments
     must not log requests.
     """
@@ -48,6 +49,7 @@ class Question:
     step: Step | None = None
     trails: Mapping[str, TrailReading] = field(default_factory=dict)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
+    lines: tuple[tuple[TrailAct, ...], ...] = ()
 
 
 @record
@@ -114,9 +116,9 @@ class Hearing:
         self.question = question
         self.rules = rules
         self.held = _expanded(question.person, closure=closure)
-        self.asked: Asked | None = None
+        self.asked: tuple[Asked, ...] = ()  # the question on each line that the chain is part of
         if question.person is not None and question.kind is not None and question.step is not None:
-            self.asked = Asked(
+            first = Asked(
                 person=question.person.id,
                 step=question.step.id,
                 kind=question.kind,
@@ -125,7 +127,9 @@ class Hearing:
                 now=question.now,
                 trails=question.trails,
                 profiles=question.profiles,
+                lineage=question.lines[0] if question.lines else (),
             )
+            self.asked = (first, *(replace(first, lineage=line) for line in question.lines[1:]))
         self._granted: dict[int, bool] = {}
         self._violated: tuple[Violation | None, ...] | None = None
 
@@ -151,13 +155,12 @@ class Hearing:
 
     def duty_findings(self) -> list[Finding]:
         """The findings of all violated constraints, whatever they ask for, in the order of the release."""
-        asked = self.asked
-        if asked is None:
+        if not self.asked:
             return []
         findings = []
         for constraint, found in zip(self.rules.constraints, self.violated(), strict=True):
             if found is not None:
-                findings.append(constraint_finding(constraint, found=found, asked=asked))
+                findings.append(constraint_finding(constraint, found=found, asked=self.asked[0]))
         return findings
 
     def refusal(self) -> Finding:
@@ -183,17 +186,17 @@ class Hearing:
         return self._violated
 
     def _violations(self) -> Iterator[Violation | None]:
-        asked, rules, facts = self.asked, self.rules, self.question.facts
-        if asked is None:
+        lines, rules, facts = self.asked, self.rules, self.question.facts
+        if not lines:
             yield from (None for _ in rules.constraints)
             return
         # Most people hold so few of the roles that exclude one another that no such constraint can speak.
-        harmless = len(asked.roles & rules.exclusive) <= rules.fewest_exclusive
+        harmless = len(lines[0].roles & rules.exclusive) <= rules.fewest_exclusive
         for constraint, formula in zip(rules.constraints, rules.formulas, strict=True):
             if harmless and constraint.excludes_roles:
                 yield None
                 continue
-            found = formula(constraint, asked=asked)
+            found = next(filter(None, (formula(constraint, asked=asked) for asked in lines)), None)
             yield found if found is None else applied(constraint, found=found, facts=facts)
 
 

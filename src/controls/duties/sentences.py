@@ -42,7 +42,7 @@ def exclusive_roles(found: Violation, *, person: str) -> Text:
 
 
 def _whole_chain(_: Constraint, found: Violation, asked: Asked) -> Text:
-    step, earlier = _step(asked), acts(found.acts, kind=asked.kind)
+    step, earlier = _step(asked), _earlier(found, asked)
     return Text(
         f"With {step.en}, {asked.person} would have a hand in all {found.count} mandatory steps of this "
         f"chain; at most {found.limit} are allowed to one person. Earlier: {earlier.en}.",
@@ -52,7 +52,7 @@ def _whole_chain(_: Constraint, found: Violation, asked: Asked) -> Text:
 
 
 def _sole_actor(_: Constraint, found: Violation, asked: Asked) -> Text:
-    step, earlier = _step(asked), acts(found.acts, kind=asked.kind)
+    step, earlier = _step(asked), _earlier(found, asked)
     return Text(
         f"{step.en} is the last step of the chain and nobody but {asked.person} holds a step of it so far "
         f"(own acts: {earlier.en}). Somebody else must take {step.en}.",
@@ -94,7 +94,7 @@ def _at_most(constraint: Constraint, found: Violation, asked: Asked) -> Text:
 
 
 def _at_least(_: Constraint, found: Violation, asked: Asked) -> Text:
-    step, earlier = _step(asked), acts(found.acts, kind=asked.kind)
+    step, earlier = _step(asked), _earlier(found, asked)
     steps = step_titles(found.steps, kind=asked.kind)
     return Text(
         f"These steps ({steps.en}) need at least {found.limit} different persons; with {asked.person} on "
@@ -105,7 +105,7 @@ def _at_least(_: Constraint, found: Violation, asked: Asked) -> Text:
 
 
 def _bind(_: Constraint, found: Violation, asked: Asked) -> Text:
-    step, earlier = _step(asked), acts(found.acts, kind=asked.kind)
+    step, earlier = _step(asked), _earlier(found, asked)
     others = step_titles(found.steps, kind=asked.kind)
     return Text(
         f"{step.en} goes with {others.en}: one person takes both, and that is not {asked.person}: "
@@ -116,7 +116,7 @@ def _bind(_: Constraint, found: Violation, asked: Asked) -> Text:
 
 
 def _votes(constraint: Constraint, found: Violation, asked: Asked) -> Text:
-    step, earlier = _step(asked), acts(found.acts, kind=asked.kind)
+    step, earlier = _step(asked), _earlier(found, asked)
     vote, others = (
         step_titles(item, kind=asked.kind) for item in (constraint.steps, constraint.distinct_from)
     )
@@ -131,7 +131,7 @@ def _votes(constraint: Constraint, found: Violation, asked: Asked) -> Text:
 def _roles(constraint: Constraint, found: Violation, asked: Asked) -> Text:
     if not constraint.dynamic:
         return exclusive_roles(found, person=asked.person)
-    step, roles, earlier = _step(asked), names(found.roles), acts(found.acts, kind=asked.kind)
+    step, roles, earlier = _step(asked), names(found.roles), _earlier(found, asked)
     return Text(
         f"With {step.en}, {asked.person} would use {found.count} roles that exclude each other on one chain "
         f"({roles.en}); at most {found.limit} may be used by one person. Earlier: {earlier.en}.",
@@ -141,7 +141,7 @@ def _roles(constraint: Constraint, found: Violation, asked: Asked) -> Text:
 
 
 def _relation(_: Constraint, found: Violation, asked: Asked) -> Text:
-    step, earlier = _step(asked), acts(found.acts, kind=asked.kind)
+    step, earlier = _step(asked), _earlier(found, asked)
     others = step_titles(found.steps, kind=asked.kind)
     how = joined([_RELATED[name] for name in found.relations])
     return Text(
@@ -186,7 +186,7 @@ def _cooling_off(constraint: Constraint, found: Violation, asked: Asked) -> Text
 
 
 def _coalition(_: Constraint, found: Violation, asked: Asked) -> Text:
-    step, earlier = _step(asked), acts(found.acts, kind=asked.kind)
+    step, earlier = _step(asked), _earlier(found, asked)
     steps = step_titles(found.steps, kind=asked.kind)
     return Text(
         f"No fewer than {found.limit} persons may together have done all of these steps ({steps.en}); with "
@@ -236,7 +236,15 @@ def _step(asked: Asked) -> Text:
 
 def _acts(constraint: Constraint, found: Violation, asked: Asked) -> Text:
     """The earlier acts, with their chains where other chains count too."""
-    return acts(found.acts, kind=asked.kind, with_chain=constraint.scope is not Scope.CHAIN)
+    if constraint.scope is Scope.CHAIN:
+        return _earlier(found, asked)
+    return acts(found.acts, kind=asked.kind, with_chain=True)
+
+
+def _earlier(found: Violation, asked: Asked) -> Text:
+    """The earlier acts, with their chains where they are on others than this one."""
+    beyond = any(act.chain != asked.history.chain for act in found.acts)
+    return acts(found.acts, kind=asked.kind, with_chain=beyond)
 
 
 def _groups(constraint: Constraint, asked: Asked) -> Text:

@@ -8,19 +8,22 @@ from datetime import datetime
 
 from controls.model.chain import Votes
 from controls.model.finding import Deadline, Finding, Outcome
+from controls.model.lineage import Link
 from controls.model.record import record
 from controls.model.values import Json, Value, utc_text
 
 
 @record
 class ClaimIntent:
-    """What a permit on a chain step claims. `shared` names the live claim that asking again shares."""
+    """What a permit on a chain step claims. `shared` names the live claim that asking again shares; `links`
+    are those that the chain begins with."""
 
     step: str
     valid_until: datetime
     material: Mapping[str, str]
     shared: str = ""
     reopens: tuple[str, ...] = ()  # steps that a permitted amendment opens again
+    links: tuple[Link, ...] = ()
 
 
 @record

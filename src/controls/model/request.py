@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from controls.model.lineage import StatedLink
 from controls.model.record import record
 from controls.model.values import Json
 
@@ -17,7 +18,8 @@ class Request:
     `order` is `order.notional`, `subject.properties.x` is `subject.x`, `action.properties.x` is
     `action.x`, `context.account.x` is `account.x` and a plain `context.x` stays `context.x`.
     `asserted_at` is what the caller said about time: recorded, and it drives nothing.
-    `claim=False` asks for an opinion without claiming the step.
+    `claim=False` asks for an opinion without claiming the step. `lineage` are the older resources that this
+    one is said to come from.
     """
 
     id: str
@@ -29,3 +31,4 @@ class Request:
     properties: Mapping[str, Json]
     asserted_at: datetime | None = None
     claim: bool = True
+    lineage: tuple[StatedLink, ...] = ()

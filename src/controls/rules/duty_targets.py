@@ -22,6 +22,10 @@ from controls.rules.nodes import MappingNode, Scalar
 from controls.rules.roles import Roles
 
 _LONGEST: Final = timedelta(days=3_660)
+# What counts acts on chains of other kinds, where a lineage leads from one kind to another.
+_OVER_LINEAGES: Final = frozenset(
+    {ConstraintKind.SEPARATE, ConstraintKind.AT_MOST, ConstraintKind.COOLING_OFF}
+)
 _BOUNDED: Final = frozenset({Scope.INSTRUMENT, Scope.DESK})
 
 
@@ -206,7 +210,7 @@ class DutyTargets:
         return targets
 
     def _with_steps(self, node: MappingNode, candidates: list[ChainKind]) -> tuple[str, ...]:
-        """The kinds that have all the steps; beyond one chain, all kinds at once where none has."""
+        """The kinds that have all the steps; where none has, all kinds at once: over trails or lineages."""
         named = node.text("chain")
         scalars = list(_scalars(node, "steps", "step", "groups", "distinct_from"))
         known = frozenset(step.id for chain in candidates for step in chain.steps)
@@ -223,7 +227,8 @@ class DutyTargets:
         targets = tuple(chain.id for chain in candidates if wanted <= {step.id for step in chain.steps})
         if targets or unknown:
             return targets
-        if not named and node.text("scope", Scope.CHAIN) != Scope.CHAIN:
+        beyond = node.text("scope", Scope.CHAIN) != Scope.CHAIN or node.text("kind") in _OVER_LINEAGES
+        if not named and beyond:
             return ("",)
         if self.chains.complete:
             key = next(key for key in ("steps", "step", "groups") if key in node)

@@ -152,6 +152,11 @@ def _record(
             "shared": bool(intent.shared),
             "valid_until": utc_text(intent.valid_until),
         }
+        if intent.links:
+            fields["lineage"] = [
+                {"relation": link.relation.value, "kind": link.kind, "id": link.chain}
+                for link in intent.links
+            ]
         if intent.reopens:
             fields["reopens"] = list(intent.reopens)
     if decision.approval:
@@ -185,6 +190,7 @@ def _record(
         for act in work.history(kind.id, request.resource_id).acts:
             if act.step in intent.reopens and act.stands():
                 work.change_act(act.claim, state=ActState.REOPENED)
+        work.add_links((kind.id, request.resource_id), intent.links, index=index)
         step = kind.step(intent.step)
         voting = decision.votes is not None and intent.step in decision.votes
         work.add_act(
@@ -276,7 +282,7 @@ def _case(
     if not wanted:
         return None
     named = tuple(cleared_finding(item) for item in wanted)
-    material = material_digest(decision.material)
+    material = material_digest(decision.material, lineage=request.lineage)
     for open_case in context.work.open_reviews_for(request.resource_type, request.resource_id):
         if (
             open_case.kind == kind

@@ -93,6 +93,10 @@ def decision_entry(
     }
     if request.asserted_at is not None:
         asked["at"] = utc_text(request.asserted_at)
+    if request.lineage:
+        asked["lineage"] = [
+            {"relation": link.relation.value, "type": link.type, "id": link.id} for link in request.lineage
+        ]
     if not request.claim:
         asked["claim"] = False
     fields: dict[str, Json] = {

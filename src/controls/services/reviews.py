@@ -22,6 +22,7 @@ from controls.model.values import Json, utc_text
 from controls.rules.vocabulary import read_facts
 from controls.services.answers import encode, finding_json, receipt
 from controls.services.commands import Context, Render
+from controls.services.lineage import line_parties
 from controls.services.records import decision_entry
 from controls.store.rows import ReviewCase, StoredAct
 from controls.store.workspace import Needs
@@ -115,7 +116,10 @@ class Resolve:
             history=ChainHistory("", case.id),
             now=work.now,
             reviewed=ReviewedChain(
-                case.resource_id, history.parties() | {context.directory.survivor(case.person)}
+                case.resource_id,
+                history.parties()
+                | line_parties(context, (history.kind, history.chain))
+                | {context.directory.survivor(case.person)},
             ),
         )
         return decide(request, situation, active=active), request

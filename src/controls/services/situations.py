@@ -19,6 +19,7 @@ from controls.model.trail import TrailReading
 from controls.rules.vocabulary import FactReading
 from controls.services.commands import Context
 from controls.services.counting import Counter
+from controls.services.lineage import need_lineage, read_lineage
 from controls.services.trails import read_trails, trail_queries
 from controls.store.workspace import Needs
 
@@ -43,6 +44,8 @@ class Asked:
             needs.chains.add((kind.id, request.resource_id))
             if kind.id in active.trails:
                 needs.trails.update(trail_queries(context, request, self.reading, kind=kind))
+        if request.lineage:
+            need_lineage(context, request, needs)
         watched = active.watched.get(f"{request.resource_type}.{request.action}")
         if watched is not None:
             person = context.directory.account(request.subject_id, at=context.work.at)
@@ -74,6 +77,7 @@ class Asked:
             profiles=profiles,
             aggregates=None if self._counter is None else self._counter.read(work),
             crowd=None if kind is None else context.directory.crowd(at=work.at),
+            lineage=read_lineage(context, request, kind=kind),
         )
 
     def observe(self, context: Context, decision: Decision) -> None:

@@ -20,7 +20,7 @@ from controls.store.guard_definitions import (
     SQLITE_TRIGGERS,
     fingerprint,
 )
-from controls.store.tables import acts, entries, heads, observations, trail_marks
+from controls.store.tables import acts, entries, heads, lineage_links, observations, trail_marks
 
 # The unique indexes over what is held: name -> columns, and the mark of the acts that it is over.
 LIVE: Final = {
@@ -149,7 +149,7 @@ async def _check_postgresql(connection: StoreConnection) -> list[str]:
 def _wrong_shapes(connection: Connection) -> Iterator[str]:
     inspector = inspect(connection)
     present = set(inspector.get_table_names())
-    for table in (*GUARDED, acts, observations, trail_marks):
+    for table in (*GUARDED, acts, lineage_links, observations, trail_marks):
         if table.name not in present:
             yield f"the table {table.name} is missing"
             continue

@@ -31,6 +31,7 @@ SERVICE_RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "ledger_disclosures": (*_APPEND, "DELETE"),  # erasure deletes value and salt, every proof stays valid
     "acts": _KEEP,
     "trail_marks": _REPLACE,  # a release that drops a trail deletes its marks, a merge renames its person
+    "lineage_links": _APPEND,
     "reviews": _KEEP,
     "approvals": _APPEND,
     "approval_uses": _APPEND,

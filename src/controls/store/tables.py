@@ -193,6 +193,22 @@ trail_marks: Final = Table(
     PrimaryKeyConstraint("value", "trail", "person", "at", "claim", "part", "tenant"),
 )
 
+# What a chain comes from (`controls.model.lineage`), as its first act said; rows only ever come.
+lineage_links: Final = Table(
+    "lineage_links",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("kind", identifier(), nullable=False),
+    Column("chain", identifier(), nullable=False),
+    Column("relation", identifier(32), nullable=False),
+    Column("to_kind", identifier(), nullable=False),
+    Column("to_chain", identifier(), nullable=False),
+    Column("index", BigInteger, nullable=False),
+    Column("number", Integer, nullable=False),
+    PrimaryKeyConstraint("chain", "kind", "to_chain", "to_kind", "relation", "tenant"),
+    Index("ix_lineage_links_to_chain", "to_chain", "to_kind", "tenant"),
+)
+
 reviews: Final = Table(
     "reviews",
     metadata,

@@ -30,10 +30,12 @@ from sqlalchemy import (
 
 from controls.ledger.merkle import Frontier
 from controls.model.errors import NotFound
+from controls.model.lineage import ChainKey
 from controls.model.values import from_microseconds
 from controls.store.among import also, among
 from controls.store.connection import StoreConnection
 from controls.store.ledger_reads import completed_tiles
+from controls.store.lineage import LINKED, link_row, load_links
 from controls.store.merging import shared_chains
 from controls.store.observations import load_windows, observation_row
 from controls.store.rows import Change, Head, ReviewCase, StoredAct, approval_from, approval_row
@@ -48,6 +50,7 @@ from controls.store.tables import (
     entries,
     heads,
     idempotency,
+    lineage_links,
     observations,
     reviews,
     tiles,
@@ -148,8 +151,10 @@ async def load(connection: StoreConnection, work: Workspace, needs: Needs) -> No
     for merged, survivor in sorted(needs.merging):
         work.shared |= await shared_chains(connection, tenant, merged=merged, survivor=survivor)
     needs.chains |= work.shared
-    if needs.chains:
-        await _load_chains(connection, work, needs.chains)
+    if needs.chains or needs.joined:
+        linked = await _load_chains(connection, work, needs.chains | needs.joined)
+        if linked or needs.joined:
+            await _load_lineage(connection, work, needs, linked=linked & needs.chains)
     if needs.trails:
         work.load_marks(await load_marks(connection, tenant, needs.trails))
     if needs.resources:
@@ -168,7 +173,9 @@ _DECISIONS: Final = select(entries.c.id, entries.c.bytes, entries.c.index).where
 _REVIEWS: Final = select(reviews).where(also(reviews.c.tenant, "tenant"), among(reviews.c.id, "ids"))
 _CHANGES: Final = select(changes).where(also(changes.c.tenant, "tenant"), among(changes.c.id, "ids"))
 _CHAINS: Final = (
-    select(acts).where(also(acts.c.tenant, "tenant"), among(acts.c.chain, "chains")).order_by(acts.c.index)
+    select(acts, LINKED)
+    .where(also(acts.c.tenant, "tenant"), among(acts.c.chain, "chains"))
+    .order_by(acts.c.index)
 )
 _CLAIMS: Final = (
     select(acts).where(also(acts.c.tenant, "tenant"), among(acts.c.claim, "claims")).order_by(acts.c.index)
@@ -194,10 +201,25 @@ _APPROVALS: Final = (
 )
 
 
-async def _load_chains(connection: StoreConnection, work: Workspace, chains: Set[tuple[str, str]]) -> None:
+async def _load_chains(connection: StoreConnection, work: Workspace, chains: Set[ChainKey]) -> set[ChainKey]:
+    """Load the acts of chains; those of them that are linked to others."""
     wanted = {"tenant": work.head.tenant, "chains": {chain for _, chain in chains}}
-    rows = await connection.execute(_CHAINS, wanted)
-    work.load_acts(StoredAct.read(row) for row in rows if (row.kind, row.chain) in chains)
+    rows = [row for row in await connection.execute(_CHAINS, wanted) if (row.kind, row.chain) in chains]
+    work.load_acts(map(StoredAct.read, rows))
+    return {(row.kind, row.chain) for row in rows if row.linked}
+
+
+async def _load_lineage(
+    connection: StoreConnection, work: Workspace, needs: Needs, *, linked: Set[ChainKey]
+) -> None:
+    """Load the links around chains, and the acts on all lines of those that are linked, and on all that the
+    joined ones come from."""
+    for chain, link in await load_links(connection, work.head.tenant, linked | needs.joined):
+        work.lineage.add(chain, link)
+    wanted = work.lineage.ancestry(work.lineage.progeny(linked) | needs.joined)
+    wanted -= needs.chains | needs.joined
+    if wanted:
+        await _load_chains(connection, work, wanted)
 
 
 async def _load_answers(
@@ -274,6 +296,11 @@ async def flush(connection: StoreConnection, work: Workspace, sealed: Sealed) ->
     await _update(connection, acts, "claim", [stored.row(tenant) for stored in work.changed_acts.values()])
     await _insert(connection, acts, [stored.row(tenant) for stored in work.new_acts.values()])
     await _insert(connection, trail_marks, [mark.row(tenant) for mark in work.new_marks])
+    links = [
+        link_row(tenant, chain, link, index=index, number=number)
+        for number, (chain, link, index) in enumerate(work.new_links)
+    ]
+    await _insert(connection, lineage_links, links)
     await _insert(
         connection,
         observations,

@@ -19,6 +19,7 @@ from controls.ledger.envelope import EntryKind, entry_bytes
 from controls.ledger.merkle import BatchTree, leaf_hash
 from controls.model.chain import ActState, ChainHistory
 from controls.model.decision import Approval
+from controls.model.lineage import ChainKey, Lineage, Link
 from controls.model.record import record
 from controls.model.trail import Trail, TrailAct
 from controls.model.values import Json, Money, microseconds, utc_text
@@ -37,6 +38,7 @@ class Needs:
     """What a batch of commands will read; each command adds its own before anything is loaded."""
 
     chains: set[tuple[str, str]] = field(default_factory=set)
+    joined: set[ChainKey] = field(default_factory=set)  # chains that a request says it comes from
     tokens: set[tuple[str, str, str]] = field(default_factory=set)
     decisions: set[str] = field(default_factory=set)
     reviews: set[str] = field(default_factory=set)
@@ -94,6 +96,7 @@ class Workspace:
         self.revision = 0
         self._acts: dict[tuple[str, str], list[StoredAct]] = {}
         self._histories: dict[tuple[str, str], ChainHistory] = {}
+        self.lineage = Lineage()
         self._marks: dict[TrailKey, dict[tuple[str, str], Mark]] = {}  # by claim and part
         self._marked: dict[str, StoredAct] = {}  # by claim; of chains that are not loaded themselves
         self.claims: dict[str, StoredAct] = {}
@@ -111,6 +114,7 @@ class Workspace:
         self.new_acts: dict[str, StoredAct] = {}
         self.changed_acts: dict[str, StoredAct] = {}
         self.new_marks: list[Mark] = []
+        self.new_links: list[tuple[ChainKey, Link, int]] = []  # with the entry that declares it
         self.new_reviews: dict[str, ReviewCase] = {}
         self.changed_reviews: dict[str, ReviewCase] = {}
         self.new_approvals: list[Approval] = []
@@ -231,6 +235,13 @@ class Workspace:
         self.claims[claim] = stored
         self._acts.setdefault(chain, []).append(stored)
         self._histories.pop(chain, None)
+
+    def add_links(self, chain: ChainKey, links: Iterable[Link], *, index: int) -> None:
+        """Record what a chain that has just begun comes from; `index` is the entry that says so."""
+        for link in links:
+            self.revision += 1
+            self.lineage.add(chain, link)
+            self.new_links.append((chain, link, index))
 
     def change_act(self, claim: str, *, state: ActState | None = None, case: str | None = None) -> None:
         self.revision += 1
