@@ -96,7 +96,7 @@ def test_the_rules_are_sound() -> None:
     assert chains["not_to_the_end"] == chains["two_of_four"] == ""
 
 
-# --- Resetting history, once for each relation ---------------------------------------------------------------
+# --- Resetting history ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("login", ["ana", "ana.bot"])
@@ -272,7 +272,7 @@ async def test_a_list_sees_its_own_links(running: Counted) -> None:
     assert [item["outcome"] for item in told] == ["permit"] * 3 + ["deny"] * 2 + ["permit"] * 2 + ["deny"]
 
 
-# --- Supervisors ---------------------------------------------------------------------------------------------
+# --- Supervisors ------------------------------------------------------------------------------------------
 
 
 async def test_a_supervisor_is_no_party_to_the_line(running: Counted) -> None:

@@ -30,6 +30,8 @@ When the answer is "verified", then
   person), and no constraint of the kinds `separate`, `at_most` and `votes` was broken
   that denies, looks at one chain, and holds under no condition and for no period. Changes took effect with
   the last vote that such a constraint asks for.
+  On a chain counts what was done on all that it comes from, as its first act and none later declares, and
+  together that keeps the duties, too, when a chain joins several.
 It does not show that decisions were right (`controls verify --replay` does), nor that nothing was cut off
 after the last checkpoint that you know: keep one outside, and pass it with --checkpoint.
 
@@ -53,7 +55,7 @@ import re
 import sys
 import unicodedata
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -91,6 +93,8 @@ BLOB_FIELDS: Final = frozenset({"release", "directory", "blob"})
 DEMO: Final = "demo/"
 # Kinds of constraints that are recomputed here, or say how many persons a step takes.
 LIMITS: Final = frozenset({"separate", "at_most", "votes"})
+# Those of them that may be over the steps of several kinds of chains.
+SPANNING: Final = frozenset({"separate", "at_most"})
 AMEND: Final = "amend"  # the one action that is claimed and is no step: it changes what steps rest on
 
 
@@ -325,14 +329,20 @@ class Limit:
     """A person may act on at most `most` of `groups` of steps.
 
     `ordered`: when a step is taken, only acts on groups listed before its own count against it.
+    `everywhere`: acts on chains of all kinds count, where one comes from the other.
     """
 
     name: str
     groups: tuple[frozenset[str], ...]
     most: int
     ordered: bool
+    everywhere: bool = False
 
-    def broken(self, before: Sequence[str], step: str) -> list[str]:
+    def exceeded(self, steps: Set[str]) -> bool:
+        """Whether acts on `steps` by one person are too many, in whatever order they came."""
+        return not self.ordered and sum(not group.isdisjoint(steps) for group in self.groups) > self.most
+
+    def broken(self, before: Collection[str], step: str) -> list[str]:
         """The steps that are too many, when a person who acted on those `before` acts on `step`."""
         own = next((number for number, group in enumerate(self.groups) if step in group), None)
         if own is None:
@@ -371,6 +381,14 @@ def read_release(data: Any) -> dict[str, ChainRules]:
         elif "duties" in folders:
             duties += items
     rules: dict[str, ChainRules] = {}
+    names = [{step["id"] for step in kind["steps"]} for kind in kinds]
+    spanning = [
+        item | {"everywhere": True}
+        for item in duties
+        if item["kind"] in SPANNING
+        and "chain" not in item
+        and not any(steps >= _named_steps(item) for steps in names)
+    ]
     for kind in kinds:
         steps = {step["id"]: step for step in kind["steps"]}
         about = [
@@ -386,7 +404,9 @@ def read_release(data: Any) -> dict[str, ChainRules]:
             mandatory=frozenset(name for name, step in steps.items() if step.get("optional") is not True),
             votes=_votes(steps, about),
             least=_votes(steps, (item for item in about if not {"when", "effective"} & item.keys())),
-            limits=tuple(limit for item in about if _is_recomputed(item) for limit in _limits(item)),
+            limits=tuple(
+                limit for item in (*about, *spanning) if _is_recomputed(item) for limit in _limits(item)
+            ),
         )
     return rules
 
@@ -432,17 +452,54 @@ def _limits(item: dict[str, Any]) -> Iterator[Limit]:
     named = item["groups"].values() if "groups" in item else item["steps"]
     groups = tuple(frozenset(_list(steps)) for steps in named)
     most = 1 if kind == "separate" else int(item["max"])
-    yield Limit(name, groups, most=most, ordered=item.get("ordered") is True)
+    everywhere = item.get("everywhere") is True
+    yield Limit(name, groups, most=most, ordered=item.get("ordered") is True, everywhere=everywhere)
 
 
 class Chain:
-    """Who acted on which steps of one chain, and which claims hold its steps now."""
+    """Who acted on which steps of one chain, which claims hold its steps now, and how it hangs together."""
 
-    __slots__ = ("acts", "holders")
+    __slots__ = ("acts", "begun", "holders", "kind", "older", "younger")
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.begun = False
+        self.older: tuple[Chain, ...] = ()  # what it comes from
+        self.younger: tuple[Chain, ...] = ()  # what has come of it
         self.acts: dict[str, tuple[str, ...]] = {}  # person -> steps, whatever became of the acts
         self.holders: dict[str, tuple[bytes, ...]] = {}  # step -> live claims
+
+
+def reached(chains: Iterable[Chain], following: Callable[[Chain], Iterable[Chain]]) -> list[Chain]:
+    """The chains with all that follows from them."""
+    seen: dict[Chain, None] = {}
+    pending = list(chains)
+    while pending:
+        chain = pending.pop()
+        if chain not in seen:
+            seen[chain] = None
+            pending.extend(following(chain))
+    return list(seen)
+
+
+def ancestry(*chains: Chain) -> list[Chain]:
+    """The chains and all that they come from."""
+    return reached(chains, lambda chain: chain.older)
+
+
+def lines(chain: Chain) -> Iterator[list[Chain]]:
+    """The lines that a chain is part of: each end that has come of it, with all that it comes from."""
+    if not chain.older and not chain.younger:
+        yield [chain]
+        return
+    for end in reached((chain,), lambda chain: chain.younger):
+        if not end.younger:
+            yield ancestry(end)
+
+
+def taken(line: Iterable[Chain], person: str, kind: str) -> set[str]:
+    """The steps that a person acted on, on chains of a kind (empty: of all)."""
+    return {step for chain in line if kind in ("", chain.kind) for step in chain.acts.get(person, ())}
 
 
 @dataclass
@@ -531,6 +588,7 @@ class Duties:
         else:
             repeats = rules.repeats.get(step, "anyone")
             votes = rules.votes.get(step, 1)
+            yield from self._link(entry, chain)
             yield from self._take(taken, chain=chain, step=step, person=person, repeats=repeats, votes=votes)
         actors = [person]
         if approval is not None:
@@ -553,7 +611,47 @@ class Duties:
         where = entry.get("chain")
         kind, name = _text(where, "kind"), _text(where, "id")
         rules = self._chain_rules(_text(entry, "release"), kind)
-        return self.chains.setdefault((sys.intern(kind), name), Chain()), rules
+        kind = sys.intern(kind)
+        return self.chains.setdefault((kind, name), Chain(kind)), rules
+
+    def _link(self, entry: dict[str, Any], chain: Chain) -> Iterator[Bad]:
+        """What the chain comes from, as its first act says."""
+        links = entry.get("lineage", [])
+        if not isinstance(links, list):
+            raise duty("`lineage` is no list")
+        if links and chain.begun:
+            yield duty("links are declared by an act that is not the first of its chain")
+        chain.begun = True
+        older: dict[Chain, None] = {}
+        for link in links:
+            found = self.chains.get((_text(link, "kind"), _text(link, "id")))
+            if found is None or found is chain or not found.begun:
+                yield duty(f"the chain comes from {link['kind']} {link['id']}, which nobody has begun")
+            else:
+                older[found] = None
+        chain.older = tuple(older)
+        for parent in older:
+            parent.younger = (*parent.younger, chain)
+        if len(older) > 1:
+            yield from self._joined(ancestry(*older), [ancestry(parent) for parent in older], entry)
+
+    def _joined(self, line: list[Chain], parents: list[list[Chain]], entry: dict[str, Any]) -> Iterator[Bad]:
+        """What one person has done on chains that are joined, and on none of their lines alone."""
+        for kind in sorted({chain.kind for chain in line}):
+            rules = self._chain_rules(_text(entry, "release"), kind)
+            for person in sorted({person for chain in line for person in chain.acts}):
+
+                def whole(chains: list[Chain], person: str = person, kind: str = kind) -> bool:
+                    return taken(chains, person, kind) >= rules.mandatory  # noqa: B023  # asked at once
+
+                if rules.mandatory and whole(line) and not any(map(whole, parents)):
+                    yield duty(f"{person} has acted on every mandatory step of chains that are joined")
+                for limit in rules.limits:
+                    where = "" if limit.everywhere else kind
+                    if limit.exceeded(taken(line, person, where)) and not any(
+                        limit.exceeded(taken(parent, person, where)) for parent in parents
+                    ):
+                        yield duty(f"chains are joined on which {person} together breaks `{limit.name}`")
 
     def _share(self, taken: dict[str, Any], *, chain: Chain, step: str, person: str) -> Iterator[Bad]:
         name = short(_text(taken, "id"))
@@ -586,19 +684,25 @@ class Duties:
     def _act(self, chain: Chain, person: str, step: str, rules: ChainRules) -> Iterator[Bad]:
         before = chain.acts.get(person, ())
         again = step in before
+        if again and not any(limit.ordered for limit in rules.limits):
+            return  # without an order, a step that is taken again counts as it did
+        found: dict[str, Bad] = {}  # once, on however many lines
+        for line in lines(chain):
+            steps, every = taken(line, person, chain.kind), taken(line, person, "")
+            if not again and step != AMEND and rules.mandatory and rules.mandatory <= steps | {step}:
+                found[""] = duty(f"{person} has acted on every mandatory step of the chain")
+            for limit in rules.limits:
+                counted = every if limit.everywhere else steps
+                too_many = limit.broken(counted, step) if limit.ordered or not again else []
+                if too_many:
+                    listed = ", ".join(too_many)
+                    told = f"{person} has acted on {listed}, of which `{limit.name}` allows {limit.most}"
+                    found[limit.name] = duty(told)
+        yield from found.values()
         if not again:
-            steps = chain.acts[person] = (*before, step)
+            chain.acts[person] = (*before, step)
             if step == AMEND:  # whoever amends has a hand in what is amended
                 yield from self._act(chain, person, rules.first, rules)
-                return
-            if rules.mandatory and rules.mandatory.issubset(steps):
-                yield duty(f"{person} has acted on every mandatory step of the chain")
-        for limit in rules.limits:
-            # Without an order, a step that is taken again counts as it did.
-            too_many = limit.broken(before, step) if limit.ordered or not again else []
-            if too_many:
-                listed = ", ".join(too_many)
-                yield duty(f"{person} has acted on {listed}, of which `{limit.name}` allows {limit.most}")
 
     def _end(self, name: str, state: str) -> Iterator[Bad]:
         claim = self._claims.get(short(name))
