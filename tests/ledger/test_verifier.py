@@ -985,3 +985,56 @@ def test_a_change_takes_effect_with_its_last_vote(
         )
     ledger.confirm("chg-1", "key", voters[-1], key_created="key-2")
     assert [message for _, message in duty_failures(ledger)] == found
+
+
+# -- lineages ----------------------------------------------------------------------------------------------
+
+
+def from_chain(*names: str) -> list[dict[str, str]]:
+    """What an entry says of the chains that its own comes from."""
+    return [{"relation": "split_from", "kind": "order", "id": name} for name in names]
+
+
+APART = {"id": "apart", "kind": "separate", "steps": ["capture", "approve"]}
+
+
+def linked(*names: str) -> LedgerBuilder:
+    """Ana captured O-1, and bea executed O-2, which comes of chains of these names."""
+    ledger = LedgerBuilder(a_release(APART))
+    ledger.claim("ana", "capture", chain="O-1")
+    ledger.claim("bea", "execute", chain="O-2", lineage=from_chain(*names))
+    return ledger
+
+
+def messages(ledger: LedgerBuilder) -> list[str]:
+    return [message for _, message in duty_failures(ledger)]
+
+
+def test_what_a_chain_comes_from_counts_on_it() -> None:
+    """`separate` looks at all of a line: up and down, and not at chains that are not linked."""
+    apart = ["ana has acted on approve, capture, of which `apart` allows 1"]
+    for names, found in (((), []), (("O-1",), apart)):
+        ledger = linked(*names)
+        ledger.claim("ana", "approve", chain="O-2")
+        assert messages(ledger) == found
+    ledger = linked("O-1")
+    ledger.claim("bea", "capture", chain="O-3", lineage=from_chain("O-2"))
+    ledger.claim("bea", "approve", chain="O-1")
+    assert messages(ledger) == ["bea has acted on approve, capture, of which `apart` allows 1"]
+
+
+def test_a_chain_that_joins_others_is_measured_by_all_of_them() -> None:
+    """What one person did on chains that are joined is told, unless one of them was broken by itself."""
+    ledger = linked()
+    ledger.claim("ana", "approve", chain="O-2")
+    ledger.claim("eva", "settle", chain="O-3", lineage=from_chain("O-1", "O-2"))
+    assert messages(ledger) == ["chains are joined on which ana together breaks `apart`"]
+
+
+def test_links_are_declared_by_the_first_act_to_older_chains() -> None:
+    """A chain that nobody has begun is none to come from, nor is the chain itself; links are not added."""
+    for name in ("O-2", "O-9"):
+        assert messages(linked(name)) == [f"the chain comes from order {name}, which nobody has begun"]
+    ledger = linked()
+    ledger.claim("bea", "capture", chain="O-2", lineage=from_chain("O-1"))
+    assert messages(ledger) == ["links are declared by an act that is not the first of its chain"]

@@ -497,7 +497,7 @@ def lines(chain: Chain) -> Iterator[list[Chain]]:
             yield ancestry(end)
 
 
-def taken(line: Iterable[Chain], person: str, kind: str) -> set[str]:
+def steps_taken(line: Iterable[Chain], person: str, kind: str) -> set[str]:
     """The steps that a person acted on, on chains of a kind (empty: of all)."""
     return {step for chain in line if kind in ("", chain.kind) for step in chain.acts.get(person, ())}
 
@@ -619,9 +619,11 @@ class Duties:
         links = entry.get("lineage", [])
         if not isinstance(links, list):
             raise duty("`lineage` is no list")
-        if links and chain.begun:
-            yield duty("links are declared by an act that is not the first of its chain")
-        chain.begun = True
+        first, chain.begun = not chain.begun, True
+        if not links:
+            return
+        if not first:
+            raise duty("links are declared by an act that is not the first of its chain")
         older: dict[Chain, None] = {}
         for link in links:
             found = self.chains.get((_text(link, "kind"), _text(link, "id")))
@@ -637,20 +639,18 @@ class Duties:
 
     def _joined(self, line: list[Chain], parents: list[list[Chain]], entry: dict[str, Any]) -> Iterator[Bad]:
         """What one person has done on chains that are joined, and on none of their lines alone."""
+
+        def newly(broken: Callable[[set[str]], bool], person: str, kind: str) -> bool:
+            alone = (broken(steps_taken(parent, person, kind)) for parent in parents)
+            return broken(steps_taken(line, person, kind)) and not any(alone)
+
         for kind in sorted({chain.kind for chain in line}):
             rules = self._chain_rules(_text(entry, "release"), kind)
             for person in sorted({person for chain in line for person in chain.acts}):
-
-                def whole(chains: list[Chain], person: str = person, kind: str = kind) -> bool:
-                    return taken(chains, person, kind) >= rules.mandatory  # noqa: B023  # asked at once
-
-                if rules.mandatory and whole(line) and not any(map(whole, parents)):
+                if rules.mandatory and newly(rules.mandatory.issubset, person, kind):
                     yield duty(f"{person} has acted on every mandatory step of chains that are joined")
                 for limit in rules.limits:
-                    where = "" if limit.everywhere else kind
-                    if limit.exceeded(taken(line, person, where)) and not any(
-                        limit.exceeded(taken(parent, person, where)) for parent in parents
-                    ):
+                    if newly(limit.exceeded, person, "" if limit.everywhere else kind):
                         yield duty(f"chains are joined on which {person} together breaks `{limit.name}`")
 
     def _share(self, taken: dict[str, Any], *, chain: Chain, step: str, person: str) -> Iterator[Bad]:
@@ -688,7 +688,7 @@ class Duties:
             return  # without an order, a step that is taken again counts as it did
         found: dict[str, Bad] = {}  # once, on however many lines
         for line in lines(chain):
-            steps, every = taken(line, person, chain.kind), taken(line, person, "")
+            steps, every = steps_taken(line, person, chain.kind), steps_taken(line, person, "")
             if not again and step != AMEND and rules.mandatory and rules.mandatory <= steps | {step}:
                 found[""] = duty(f"{person} has acted on every mandatory step of the chain")
             for limit in rules.limits:
