@@ -21,6 +21,9 @@ from tests.services.test_counting import RULES as COUNTING
 from tests.services.test_duty_kinds import PEOPLE as KINDS_PEOPLE
 from tests.services.test_duty_kinds import RULES as KINDS
 from tests.services.test_duty_kinds import trade
+from tests.services.test_lineage import PEOPLE as LINEAGE_PEOPLE
+from tests.services.test_lineage import RULES as LINEAGE
+from tests.services.test_lineage import step
 
 from .running import (
     STEPS,
@@ -399,3 +402,30 @@ async def test_five_persons_want_two_votes(migrated_database_url: str, tmp_path:
     assert len({entry["person"] for entry in claims}) == len(claims) == 2
     shared = {answer["claim"]["id"] for answer in answers if answer["decision"]}
     assert len(shared) == 2
+
+
+# --- Lineages ---------------------------------------------------------------------------------------------
+
+
+async def test_an_order_is_approved_while_it_is_rebooked(migrated_database_url: str, tmp_path: Path) -> None:
+    """Whoever at once approves orders and captures what replaces them gets one of the two of each; whoever
+    captured the orders approves none of either."""
+    desk = start_desk(tmp_path, database_url=migrated_database_url, rules=LINEAGE, directory=LINEAGE_PEOPLE)
+    old = [step("capture", "ana", f"O-{number}") for number in range(10)]
+    async with running(desk) as service:
+        told = json.loads(await service.writer.submit(desk.decide(*old)))
+    assert {answer["outcome"] for answer in told} == {"permit"}
+    asked = [
+        item
+        for number in range(10)
+        for item in (
+            step("approve", "ben", f"O-{number}"),
+            step("capture", "ben", f"O-{number}-new", f"O-{number}", relation="replaces"),
+            step("approve", "ana.bot", f"O-{number}-new", f"O-{number}", relation="replaces"),
+        )
+    ]
+    answers = await ask_both(desk, asked)
+    for number in range(10):
+        approved, captured, own = (answer["decision"] for answer in answers[3 * number : 3 * number + 3])
+        assert approved is not captured
+        assert not own
