@@ -63,6 +63,26 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("/context/at", "2100-01-01T00:00:00Z", "/context/at", "bad_time"),
         ("/context/at", "2026-02-30T09:30:00Z", "/context/at", "bad_time"),
         ("/context/at", "0001-01-01T00:00:00+23:59", "/context/at", "bad_time"),
+        ("/resource/properties/lineage", "O-1", "/resource/properties/lineage", "wrong_type"),
+        ("/resource/properties/lineage", ["O-1"], "/resource/properties/lineage/0", "wrong_type"),
+        (
+            "/resource/properties/lineage",
+            [{"id": "O-1"}],
+            "/resource/properties/lineage/0/relation",
+            "missing",
+        ),
+        (
+            "/resource/properties/lineage",
+            [{"relation": "like", "id": "O-1"}],
+            "/resource/properties/lineage/0/relation",
+            "unknown_value",
+        ),
+        (
+            "/resource/properties/lineage",
+            [{"relation": "replaces", "id": "O-1"}] * 65,
+            "/resource/properties/lineage",
+            "too_long",
+        ),
     ],
 )  # fmt: skip
 def test_fields_that_are_wrong(api: Api, path: str, value: Any, pointer: str, code: str) -> None:
@@ -86,26 +106,6 @@ def test_fields_that_are_wrong(api: Api, path: str, value: Any, pointer: str, co
         ("/subject/properties/on_behalf_of", "x", "/subject/properties/on_behalf_of", "not_yet_supported"),
         ("/resource/properties/on_behalf_of", "x", "/resource/properties/on_behalf_of", "not_yet_supported"),
         ("/resource/properties/break_glass", 1, "/resource/properties/break_glass", "not_yet_supported"),
-        ("/resource/properties/lineage", "O-1", "/resource/properties/lineage", "wrong_type"),
-        ("/resource/properties/lineage", ["O-1"], "/resource/properties/lineage/0", "wrong_type"),
-        (
-            "/resource/properties/lineage",
-            [{"id": "O-1"}],
-            "/resource/properties/lineage/0/relation",
-            "missing",
-        ),
-        (
-            "/resource/properties/lineage",
-            [{"relation": "like", "id": "O-1"}],
-            "/resource/properties/lineage/0/relation",
-            "unknown_value",
-        ),
-        (
-            "/resource/properties/lineage",
-            [{"relation": "replaces", "id": "O-1"}] * 65,
-            "/resource/properties/lineage",
-            "too_long",
-        ),
         ("/context/order", {"notional": "1.00 EUR"}, "/context/order", "ambiguous_fact"),
         ("/context/order.x", {"notional": "1.00 EUR"}, "/context/order.x", "ambiguous_fact"),
         ("/context/subject", {"desk": "x"}, "/context/subject", "ambiguous_fact"),

@@ -280,7 +280,7 @@ async def test_a_supervisor_is_no_party_to_the_line(running: Counted) -> None:
     await done(running, step("execute", "sara.super", "O-1"), step("capture", "ana", "O-2", "O-1"))
     await done(running, step("execute", "ana", "O-2"))
     held = await running.ask(step("settle", "ana", "O-2"))
-    assert rules_of(held) == {"ring"}
+    assert rules_of(held) == {"few_hands"}
     with pytest.raises(Conflict) as caught:
         await running.approve(held, "supervisor1")
     assert caught.value.errors[0].code == "party_to_chain"
@@ -293,7 +293,7 @@ async def test_an_approval_is_for_the_links_that_it_was_given_for(running: Count
     await done(running, *(step(name, "ana", "O-1") for name in ("capture", "execute")))
     await done(running, step("capture", "sara.super", "O-7"))
     held = await running.ask(step("settle", "ana", "O-2", "O-1"))
-    assert rules_of(held) == {"ring"}
+    assert rules_of(held) == {"few_hands"}
     await running.approve(held, "supervisor1")
     assert await running.outcome(step("settle", "ana", "O-2", "O-1", "O-7")) == "review"
     assert await running.outcome(step("settle", "ana", "O-2", "O-1")) == "permit"
