@@ -254,7 +254,6 @@ def _shape(found: Placed) -> Any:
 
 
 QUOTE = "stands in quotes, or after `>` on a line of its own"
-COMPLETE = "what stands before is complete, so that this has no place: indent or quote it"
 
 
 @pytest.mark.parametrize(
@@ -269,7 +268,11 @@ COMPLETE = "what stands before is complete, so that this has no place: indent or
         ("a: *", f"1:4: bad_yaml: text that begins with * {QUOTE}"),
         ("%FOO b\n---\na: b", "1:1: directive: remove the `%` line: files are YAML 1.2 without tags"),
         ('a: "\\U00110000"', "1:7: bad_character: this escape names no character: remove it"),
-        ("{a: b}\n]", f"2:1: bad_yaml: {COMPLETE}"),
+        ("{a: b}\n]", "2:1: bad_yaml: what stands before is complete: indent this, or quote it"),
+        ("a: b\nc\nd: e", "2:1: bad_yaml: a colon is missing behind this key, or quotes around this text"),
+        ("- a\nb: c", "2:1: bad_yaml: a list goes on with `-` here: indent this like the items above"),
+        ("a: 'b' c", "1:8: bad_yaml: a key is expected here: indent it like those above, or quote this text"),
+        ("a: b: c", "1:5: bad_yaml: no key may stand before this: indent or quote it"),
         ("a:\n\tb: c", "2:1: bad_yaml: indent with spaces: YAML knows no tabs here"),
         ("- a: |\n\tb", "2:1: bad_yaml: indent with spaces: YAML knows no tabs here"),
     ],

@@ -29,10 +29,11 @@ from yaml.events import (
 from controls.model.values import SMALL_INTEGER
 from controls.rules.diagnostics import Diagnostics, Place, quoted
 from controls.rules.nodes import MAX_DEPTH, Entry, FileText, MappingNode, Node, Scalar, Sequence, height_of
+from controls.rules.yaml_errors import DIRECTIVE, KEY_MISSING, Mark, explained
 
 MAX_FILES: Final = 2_000
 MAX_FILE_BYTES: Final = 1024 * 1024
-MAX_TOTAL_BYTES: Final = 8 * 1024 * 1024  # some 10,000 rules; YAML takes seconds per megabyte
+MAX_TOTAL_BYTES: Final = 8 * 1024 * 1024  # some 10,000 rules, which take seconds to compile
 MAX_CSV_BYTES: Final = 8 * 1024 * 1024  # of one CSV file and of all together: some 400,000 short rows
 MAX_NODES: Final = 100_000  # of one file
 MAX_ALIASED_NODES: Final = 10_000  # what aliases may add: enough for shared text, not for a bomb
@@ -52,10 +53,7 @@ REFUSED: Final = re.compile(
     "[^\t\n\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 _TEXT_TAG: Final = "tag:yaml.org,2002:str"
-_DIRECTIVE: Final = ("directive", "remove the `%` line: files are YAML 1.2 without tags")
-_KEY_MISSING: Final = ("bad_key", "a key is missing before this colon")
 _AFTER_ANCHOR: Final = ("", *" \t\n,[]{}")
-_AFTER_COLON: Final = ("", *" \t\n")
 
 
 class _Refused(Exception):
@@ -126,7 +124,7 @@ def read_yaml(file: str, text: str, diagnostics: Diagnostics) -> Node | None:
         diagnostics.add(refusal.place, refusal.code, refusal.message)
         return None
     except yaml.MarkedYAMLError as error:
-        diagnostics.add(*_explained(file, sound, error))
+        diagnostics.add(*explained(file, sound, error))
         return None
     except Exception as error:  # noqa: BLE001 - what the library trips over in hostile text is the text's fault
         diagnostics.add(start, "bad_yaml", f"this is not YAML: {type(error).__name__}")
@@ -136,18 +134,10 @@ def read_yaml(file: str, text: str, diagnostics: Diagnostics) -> Node | None:
     return node
 
 
-class _Mark(Protocol):
-    """A place in the text; all three count characters from 0."""
-
-    index: int
-    line: int
-    column: int
-
-
 class _Event(Protocol):
     """What libyaml tells of a node. Which kind it is says its class; aliases have neither tag nor value."""
 
-    start_mark: _Mark
+    start_mark: Mark
     anchor: str | None
     tag: str | None
     value: str
@@ -173,7 +163,7 @@ class _Reader:
                 if root is not None:
                     raise _Refused(place, "several_documents", "a file holds one document: remove the `---`")
                 if event.version or event.tags:
-                    raise _Refused(place, *_DIRECTIVE)
+                    raise _Refused(place, *DIRECTIVE)
             elif not isinstance(event, StreamStartEvent | DocumentEndEvent | StreamEndEvent):
                 root = self._node(event, MAX_DEPTH)
         if isinstance(root, Scalar) and root.value is None:
@@ -204,13 +194,13 @@ class _Reader:
             self._anchors[event.anchor] = (node, self._nodes - first)
         return node
 
-    def _sequence(self, mark: _Mark, depth: int) -> Sequence:
+    def _sequence(self, mark: Mark, depth: int) -> Sequence:
         items: list[Node] = []
         while (event := next(self._events)).__class__ is not SequenceEndEvent:
             items.append(self._node(event, depth - 1))
         return Sequence(self._source, mark.line + 1, mark.column + 1, tuple(items))
 
-    def _mapping(self, mark: _Mark, depth: int) -> MappingNode:
+    def _mapping(self, mark: Mark, depth: int) -> MappingNode:
         source = self._source
         entries: dict[str, Entry] = {}
         while (event := next(self._events)).__class__ is not MappingEndEvent:
@@ -233,7 +223,7 @@ class _Reader:
             raise self._refused(event, "bad_key", message)
         self._check_tag(event)
         if not event.value:
-            raise self._refused(event, *_KEY_MISSING)
+            raise self._refused(event, *KEY_MISSING)
         if max(event.value) > "\uffff":  # canonical JSON sorts keys by UTF-16, and this keeps that simple
             raise self._refused(event, "bad_key", "a key is made of ordinary letters")
         return self._checked(event)
@@ -298,48 +288,13 @@ class _Reader:
     def _refused(self, event: _Event, code: str, message: str) -> _Refused:
         return _Refused(self._place(event.start_mark), code, message)
 
-    def _place(self, mark: _Mark) -> Place:
+    def _place(self, mark: Mark) -> Place:
         return Place(self._source.file, mark.line + 1, mark.column + 1)
 
 
 def _place_of(file: str, text: str, index: int) -> Place:
     before = text[:index]
     return Place(file, before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1)
-
-
-def _explained(file: str, text: str, error: yaml.MarkedYAMLError) -> tuple[Place, str, str]:
-    """Place, code and message for what libyaml does not take."""
-    problem, context, opened = str(error.problem), error.context, error.context_mark
-    mark: _Mark | None = error.problem_mark or opened
-    if mark is None:
-        return Place(file, 1, 1), "bad_yaml", f"this is not YAML: {problem}"
-    found = text[mark.index : mark.index + 1]
-    if not found and opened is not None:
-        mark = opened  # what was opened says more than where the file ends
-    place = Place(file, mark.line + 1, mark.column + 1)
-    if text.startswith("%", mark.index - mark.column):
-        return Place(file, mark.line + 1, 1), *_DIRECTIVE
-    if "invalid Unicode character" in problem:
-        return place, "bad_character", "this escape names no character: remove it"
-    if found == ":":
-        if text[mark.index + 1 : mark.index + 2] not in _AFTER_COLON:
-            # Readers of YAML differ on what `{a:}`, `[:a]` and `"a":b` mean, so that none of them will do.
-            return place, "bad_yaml", "write a blank after this colon, or quotes around the text"
-        if problem in ("did not find expected key", "did not find expected node content"):
-            return place, *_KEY_MISSING
-    if context is not None and opened is not None and context.endswith(("an anchor", "an alias", "a tag")):
-        opening = text[opened.index]
-        message = f"text that begins with {opening} stands in quotes, or after `>` on a line of its own"
-        return Place(file, opened.line + 1, opened.column + 1), "bad_yaml", message
-    if problem == "did not find expected <document start>":
-        return (
-            place,
-            "bad_yaml",
-            "what stands before is complete, so that this has no place: indent or quote it",
-        )
-    if found == "\t" or "tab character" in problem:
-        return place, "bad_yaml", "indent with spaces: YAML knows no tabs here"
-    return place, "bad_yaml", f"this is not YAML: {problem}" + (f" ({context})" if context else "")
 
 
 def check_size(files: Mapping[str, str], diagnostics: Diagnostics) -> None:
