@@ -256,22 +256,20 @@ def _augment(block: int, takers: Sequence[int], staff: Staff, full: int, seen: l
 def fewest(wanted: int, parts: Sequence[int]) -> int:
     """The smallest number of parts that hold all of `wanted` that is in any part."""
     useful: list[int] = []
+    held = 0
     for part in sorted({part & wanted for part in parts}, key=int.bit_count, reverse=True):
         if not any(part | larger == larger for larger in useful):
             useful.append(part)
+            held |= part
+    return _fewest(held, useful, most=len(useful))
 
-    def rest(left: int, most: int) -> int:
-        """At most `most`: that many are known to do."""
-        if not left or most <= 1:
-            return min(most, 1) if left else 0
-        first = left & -left
-        best = most
-        for part in useful:
-            if part & first:
-                best = min(best, 1 + rest(left & ~part, best - 1))
-        return best
 
-    held = 0
-    for part in useful:
-        held |= part
-    return rest(held, len(useful))
+def _fewest(left: int, parts: Sequence[int], *, most: int) -> int:
+    """The smallest number of parts that hold all of `left`, or `most` if that is less."""
+    if not left or most <= 1:
+        return most if left else 0
+    first, best = left & -left, most
+    for part in parts:
+        if part & first:
+            best = min(best, 1 + _fewest(left & ~part, parts, most=best - 1))
+    return best
