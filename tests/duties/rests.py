@@ -59,7 +59,7 @@ class Case:
         history = self.history
         found = {}
         for step in self.kind.steps:
-            left = history_needs(history, step.id) - len(holders(history, step.id))
+            left = history.needed(step.id) - len(holders(history, step.id))
             begun = any(
                 act.step == step.id
                 and act.capacity is Capacity.ACTOR
@@ -87,10 +87,6 @@ def holders(history: ChainHistory, step: str) -> set[str]:
     return {act.person for act in history.acts if act.step == step and act.stands()}
 
 
-def history_needs(history: ChainHistory, step: str) -> int:
-    return history.needed(step)
-
-
 def a_case(random: Random, *, kinds: Sequence[ConstraintKind], small: bool = False) -> Case:
     """Any chain, about half of which can be finished.
 
@@ -111,6 +107,10 @@ def a_case(random: Random, *, kinds: Sequence[ConstraintKind], small: bool = Fal
     ]
     if sum(1 for step in steps if not step.optional) < 2:
         steps = [replace(step, optional=False) for step in steps]
+    votes = {}
+    if ConstraintKind.VOTES in kinds and random.random() < 0.4:
+        votes = {random.choice(names): Votes(2 if small else random.choice((2, 3)))}
+        steps = [replace(step, votes=votes[step.id].needed) if step.id in votes else step for step in steps]
     kind = a_kind(*steps, free=random.random() < 0.15, sole_actor_allowed=random.random() < 0.3)
     people = [f"p{number}" for number in range(random.randint(1, 4 if small else 7))]
     crowd = Crowd(
@@ -122,9 +122,6 @@ def a_case(random: Random, *, kinds: Sequence[ConstraintKind], small: bool = Fal
         for name in names
         for number in range(random.choice((1, 1, 2)))
     ]
-    votes = {}
-    if ConstraintKind.VOTES in kinds and random.random() < 0.4:
-        votes = {random.choice(names): Votes(2 if small else random.choice((2, 3)))}
     constraints = tuple(
         a_rule(random, random.choice(kinds), kind, name=f"c{number}")
         for number in range(random.randint(0, 3 if small else 5))
@@ -164,7 +161,7 @@ def acts(random: Random, names: Sequence[str], people: Sequence[str]) -> Iterabl
 
 def a_taking(random: Random, kind: ChainKind, history: ChainHistory, people: Sequence[str]) -> Taken:
     """Somebody takes a step that is free, or amends."""
-    free = [step.id for step in kind.steps if not history.standing(step.id)]
+    free = [step.id for step in kind.steps if len(holders(history, step.id)) < history.needed(step.id)]
     reopens: tuple[str, ...] = ()
     step = (random.choice(free) if kind.free_order else free[0]) if free else AMEND
     if step == AMEND or (history.begun() and random.random() < 0.1):
@@ -292,7 +289,10 @@ def related(case: Case, one: str, other: str, names: Iterable[str]) -> bool:
         return found if above else [*found, ""]  # an empty name: the end of the line is not known
 
     for name in names:
-        if name == "reports_to":
+        if one == other:
+            if name != "reports_to":  # everybody is of his or her own department
+                return True
+        elif name == "reports_to":
             up, down = line(one), line(other)
             if "" in (*up, *down) or other in up[1:] or one in down[1:]:
                 return True
@@ -459,7 +459,7 @@ class _Model:
             for other in self.counts_for(constraint, step):
                 for person in self.people:
                     for doer in {*self.people, *self.mine}:
-                        if doer == person or related(self.case, person, doer, names):
+                        if related(self.case, person, doer, names):
                             self.forbid(self.takes(person, [step]), self.has(doer, other))
 
     def cooling_off(self, _: Constraint) -> None:

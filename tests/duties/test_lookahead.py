@@ -268,13 +268,14 @@ def test_an_optional_step_counts_once_others_wait_for_it() -> None:
 
 def test_votes_that_are_missing_need_as_many_persons() -> None:
     """Two votes, of which ben has given one: somebody else must give the other."""
+    kind = a_kind(*(replace(step, votes=2 if step.id == "approve" else 1) for step in KIND.steps))
     history = replace(done(("capture", "ana"), ("approve", "ben")), votes={"approve": Votes(2)})
-    apart = a_constraint(ConstraintKind.SEPARATE, "capture", "approve")
-    asked = {"history": history, "constraints": (apart,)}
-    found = looked("execute", "ben", "ana", "ben", **asked)  # type: ignore[arg-type]
+    apart = (a_constraint(ConstraintKind.SEPARATE, "capture", "approve"),)
+    found = looked("execute", "ben", "ana", "ben", kind=kind, history=history, constraints=apart)
     assert found is not None
     assert found.values["steps"] == ("approve",)
-    assert looked("execute", "ben", "ana", "ben", "cleo", **asked) is None  # type: ignore[arg-type]
+    people = ("ana", "ben", "cleo")
+    assert looked("execute", "ben", *people, kind=kind, history=history, constraints=apart) is None
 
 
 def test_relations_are_looked_at_of_those_who_are_gone_too() -> None:

@@ -62,20 +62,33 @@ def test_rows_without_resource_or_outside_the_chain_are_not_asked(tmp_path: Path
     assert told["outcomes"] == {"permit": 2, "review": 0, "deny": 1}
 
 
-def test_resources_that_the_directory_does_not_know_are_denied(tmp_path: Path) -> None:
-    """Without --everyone, unknown never passes."""
-    log, people = tmp_path / "log.csv", tmp_path / "people.csv"
+def replay_known(folder: Path, people: str) -> dict[str, object]:
+    """The same log, where only these persons are known."""
+    log, directory = folder / "log.csv", folder / "people.csv"
     log.write_text(LOG)
-    people.write_text("person,name,account,roles\np-1,Ana,Ana,clerk\n")
+    directory.write_text(people)
     result = CliRunner().invoke(
         app,
         [
             *("replay", str(log), "--rules", str(RULES), "--chain", "claim_handling_1"),
-            *("--directory", str(people), "--json"),
+            *("--directory", str(directory), "--json"),
         ],
     )
-    told = json.loads(result.stdout)
+    told: dict[str, object] = json.loads(result.stdout)
+    return told
+
+
+def test_resources_that_the_directory_does_not_know_are_denied(tmp_path: Path) -> None:
+    """Without --everyone, unknown never passes."""
+    told = replay_known(tmp_path, "person,name,account,roles\np-1,Ana,Ana,clerk\np-2,Eva,Eva,clerk\n")
     assert told["findings"] == {"unknown_subject": 1, "whole_chain": 1}
+
+
+def test_a_log_of_a_desk_with_too_few_people_says_so(tmp_path: Path) -> None:
+    """Ana alone can finish no case, so that none is begun without a supervisor."""
+    told = replay_known(tmp_path, "person,name,account,roles\np-1,Ana,Ana,clerk\n")
+    assert told["outcomes"] == {"permit": 0, "review": 2, "deny": 1}
+    assert told["findings"] == {"unknown_subject": 1, "would_strand": 2}
 
 
 def test_a_configured_store_is_never_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,16 +100,22 @@ class _Desk:
 
     def __init__(self, random: Random, *, steps: int, people: int, scarce: bool) -> None:
         names = [f"step{number:02}" for number in range(steps)]
+        self._votes = {random.choice(names[2:]): Votes(2)}
         self._kind = ChainKind(
             id="bench",
             title=NO_TEXT,
             resource="item",
             steps=tuple(
-                Step(name, NO_TEXT, after=tuple(names[max(0, at - 1) : at])) for at, name in enumerate(names)
+                Step(
+                    name,
+                    NO_TEXT,
+                    after=tuple(names[max(0, at - 1) : at]),
+                    votes=self._votes[name].needed if name in self._votes else 1,
+                )
+                for at, name in enumerate(names)
             ),
         )
         self._names = names
-        self._votes = {random.choice(names[2:]): Votes(2)}
         few = random.sample(names, 3) if scarce else []
         many = [name for name in names if name not in few]
         roles: dict[str, frozenset[str]] = {}

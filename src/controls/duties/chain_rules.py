@@ -49,7 +49,8 @@ class ChainRules:
     """The rules of one chain kind. Steps are numbered in the order of the kind; a set of steps is an integer.
 
     `rights` are its grants and `limits` its constraints; `exclusions` are those over roles that persons hold,
-    whatever they do. `other` is the number that stands for amendments and steps that the kind has no more.
+    whatever they do. `voted` are the steps that may take several persons. `other` is the number that stands
+    for amendments and steps that the kind has no more.
     """
 
     def __init__(
@@ -72,7 +73,17 @@ class ChainRules:
             for grant in grants
             if grant.resource == kind.resource and step in grant.actions
         ]
-        limits = [self._limit(item) for item in constraints if item.then is Effect.DENY]
+        every = tuple(constraints)
+        asked = {
+            step
+            for item in every
+            if item.kind is ConstraintKind.VOTES and item.chain in ("", kind.id)
+            for step in item.steps
+        }
+        self.voted = [
+            (number, step.id) for number, step in enumerate(kind.steps) if step.votes > 1 or step.id in asked
+        ]
+        limits = [self._limit(item) for item in every if item.then is Effect.DENY]
         limits = [limit for limit in limits if limit.steps]
         self.exclusions = [limit for limit in limits if _is_static(limit.constraint)]
         self.limits = [limit for limit in limits if not _is_static(limit.constraint)]

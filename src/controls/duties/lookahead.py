@@ -33,7 +33,7 @@ from controls.duties.groups import Groups
 from controls.duties.outlook import Outlook, outlook_of
 from controls.duties.satisfiability_problem import members
 from controls.duties.stranding import Orphan, strand_unknown, would_strand
-from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind, Votes
+from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind
 from controls.model.condition import Facts, Truth
 from controls.model.crowd import Crowd
 from controls.model.duty import Constraint, Grant
@@ -203,19 +203,22 @@ class _Kept:
         wanted = rules.mandatory & ~held
         if open_again and not rules.kind.free_order:
             wanted |= open_again & ~held & ~other  # an optional step, too, that others wait for
-        votes = taken.history.votes
-        return Remainder(wanted, {}, hands) if not votes else self._with_votes(votes, wanted, hands)
+        if taken.history.votes is None:
+            return Remainder(wanted, {}, hands)
+        return self._with_votes(taken.history, wanted, hands)
 
-    def _with_votes(self, votes: Mapping[str, Votes], wanted: int, hands: Hands) -> Remainder:
+    def _with_votes(self, history: ChainHistory, wanted: int, hands: Hands) -> Remainder:
         """The remainder where steps take several persons: such a step is done once all have their vote."""
         rules, left = self._rules, dict[int, int]()
-        for step, asked in votes.items():
-            bit = rules.bits.get(step, 0)
+        for number, step in rules.voted:
+            bit = 1 << number
             given = sum(1 for _, standing in hands.values() if standing & bit)
             begun = given and not rules.kind.free_order
-            if given < asked.needed > 1 and (rules.mandatory & bit or begun or wanted & bit):
-                wanted |= bit
-                left[bit.bit_length() - 1] = asked.needed - given
+            if rules.mandatory & bit or begun or wanted & bit:
+                needed = history.needed(step)
+                if given < needed > 1:
+                    wanted |= bit
+                    left[number] = needed - given
         return Remainder(wanted, left, hands)
 
     def _alike(self, hands: Mapping[str, tuple[int, int]]) -> tuple[tuple[int, int, int, str], ...]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final, NamedTuple, TypeAlias
 
+from controls.duties.groups import LINE
 from controls.duties.satisfiability_problem import Apart, Cap, Past, Ring, Spread
 from controls.model.chain import ChainKind
 from controls.model.duty import Constraint, ConstraintKind
@@ -171,9 +172,10 @@ def _exclusive_roles(constraint: Constraint, rest: Rest) -> Iterator[Part]:
 
 
 def _relation(constraint: Constraint, rest: Rest) -> Iterator[Part]:
-    """Nobody checks his or her own work, nor that of anybody related."""
-    yield from _separate(constraint, rest)
+    """Nobody acts beside anybody related. Whoever has a department is of it; nobody is above oneself."""
     names = (*constraint.forbid, *constraint.differ)
+    if any(name != LINE for name in names):
+        yield from _separate(constraint, rest)
     for number, step in enumerate(constraint.steps):
         slots = rest.slots.get(step, 0)
         if not slots & rest.wanted:
