@@ -215,9 +215,11 @@ def test_department_and_manager_are_kept(provider: Provider) -> None:
     assert ENTERPRISE not in replaced
     assert replaced["displayName"] == "Nina N."
     assert replaced["active"] is True
-    for wrong in ("acc_404", nina["id"]):
-        said = a_patch({"op": "add", "path": f"{ENTERPRISE}:manager", "value": wrong})
-        assert provider.refused("PATCH", user, said)[:2] == (400, "invalidValue")
+    said = a_patch({"op": "add", "path": f"{ENTERPRISE}:manager", "value": "acc_404"})
+    assert provider.refused("PATCH", user, said)[:2] == (400, "invalidValue")
+    # The top of a reporting line reports to itself, which says that nobody stands above.
+    top = provider.patch(user, {"op": "add", "path": f"{ENTERPRISE}:manager", "value": nina["id"]})
+    assert top[ENTERPRISE]["manager"]["value"] == nina["id"]
 
 
 def test_persons_of_administrators_are_users_too(provider: Provider) -> None:

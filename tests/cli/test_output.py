@@ -33,7 +33,8 @@ from .commands import controls, program
 
 COMMANDS = {
     "bench", "changes", "changes confirm", "changes list", "changes show", "demo", "directory",
-    "directory absences", "directory import", "duties", "duties analyse", "init", "keys", "keys create",
+    "directory absences", "directory import", "directory merge", "duties", "duties analyse", "init", "keys",
+    "keys create",
     "keys list", "keys revoke", "ledger", "ledger checkpoint", "ledger export",
     "migrate", "release", "release activate", "release list", "release rollback", "replay", "rules",
     "rules check", "rules coverage", "rules diff", "rules explain", "rules schema", "rules test", "serve",

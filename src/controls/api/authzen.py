@@ -13,7 +13,7 @@ from fastapi import APIRouter
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
-from controls.api import schemas
+from controls.api import schemas, search_schemas
 from controls.api.asked import merged_items, read_evaluation, semantic_of
 from controls.api.decisions import JSON, note
 from controls.api.entrance import Entrance, json_of
@@ -91,7 +91,7 @@ def authzen_routes(entrance: Entrance, *, public_url: str) -> APIRouter:
     @router.get(
         "/.well-known/authzen-configuration",
         summary="AuthZEN 1.0: what this decision point offers",
-        response_model=schemas.AuthzenConfiguration,
+        response_model=search_schemas.AuthzenConfiguration,
     )
     async def configuration(request: HttpRequest) -> Response:
         """Open to everybody. The address is the setting `public_url`, else the one that was asked."""

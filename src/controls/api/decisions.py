@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
-from controls.api import schemas
+from controls.api import schemas, search_schemas
 from controls.api.asked import read_decision, read_decisions
 from controls.api.entrance import Entrance, json_of, once, token_of
 from controls.api.exchange import Exchange
@@ -139,7 +139,7 @@ def decision_routes(entrance: Entrance) -> APIRouter:
         "/v1/chains/{id:path}/outlook",
         summary="What remains of one chain, who can do it, and how many may be away",
         responses=answers(
-            schemas.OutlookAnswer,
+            search_schemas.OutlookAnswer,
             says="The outlook.",
             problems=(401, 403, 404, 409, 422, 503),
         ),

@@ -419,41 +419,6 @@ class ChainAnswer(Told):
     acts: list[ActTold]
 
 
-class StepOutlookTold(Told):
-    """A step that remains, how many persons it still takes, and who could take it next to what was done:
-    `count` persons, of whom the first 200 are named."""
-
-    step: str
-    takes: int
-    count: int
-    persons: list[str]
-
-
-class Resilience(Told):
-    """Any `absences` persons may be away and the rest can be done; it is the greatest such number where
-    `exact`, else at least so many."""
-
-    absences: int
-    exact: bool
-
-
-class OutlookAnswer(Told):
-    """How the rest of a chain stands. `stranded` are steps that cannot be done together; without any one of
-    `single_points_of_failure` the rest could not be done; of `untold` this was too much work to tell."""
-
-    kind: str
-    id: str
-    at: str
-    on: str | None = None
-    state: Literal["can_be_done", "stranded", "unknown", "done"]
-    message: Translated
-    steps: list[StepOutlookTold]
-    stranded: list[str]
-    single_points_of_failure: list[str]
-    untold: list[str]
-    resilience: Resilience | None = None
-
-
 class ReasonTold(Told):
     """Why a case was opened."""
 
@@ -508,17 +473,6 @@ class ReviewPage(Told):
 
 class Health(Told):
     status: Literal["ok", "ready"]
-
-
-class AuthzenConfiguration(Told):
-    """AuthZEN 1.0 metadata: what this decision point offers."""
-
-    policy_decision_point: str
-    access_evaluation_endpoint: str
-    access_evaluations_endpoint: str
-    search_subject_endpoint: str
-    search_resource_endpoint: str
-    search_action_endpoint: str
 
 
 class ProblemError(Told):

@@ -1,12 +1,13 @@
-"""What AuthZEN searches ask and answer. Unknown fields are ignored, as the standard demands."""
+"""What is asked and answered of what could be done: AuthZEN searches, where unknown fields are ignored as the
+standard demands, and the outlook of a chain."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from controls.api.schemas import Name, OpenAction, OpenResource, OpenSubject, Properties, Told
+from controls.api.schemas import Name, OpenAction, OpenResource, OpenSubject, Properties, Told, Translated
 
 MAX_TOKEN = 4096
 MAX_LIMIT = 1_000_000
@@ -95,3 +96,49 @@ class ActionsFound(Told):
 
     page: PageTold
     results: list[ActionFound]
+
+
+class StepOutlookTold(Told):
+    """A step that remains, how many persons it still takes, and who could take it next to what was done:
+    `count` persons, of whom the first 200 are named."""
+
+    step: str
+    takes: int
+    count: int
+    persons: list[str]
+
+
+class Resilience(Told):
+    """Any `absences` persons may be away and the rest can be done; it is the greatest such number where
+    `exact`, else at least so many."""
+
+    absences: int
+    exact: bool
+
+
+class OutlookAnswer(Told):
+    """How the rest of a chain stands. `stranded` are steps that cannot be done together; without any one of
+    `single_points_of_failure` the rest could not be done; of `untold` this was too much work to tell."""
+
+    kind: str
+    id: str
+    at: str
+    on: str | None = None
+    state: Literal["can_be_done", "stranded", "unknown", "done"]
+    message: Translated
+    steps: list[StepOutlookTold]
+    stranded: list[str]
+    single_points_of_failure: list[str]
+    untold: list[str]
+    resilience: Resilience | None = None
+
+
+class AuthzenConfiguration(Told):
+    """AuthZEN 1.0 metadata: what this decision point offers."""
+
+    policy_decision_point: str
+    access_evaluation_endpoint: str
+    access_evaluations_endpoint: str
+    search_subject_endpoint: str
+    search_resource_endpoint: str
+    search_action_endpoint: str
