@@ -69,7 +69,7 @@ _NOTHING: Final = (0, 0)
 
 
 class LookAhead:
-    """The look-ahead of one release. Keeps what it worked out for the crowd that was given last.
+    """The look-ahead of one release. Keeps for each chain kind what it worked out for the last crowd.
 
     Args:
         grants: the release's grants.
@@ -91,7 +91,7 @@ class LookAhead:
         self._rules = {
             kind.id: ChainRules(kind, grants=given, closure=closure, constraints=every) for kind in kinds
         }
-        self._seen: tuple[Crowd | None, dict[str, _Kept]] = (None, {})
+        self._kept: dict[str, tuple[Crowd, _Kept]] = {}  # by chain kind
 
     def finding(self, taken: Taken, *, crowd: Crowd) -> Finding | None:
         """`would_strand` or `strand_unknown`; None when the rest can be done, or nothing remains."""
@@ -102,14 +102,10 @@ class LookAhead:
         return self._of(kind, crowd).groups
 
     def _of(self, kind: ChainKind, crowd: Crowd) -> _Kept:
-        seen, tables = self._seen
-        if seen is not crowd:
-            tables = {}
-            self._seen = crowd, tables
-        kept = tables.get(kind.id)
-        if kept is None:
-            kept = tables[kind.id] = _Kept(self._rules[kind.id], crowd)
-        return kept
+        held = self._kept.get(kind.id)
+        if held is None or held[0] is not crowd:
+            held = self._kept[kind.id] = crowd, _Kept(self._rules[kind.id], crowd)
+        return held[1]
 
     def outlook(self, taken: Taken, *, crowd: Crowd) -> Outlook:
         """Who can do what remains once the act is done, and how many of them may be away. Keeps nothing, so

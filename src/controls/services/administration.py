@@ -289,7 +289,8 @@ def _decided(context: Context, id: str, key: str, action: str, change: str) -> t
         history=work.history("administration", change),
         now=work.now,
         profiles=context.directory.profiles(at=work.at) if "administration" in active.related else {},
-        crowd=context.directory.crowd(at=work.at),
+        # A change waits for whoever is to confirm it, and a review here would be a refusal without recourse.
+        crowd=context.directory.crowd(at=work.at, away=True),
     )
     decision = decide(request, situation, active=active)
     if not decision.permitted:

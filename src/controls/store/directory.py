@@ -91,6 +91,7 @@ class Directory:
         self._profiles = _Stretches(self._of_profiles, self._profiles_at)
         self._present = _Stretches(self._of_presence, self._present_at)
         self._crowd = _Stretches(self._of_crowd, self._crowd_at)
+        self._crowd_with_away = _Stretches(self._of_crowd, self._crowd_with_away_at)
         self._ids: Sequence[str] | None = None
 
     def _put(self, record: PersonRecord) -> None:
@@ -159,9 +160,10 @@ class Directory:
             for item in of
         )
 
-    def crowd(self, *, at: int) -> Crowd:
-        """Those who can act then, with their roles; the same object while nothing begins or ends."""
-        return self._crowd.at(at)
+    def crowd(self, *, at: int, away: bool = False) -> Crowd:
+        """Those who can act then, with their roles, or also those who are `away` and will be back; the same
+        object while nothing begins or ends."""
+        return (self._crowd_with_away if away else self._crowd).at(at)
 
     def crowd_throughout(self, start: int, end: int) -> Crowd:
         """Those who can act during all of a stretch of time (microseconds, half-open), with the roles that
@@ -181,8 +183,13 @@ class Directory:
         )
 
     def _crowd_at(self, at: int) -> Crowd:
-        present = sorted(self.present(at=at))
-        return Crowd({person: self.roles(person, at=at) for person in present}, self.profiles(at=at))
+        return self._crowd_of(self.present(at=at), at=at)
+
+    def _crowd_with_away_at(self, at: int) -> Crowd:
+        return self._crowd_of((one.id for one in self.people.values() if _has_account(one, at=at)), at=at)
+
+    def _crowd_of(self, persons: Iterable[str], *, at: int) -> Crowd:
+        return Crowd({person: self.roles(person, at=at) for person in sorted(persons)}, self.profiles(at=at))
 
     def _profiles_at(self, at: int) -> Mapping[str, Profile]:
         return {one.id: self._profile(one, at) for one in self.people.values()}
@@ -197,9 +204,13 @@ class Directory:
         return frozenset(
             one.id
             for one in self.people.values()
-            if any(item.kind is AccountKind.PERSON and holds(item, at) for item in one.accounts)
-            and not any(holds(item, at) for item in one.absences)
+            if _has_account(one, at=at) and not any(holds(item, at) for item in one.absences)
         )
+
+
+def _has_account(person: PersonRecord, *, at: int) -> bool:
+    """Whether the person has an account in force that is no bot's."""
+    return any(item.kind is AccountKind.PERSON and holds(item, at) for item in person.accounts)
 
 
 async def load_directory(
