@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controls.api import schemas
+from controls.api import schemas, search_schemas
 from tests.api.conftest import Api, StartApi
 from tests.desk import WALK, KeySpec, an_order, ask, outcomes
 
@@ -276,7 +276,7 @@ def test_the_outlook_of_a_chain(either_api: Api) -> None:
     size = either_api.size()
     told = either_api.get(f"/v1/chains/{order['id']}/outlook")
     assert told.status_code == 200, told.text
-    schemas.OutlookAnswer.model_validate(told.json())
+    search_schemas.OutlookAnswer.model_validate(told.json())
     found = told.json()
     assert either_api.size() == size
     steps = {one["step"]: one for one in found["steps"]}
