@@ -14,12 +14,13 @@ from controls.duties.constraints import (
     built_in,
     concerns,
     exclusive_roles,
+    needs_a_past,
     violation,
     with_built_in,
 )
 from controls.model.chain import Act, ActState, Capacity, ChainHistory, ChainKind
 from controls.model.condition import Truth
-from controls.model.duty import Constraint, ConstraintKind, Period, Scope
+from controls.model.duty import Constraint, ConstraintKind, Group, Period, Scope
 from controls.model.finding import Effect
 from tests.duties.builders import (
     KIND,
@@ -534,3 +535,37 @@ def test_own_live_claim_counts_once(
         claim = an_act(step, "ana", state=ActState.CLAIMED)
         claimed = replace(history, acts=(*history.acts, claim))
         assert formula(constraint, asked=asking(step, "ana", claimed, kind=kind)) is None
+
+
+@given(
+    constraint=st.sampled_from(
+        [
+            *ALL,
+            a_constraint(ConstraintKind.AT_MOST, *STEPS, limit=0),
+            a_constraint(ConstraintKind.VOTES, "approve", limit=2, distinct_from=("capture",)),
+            a_constraint(
+                ConstraintKind.EXCLUSIVE_ROLES,
+                roles=("maker", "checker"),
+                limit=1,
+                dynamic=True,
+                groups=(Group("maker", ("capture", "execute")), Group("checker", ("approve", "settle"))),
+            ),
+        ]
+    ),
+    history=histories,
+    step=st.sampled_from(STEPS),
+    kind=kinds | st.just(a_kind(a_step("capture"), a_step("approve", optional=True))),
+)
+def test_who_needs_a_past_is_silent_to_newcomers(
+    constraint: Constraint, history: ChainHistory, step: str, kind: ChainKind
+) -> None:
+    """A constraint that is not asked about who has done nothing yet would have had nothing to say."""
+    if needs_a_past(constraint, kind=kind):
+        asked = asking(step, "nobody before", history, kind=kind)
+        assert FORMULAS[constraint.kind](constraint, asked=asked) is None
+
+
+def test_most_kinds_need_a_past() -> None:
+    """The property above is about some constraint, and leaves out those that speak to newcomers."""
+    silent = {item.kind for item in ALL if needs_a_past(item, kind=KIND)}
+    assert silent == {ConstraintKind.WHOLE_CHAIN, ConstraintKind.SEPARATE, ConstraintKind.AT_MOST}

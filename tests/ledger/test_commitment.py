@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -39,19 +40,25 @@ def test_a_commitment_is_the_documented_hmac() -> None:
 @given(VALUES, st.binary(min_size=32, max_size=32))
 def test_what_is_written_ahead_is_the_same(values: dict[str, Json], salt: bytes) -> None:
     """An entry and its disclosure made of written parts have the very bytes of those made of values."""
-    parts = {path: sealed(path, value, salt) for path, value in values.items()}
-    hidden = {path: {"hmac": commit(path, value, salt)} for path, value in values.items()}
-    opened = {path: {"salt": salt.hex(), "value": value} for path, value in values.items()}
+    salts = {path: sha256(salt + path.encode()).digest() for path in values}
+    written, opening = sealed(values, randomness=b"".join(salts.values()))
+    hidden = {path: {"hmac": commit(path, value, salts[path])} for path, value in values.items()}
+    opened = {path: {"salt": salts[path].hex(), "value": value} for path, value in values.items()}
     for exact in (canonical_bytes, exact_bytes):
-        written = exact(an_entry({path: part for path, (part, _) in parts.items()}))
-        assert written == rfc8785.dumps(an_entry(hidden))
-    assert exact_bytes({path: part for path, (_, part) in parts.items()}) == rfc8785.dumps(opened)
+        assert exact(an_entry(written)) == rfc8785.dumps(an_entry(hidden))
+    assert exact_bytes(opening) == rfc8785.dumps(opened)
+
+
+def test_each_value_has_a_salt_of_its_own() -> None:
+    """Too little randomness is an error of the program, never a shorter salt or one used twice."""
+    with pytest.raises(ValueError, match="2 values need 64 random bytes"):
+        sealed({"a": "x", "b": "y"}, randomness=bytes(63))
 
 
 def test_a_written_part_beside_text_that_is_not_normal() -> None:
     """Text of the entry comes into normal form; a part that is written already stays as it is."""
-    hidden, _ = sealed("reason", "x", bytes(32))
-    entry = canonical_bytes({"id": "man\u0303ana", "reason": hidden})
+    hidden, _ = sealed({"reason": "x"}, randomness=bytes(32))
+    entry = canonical_bytes({"id": "man\u0303ana", **hidden})
     assert json.loads(entry) == {"id": "ma\u00f1ana", "reason": {"hmac": commit("reason", "x", bytes(32))}}
 
 

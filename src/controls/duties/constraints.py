@@ -37,6 +37,7 @@ __all__ = [
     "built_in",
     "concerns",
     "exclusive_roles",
+    "needs_a_past",
     "violation",
     "with_built_in",
 ]
@@ -46,6 +47,23 @@ class Formula(Protocol):
     """One constraint kind: why `constraint` is violated if the step were taken, None when it is kept."""
 
     def __call__(self, constraint: Constraint, /, *, asked: Asked) -> Violation | None: ...
+
+
+def needs_a_past(constraint: Constraint, *, kind: ChainKind) -> bool:
+    """Whether the constraint has nothing to say to who has no act yet on the chain and its lines."""
+    match constraint.kind:
+        case ConstraintKind.WHOLE_CHAIN:
+            return len(kind.mandatory) > 1
+        case ConstraintKind.SEPARATE:
+            return constraint.scope is Scope.CHAIN
+        case ConstraintKind.AT_MOST:
+            return constraint.scope is Scope.CHAIN and constraint.limit > 0
+        case ConstraintKind.VOTES:
+            return True
+        case ConstraintKind.EXCLUSIVE_ROLES:
+            return constraint.dynamic and constraint.limit > 0
+        case _:
+            return False
 
 
 def whole_chain(constraint: Constraint, /, *, asked: Asked) -> Violation | None:

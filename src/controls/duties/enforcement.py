@@ -149,6 +149,8 @@ class _Enforcer(casbin.Enforcer):  # type: ignore[misc]  # the library has no ty
         self.rm_map["g"] = roles
         self.add_function("speaks", speaks)
         self._matcher = _Matcher(model["m"]["m"].value, functions=self.fm.get_functions())
+        # A plain dictionary of the same sections: Casbin looks them up a dozen times for each question.
+        self.model = {section: model[section] for section in model.keys()}  # noqa: SIM118  # no mapping
 
     def _get_expression(self, expr: str, functions: object = None) -> _Matcher:
         return self._matcher

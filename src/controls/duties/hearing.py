@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from controls.duties.constraints import FORMULAS, Asked, Formula, Violation, applied
+from controls.duties.constraints import FORMULAS, Asked, Formula, Violation, applied, needs_a_past
 from controls.duties.findings import constraint_finding, denial
 from controls.duties.wording import names
 from controls.model.chain import ChainHistory, ChainKind, Step
@@ -73,6 +73,7 @@ class ActionRules:
     grants: tuple[Grant, ...]
     constraints: tuple[Constraint, ...]
     formulas: tuple[Formula, ...]
+    to_newcomers: tuple[bool, ...]  # whether the constraint may speak to who has no act on the chain yet
     denials: tuple[int, ...]  # which constraints deny
     eligible: tuple[str, ...]
     exclusive: frozenset[str]  # all roles that exclude one another
@@ -98,6 +99,7 @@ class ActionRules:
             grants=grants,
             constraints=constraints,
             formulas=tuple(FORMULAS[item.kind] for item in constraints),
+            to_newcomers=tuple(kind is None or not needs_a_past(item, kind=kind) for item in constraints),
             denials=tuple(index for index, item in enumerate(constraints) if item.then is Effect.DENY),
             eligible=tuple(sorted(granted | {role for role, held in closure.items() if held & granted})),
             exclusive=frozenset(role for item in exclusions for role in item.roles),
@@ -192,12 +194,19 @@ class Hearing:
             return
         # Most people hold so few of the roles that exclude one another that no such constraint can speak.
         harmless = len(lines[0].roles & rules.exclusive) <= rules.fewest_exclusive
-        for constraint, formula in zip(rules.constraints, rules.formulas, strict=True):
-            if harmless and constraint.excludes_roles:
-                yield None
-                continue
-            found = next(filter(None, (formula(constraint, asked=asked) for asked in lines)), None)
-            yield found if found is None else applied(constraint, found=found, facts=facts)
+        # And most take their first step on a chain, which most constraints say nothing about.
+        past = any(asked.everywhere for asked in lines)
+        for constraint, formula, always in zip(
+            rules.constraints, rules.formulas, rules.to_newcomers, strict=True
+        ):
+            found = None
+            if (always or past) and not (harmless and constraint.excludes_roles):
+                for asked in lines:
+                    found = formula(constraint, asked=asked)
+                    if found is not None:
+                        found = applied(constraint, found=found, facts=facts)
+                        break
+            yield found
 
 
 def _expanded(person: Person | None, *, closure: Mapping[str, frozenset[str]]) -> frozenset[str]:

@@ -296,15 +296,13 @@ class _Later:
             return NO
         if constraint.when is None:
             return YES
-        return _TRUTHS[Truth(constraint.when.test(self._facts(limit.fixed, {})))]
+        return _TRUTHS[constraint.when.test(self._facts(limit.fixed, {}))]
 
-    def _facts(self, fixed: tuple[str, ...], more: Mapping[str, Value]) -> Facts:
+    def _facts(self, fixed: tuple[str, ...], more: dict[str, Value]) -> Facts:
         taken = self._taken
-        values: dict[str, Value] = {
-            "resource.type": taken.kind.resource,
-            "resource.id": taken.history.chain,
-            **more,
-        }
+        values = more
+        values["resource.type"] = taken.kind.resource
+        values["resource.id"] = taken.history.chain
         material = taken.act.material
         for name in fixed:
             if name in material and name in taken.values:
@@ -315,12 +313,16 @@ class _Later:
         """The chain with the act on it."""
         if self._chain is None:
             taken = self._taken
-            acts = tuple(
-                replace(act, state=ActState.REOPENED) if act.step in taken.reopens and act.stands() else act
-                for act in taken.history.acts
-            )
-            self._chain = replace(taken.history, acts=(*acts, taken.act))
+            history, acts = taken.history, taken.history.acts
+            if taken.reopens:
+                acts = tuple(
+                    replace(act, state=ActState.REOPENED)
+                    if act.step in taken.reopens and act.stands()
+                    else act
+                    for act in acts
+                )
+            self._chain = ChainHistory(history.kind, history.chain, (*acts, taken.act), history.votes)
         return self._chain
 
 
-_TRUTHS: Final = {Truth.FALSE: NO, Truth.UNKNOWN: UNCLEAR, Truth.TRUE: YES}
+_TRUTHS: Final = (NO, UNCLEAR, YES)  # of a condition that is false, unknown, true

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NoReturn
 
 import orjson
@@ -86,16 +86,14 @@ def _plain_bytes(value: Json) -> bytes | None:
 def _unusual(value: object) -> bool:
     """Whether anything in the value is neither text, integer, truth value, null, object nor list."""
     if type(value) is dict:
-        items: Iterable[object] = value.values()
+        items: Collection[object] = value.values()
     elif type(value) is list:
         items = value
     else:
         return type(value) not in _SCALARS
-    for item in items:
-        kind = type(item)
-        if kind is not str and kind not in _SCALARS and _unusual(item):
-            return True
-    return False
+    if _SCALARS.issuperset(map(type, items)):
+        return False
+    return any(_unusual(item) for item in items if type(item) is not str)
 
 
 def parse_exact(data: bytes) -> Json:

@@ -26,7 +26,7 @@ import orjson
 
 from controls.ledger.canonical import canonical_bytes, exact_bytes
 from controls.model.errors import VerificationFailed
-from controls.model.values import Json
+from controls.model.values import SMALL_INTEGER, Json
 
 SALT_SIZE: Final = 32
 _quoted: Final = json.encoder.encode_basestring  # as JSON strings are written, in C
@@ -46,39 +46,57 @@ def commit(path: str, value: Json, salt: bytes) -> str:
     """
     if len(salt) != SALT_SIZE:
         raise ValueError(f"a salt has {SALT_SIZE} bytes, not {len(salt)}")
-    return _hmac(salt, canonical_bytes([path, value]))
+    return _padded_hmac(salt.translate(_INNER), salt.translate(_OUTER), canonical_bytes([path, value]))
 
 
-def sealed(path: str, value: Json, salt: bytes) -> tuple[Json, Json]:
-    """What stands in the entry for `value` at `path`, and what opens it, both written already.
+def sealed(values: Mapping[str, Json], *, randomness: bytes) -> tuple[dict[str, Json], dict[str, Json]]:
+    """What stands in the entry for each value, and what opens it, both keyed by path and written already.
 
-    The first is `{"hmac": commit(path, value, salt)}`, the second `{"salt": ..., "value": value}`.
+    The first is `{"hmac": commit(path, value, salt)}`, the second `{"salt": ..., "value": value}`, with salts
+    taken from `randomness` in the order of `values`, 32 bytes a path.
 
     Raises:
-        ValueError: as `commit`.
+        ValueError: as `commit`, or `randomness` is too short.
     """
-    if len(salt) != SALT_SIZE:
-        raise ValueError(f"a salt has {SALT_SIZE} bytes, not {len(salt)}")
-    if type(value) is str and value.isascii() and path.isascii():
-        # Most values are plain texts; the same bytes as below, for a third of the time.
-        text = _quoted(value)
-        committed = f"[{_quoted(path)},{text}]".encode()
-    else:
-        text = exact_bytes(value).decode()
-        committed = canonical_bytes([path, value])
-    hidden = orjson.Fragment(f'{{"hmac":"{_hmac(salt, committed)}"}}')
-    opened = orjson.Fragment(f'{{"salt":"{salt.hex()}","value":{text}}}')
-    return cast("Json", hidden), cast("Json", opened)
+    if len(randomness) != SALT_SIZE * len(values):
+        raise ValueError(f"{len(values)} values need {SALT_SIZE * len(values)} random bytes")
+    # The pads of all salts at once: an entry has a dozen of them.
+    inner, outer, digits = randomness.translate(_INNER), randomness.translate(_OUTER), randomness.hex()
+    hidden: dict[str, Json] = {}
+    opened: dict[str, Json] = {}
+    start, end = 0, SALT_SIZE
+    for path, value in values.items():
+        text = _plain_text(value)
+        if text is not None and path.isascii():
+            committed = f"[{_quoted(path)},{text}]".encode("ascii")
+        else:
+            text = exact_bytes(value).decode()
+            committed = canonical_bytes([path, value])
+        digest = _padded_hmac(inner[start:end], outer[start:end], committed)
+        hidden[path] = cast("Json", orjson.Fragment(f'{{"hmac":"{digest}"}}'))
+        salt = digits[2 * start : 2 * end]
+        opened[path] = cast("Json", orjson.Fragment(f'{{"salt":"{salt}","value":{text}}}'))
+        start, end = end, end + SALT_SIZE
+    return hidden, opened
 
 
-def _hmac(key: bytes, message: bytes) -> str:
-    """HMAC-SHA256 (RFC 2104) with a key of 32 bytes, as hex digits.
+def _plain_text(value: Json) -> str | None:
+    """The JSON of a plain value, as most are, for a third of the time that any takes; None of others."""
+    if value.__class__ is str:
+        return _quoted(value) if value.isascii() else None
+    if value is True or value is False:
+        return "true" if value else "false"
+    if value.__class__ is int and -SMALL_INTEGER <= value <= SMALL_INTEGER:
+        return str(value)
+    return None
 
-    Written out, because `hmac.digest` looks its digest up anew for each message and takes twice as long; an
-    entry has a dozen of them.
+
+def _padded_hmac(inner: bytes, outer: bytes, message: bytes) -> str:
+    """HMAC-SHA256 (RFC 2104) as hex digits, of a key of 32 bytes given under both pads.
+
+    Written out, because `hmac.digest` looks its digest up anew for each message and takes twice as long.
     """
-    inner = sha256(key.translate(_INNER) + _INNER_REST + message).digest()
-    return sha256(key.translate(_OUTER) + _OUTER_REST + inner).hexdigest()
+    return sha256(outer + _OUTER_REST + sha256(inner + _INNER_REST + message).digest()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

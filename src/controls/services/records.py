@@ -57,10 +57,12 @@ def decision_entry(
     stated: dict[str, Json] = {}
     public = release.vocabulary.public
     for name, value in reading.values.items():
+        # Most values are texts, which are their own canonical form.
+        form = value if value.__class__ is str else canonical(value)
         if name in public:
-            stated[name] = canonical(value)
+            stated[name] = form
         else:
-            private[name] = canonical(value)
+            private[name] = form
     for problem in reading.malformed:
         private[problem.name] = private_text(request.properties[problem.name])
     if reading.undeclared:

@@ -178,14 +178,7 @@ class Workspace:
         value of both written already (`commitment.sealed`)."""
         if not values:
             return {}, {}
-        salts = self._entropy(SALT_SIZE * len(values))
-        hidden: dict[str, Json] = {}
-        opened: dict[str, Json] = {}
-        at = 0
-        for path, value in values.items():
-            hidden[path], opened[path] = sealed(path, value, salts[at : at + SALT_SIZE])
-            at += SALT_SIZE
-        return hidden, opened
+        return sealed(values, randomness=self._entropy(SALT_SIZE * len(values)))
 
     # -- acts ----------------------------------------------------------------------------------------
 
