@@ -14,7 +14,8 @@ from controls.duties.constraints import (
     built_in,
     concerns,
     exclusive_roles,
-    needs_a_past,
+    needed_past,
+    past_of,
     violation,
     with_built_in,
 )
@@ -542,6 +543,9 @@ def test_own_live_claim_counts_once(
         [
             *ALL,
             a_constraint(ConstraintKind.AT_MOST, *STEPS, limit=0),
+            *(a_constraint(ConstraintKind.AT_LEAST, *STEPS[:3], limit=limit) for limit in (1, 3, 4)),
+            *(a_constraint(ConstraintKind.COALITION, *STEPS[:4], limit=limit) for limit in (2, 4, 5)),
+            a_constraint(ConstraintKind.RELATION, *STEPS, forbid=("reports_to",), differ=("department",)),
             a_constraint(ConstraintKind.VOTES, "approve", limit=2, distinct_from=("capture",)),
             a_constraint(
                 ConstraintKind.EXCLUSIVE_ROLES,
@@ -555,17 +559,27 @@ def test_own_live_claim_counts_once(
     history=histories,
     step=st.sampled_from(STEPS),
     kind=kinds | st.just(a_kind(a_step("capture"), a_step("approve", optional=True))),
+    person=st.sampled_from([*PERSONS, "somebody new"]),
 )
-def test_who_needs_a_past_is_silent_to_newcomers(
-    constraint: Constraint, history: ChainHistory, step: str, kind: ChainKind
+def test_silent_without_the_past_they_need(
+    constraint: Constraint, history: ChainHistory, step: str, kind: ChainKind, person: str
 ) -> None:
-    """A constraint that is not asked about who has done nothing yet would have had nothing to say."""
-    if needs_a_past(constraint, kind=kind):
-        asked = asking(step, "nobody before", history, kind=kind)
+    """A constraint that is not asked for want of a past would have had nothing to say."""
+    asked = asking(step, person, history, kind=kind)
+    if needed_past(constraint, kind=kind) > past_of(asked):
         assert FORMULAS[constraint.kind](constraint, asked=asked) is None
 
 
-def test_most_kinds_need_a_past() -> None:
-    """The property above is about some constraint, and leaves out those that speak to newcomers."""
-    silent = {item.kind for item in ALL if needs_a_past(item, kind=KIND)}
-    assert silent == {ConstraintKind.WHOLE_CHAIN, ConstraintKind.SEPARATE, ConstraintKind.AT_MOST}
+def test_what_past_they_need() -> None:
+    """The property above is about most kinds, and about none that speaks of a first step."""
+    assert {item.kind: needed_past(item, kind=KIND).name for item in ALL} == {
+        ConstraintKind.WHOLE_CHAIN: "OWN",
+        ConstraintKind.SEPARATE: "OWN",
+        ConstraintKind.AT_MOST: "NONE",  # the last one counts the acts of an account
+        ConstraintKind.SOLE_ACTOR: "NONE",
+        ConstraintKind.AT_LEAST: "ANY",
+        ConstraintKind.BIND: "ANY",
+    }
+    own = a_constraint(ConstraintKind.AT_MOST, *STEPS, limit=2)
+    assert needed_past(own, kind=KIND).name == "OWN"
+    assert needed_past(a_constraint(ConstraintKind.AT_LEAST, *STEPS, limit=6), kind=KIND).name == "NONE"

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import IntEnum
 from typing import Final, Protocol
 
 from controls.duties.across import at_most_across, chinese_wall, cooling_off, counted_as, separate_across
@@ -32,12 +33,14 @@ __all__ = [
     "FORMULAS",
     "Asked",
     "Formula",
+    "Past",
     "Violation",
     "applied",
     "built_in",
     "concerns",
     "exclusive_roles",
-    "needs_a_past",
+    "needed_past",
+    "past_of",
     "violation",
     "with_built_in",
 ]
@@ -49,21 +52,42 @@ class Formula(Protocol):
     def __call__(self, constraint: Constraint, /, *, asked: Asked) -> Violation | None: ...
 
 
-def needs_a_past(constraint: Constraint, *, kind: ChainKind) -> bool:
-    """Whether the constraint has nothing to say to who has no act yet on the chain and its lines."""
+class Past(IntEnum):
+    """What there must be on a chain and its lines before a constraint can have anything to say."""
+
+    NONE = 0
+    ANY = 1  # an act of anybody
+    OWN = 2  # an act of the person who asks
+
+
+def past_of(asked: Asked) -> Past:
+    """What there is, for the person who asks."""
+    if asked.everywhere:
+        return Past.OWN
+    return Past.ANY if asked.history.acts or asked.lineage else Past.NONE
+
+
+def needed_past(constraint: Constraint, *, kind: ChainKind) -> Past:
+    """The past without which the constraint is silent, whoever takes which step of a chain of `kind`."""
+    open_steps = sum(1 for step in kind.mandatory if step in constraint.steps)
     match constraint.kind:
         case ConstraintKind.WHOLE_CHAIN:
-            return len(kind.mandatory) > 1
+            return Past.OWN if len(kind.mandatory) > 1 else Past.NONE
         case ConstraintKind.SEPARATE:
-            return constraint.scope is Scope.CHAIN
+            return Past.OWN if constraint.scope is Scope.CHAIN else Past.NONE
         case ConstraintKind.AT_MOST:
-            return constraint.scope is Scope.CHAIN and constraint.limit > 0
+            return Past.OWN if constraint.scope is Scope.CHAIN and constraint.limit > 0 else Past.NONE
         case ConstraintKind.VOTES:
-            return True
+            return Past.OWN
         case ConstraintKind.EXCLUSIVE_ROLES:
-            return constraint.dynamic and constraint.limit > 0
+            return Past.OWN if constraint.dynamic and constraint.limit > 0 else Past.NONE
+        case ConstraintKind.BIND | ConstraintKind.RELATION:
+            return Past.ANY
+        case ConstraintKind.AT_LEAST | ConstraintKind.COALITION:
+            # As long as every step is open, each can still go to somebody new.
+            return Past.ANY if open_steps >= constraint.limit else Past.NONE
         case _:
-            return False
+            return Past.NONE
 
 
 def whole_chain(constraint: Constraint, /, *, asked: Asked) -> Violation | None:

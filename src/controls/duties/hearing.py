@@ -12,7 +12,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from controls.duties.constraints import FORMULAS, Asked, Formula, Violation, applied, needs_a_past
+from controls.duties.constraints import (
+    FORMULAS,
+    Asked,
+    Formula,
+    Past,
+    Violation,
+    applied,
+    needed_past,
+    past_of,
+)
 from controls.duties.findings import constraint_finding, denial
 from controls.duties.wording import names
 from controls.model.chain import ChainHistory, ChainKind, Step
@@ -73,7 +82,7 @@ class ActionRules:
     grants: tuple[Grant, ...]
     constraints: tuple[Constraint, ...]
     formulas: tuple[Formula, ...]
-    to_newcomers: tuple[bool, ...]  # whether the constraint may speak to who has no act on the chain yet
+    needed: tuple[Past, ...]  # the past without which each constraint is silent
     denials: tuple[int, ...]  # which constraints deny
     eligible: tuple[str, ...]
     exclusive: frozenset[str]  # all roles that exclude one another
@@ -99,7 +108,7 @@ class ActionRules:
             grants=grants,
             constraints=constraints,
             formulas=tuple(FORMULAS[item.kind] for item in constraints),
-            to_newcomers=tuple(kind is None or not needs_a_past(item, kind=kind) for item in constraints),
+            needed=tuple(Past.NONE if kind is None else needed_past(item, kind=kind) for item in constraints),
             denials=tuple(index for index, item in enumerate(constraints) if item.then is Effect.DENY),
             eligible=tuple(sorted(granted | {role for role, held in closure.items() if held & granted})),
             exclusive=frozenset(role for item in exclusions for role in item.roles),
@@ -195,12 +204,10 @@ class Hearing:
         # Most people hold so few of the roles that exclude one another that no such constraint can speak.
         harmless = len(lines[0].roles & rules.exclusive) <= rules.fewest_exclusive
         # And most take their first step on a chain, which most constraints say nothing about.
-        past = any(asked.everywhere for asked in lines)
-        for constraint, formula, always in zip(
-            rules.constraints, rules.formulas, rules.to_newcomers, strict=True
-        ):
+        past = max(past_of(asked) for asked in lines)
+        for constraint, formula, needed in zip(rules.constraints, rules.formulas, rules.needed, strict=True):
             found = None
-            if (always or past) and not (harmless and constraint.excludes_roles):
+            if needed <= past and not (harmless and constraint.excludes_roles):
                 for asked in lines:
                     found = formula(constraint, asked=asked)
                     if found is not None:

@@ -18,6 +18,7 @@ from controls.rules.dates import calendars_of
 from controls.rules.evaluate import compiled, connected, negated
 from controls.rules.folding import Folder
 from controls.rules.formula import And, Constant, Formula, Leaf, Not, Or
+from controls.rules.inlined import Inlined, inlined
 from controls.rules.literals import parse_money
 from controls.rules.lookups import walked_too_long
 from controls.rules.reading import Recording, Run, Unknown
@@ -63,6 +64,7 @@ class CompiledTest:
     source: str = field(compare=False)
     names: frozenset[str] = field(compare=False)  # facts it may read
     run: Run = field(compare=False, repr=False)
+    inline: Inlined | None = field(default=None, compare=False, repr=False, kw_only=True)
 
     def test(self, facts: Facts) -> int:
         """The truth as 0 (false), 1 (unknown) or 2 (true)."""
@@ -284,7 +286,8 @@ def _formula(node: Typed, source: str, leaves: dict[str, Leaf]) -> Formula:
             key = key_of(node)
             if key not in leaves:
                 text = source[node.start : node.end]
-                leaves[key] = Leaf(key, CompiledTest(key, text, facts_of(node), compiled(node)))
+                test = CompiledTest(key, text, facts_of(node), compiled(node), inline=inlined(node))
+                leaves[key] = Leaf(key, test)
             return leaves[key]
 
 

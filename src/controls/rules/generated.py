@@ -2,7 +2,8 @@
 
 Guarantees: the function says what `controls.rules.reference` says of each formula (Kleene's tables), computes
 every leaf once at most, and no leaf on which no truth depends: "and" stops at a false part, "or" at a true
-one. Its text is made of numbers only; nothing of a rule file gets into it.
+one. Its text is made of numbers and of the texts of `controls.rules.inlined`; nothing of a rule file gets
+into it.
 
 A truth is two bits inside the function, so that "and" is `&` and "or" is `|`: 0 false, 1 unknown, 3 true. It
 gives and takes the truths of everybody else: 0, 1 and 2.
@@ -10,11 +11,11 @@ gives and takes the truths of everybody else: 0, 1 and 2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Final, TypeAlias, cast
 
-from controls.model.condition import Facts, Truth
+from controls.model.condition import Condition, Facts, Truth
 from controls.rules.condition import BAD_FACTS, CompiledTest
 from controls.rules.engine_errors import EngineFailure
 from controls.rules.formula import And, Constant, Formula, Leaf, Not, Or
@@ -33,13 +34,14 @@ class GeneratedEvaluator:
     """All formulas of an action over one request at a time."""
 
     def __init__(self, formulas: Sequence[Formula], *, leaves: Sequence[Leaf]) -> None:
-        self._make = _factory(formulas, index={leaf.key: number for number, leaf in enumerate(leaves)})
+        self._formulas = formulas
         self._leaves = leaves
-        self._quick = self._make(*[_quick(leaf) for leaf in leaves])
+        self._quick = _function(formulas, leaves, [_quick(leaf) for leaf in leaves], inline=True)
 
     @cached_property
     def _careful(self) -> Callable[[Facts], Evaluated]:
-        return self._make(*[_careful(leaf) for leaf in self._leaves])
+        runs = [_careful(leaf) for leaf in self._leaves]
+        return _function(self._formulas, self._leaves, runs, inline=False)
 
     def evaluate(self, facts: Facts) -> Evaluated:
         """The truths of the formulas and of the leaves.
@@ -54,48 +56,54 @@ class GeneratedEvaluator:
             return self._careful(facts)
 
 
-def _factory(
-    formulas: Sequence[Formula], *, index: Mapping[str, int]
-) -> Callable[..., Callable[[Facts], Evaluated]]:
-    """The maker of the function: called with what computes each leaf."""
-    writer = _Writer(index)
+def _function(
+    formulas: Sequence[Formula], leaves: Sequence[Leaf], runs: Sequence[Run], *, inline: bool
+) -> Callable[[Facts], Evaluated]:
+    """The function. `runs` compute the leaves, where they are not written into it."""
+    writer = _Writer(leaves, inline=inline)
     lines = [f"        f{number} = {writer.text(formula)}" for number, formula in enumerate(formulas)]
-    leaves = [f"l{number}" for number in range(len(index))]
-    runs = ", ".join(f"r{number}" for number in range(len(index)))
+    variables = [f"l{number}" for number in range(len(leaves))]
     found = "".join(f"f{number}, " for number in range(len(formulas)))
     source = "\n".join(
         [
-            f"def make({runs}):",
+            f"def make(runs, {''.join(f'{name}, ' for name in writer.values)}):",
+            *(f"    r{number} = runs[{number}]" for number in range(len(leaves))),
             "    def evaluate(facts):",
-            *([f"        {' = '.join(leaves)} = {_NOT_ASKED}"] if leaves else []),
+            "        stated = facts.values",
+            "        get = stated.get",
+            "        plain = not facts.gaps and not facts.later",
+            *([f"        {' = '.join(variables)} = {_NOT_ASKED}"] if variables else []),
             *lines,
             f"        return bytes(({found})).translate(TRUTHS), "
-            f"bytes(({''.join(f'{leaf}, ' for leaf in leaves)})).translate(KNOWN)",
+            f"bytes(({''.join(f'{leaf}, ' for leaf in variables)})).translate(KNOWN)",
             "    return evaluate",
         ]
     )
     names: dict[str, object] = {"TRUTHS": _TRUTHS, "KNOWN": _KNOWN, "unknown": _unknown, "NOT": (3, 1, 0, 0)}
-    exec(compile(source, "<rules of one action>", "exec"), names)  # noqa: S102  # numbers only, see above
+    exec(compile(source, "<rules of one action>", "exec"), names)  # noqa: S102  # nothing of a rule, see above
     # Taken out of its own globals: a retired release must not wait for the collector of cycles.
-    return cast("Callable[..., Callable[[Facts], Evaluated]]", names.pop("make"))
+    make = cast("Callable[..., Callable[[Facts], Evaluated]]", names.pop("make"))
+    return make(runs, *writer.values.values())
 
 
 class _Writer:
-    """Formulas as expressions. Each part of a connective is kept in a variable of its own."""
+    """Formulas as expressions. Each part of a connective is kept in a variable of its own.
 
-    def __init__(self, index: Mapping[str, int]) -> None:
-        self._index = index
+    `values` are those that the texts of leaves name.
+    """
+
+    def __init__(self, leaves: Sequence[Leaf], *, inline: bool) -> None:
+        self._index = {leaf.key: number for number, leaf in enumerate(leaves)}
+        self._inline = inline
+        self.values: dict[str, object] = {}
         self._parts = 0
         self._written: set[int] = set()
 
     def text(self, formula: Formula) -> str:
         match formula:
-            case Leaf(key=key):
+            case Leaf(key=key, condition=condition):
                 number = self._index[key]
-                asked = (
-                    f"(l{number} := 3 if (v := r{number}(facts, ())) is True else 0 if v is False "
-                    "else unknown(v))"
-                )
+                asked = f"(l{number} := {self._leaf(number, condition)})"
                 if number not in self._written:
                     self._written.add(number)
                     return asked  # nothing that stands before can have asked
@@ -116,6 +124,15 @@ class _Writer:
                     return "0"
                 tests = " or ".join(f"({name} := {text}) == 3" for name, text in names.items())
                 return f"(3 if {tests} else {' | '.join(names)})"
+
+    def _leaf(self, number: int, condition: Condition) -> str:
+        slow = f"(3 if (v := r{number}(facts, ())) is True else 0 if v is False else unknown(v))"
+        inline = condition.inline if self._inline and isinstance(condition, CompiledTest) else None
+        if inline is None:
+            return slow
+        names = [f"v{number}_{at}" for at in range(len(inline.values))]
+        self.values.update(zip(names, inline.values, strict=True))
+        return inline.text.format(*names, slow=slow)
 
     def _names(self, parts: Sequence[Formula]) -> dict[str, str]:
         named = {}
