@@ -40,6 +40,11 @@ def seed(url: str) -> str:
                 for table, columns, values in (
                     ("ledger_blobs", "tenant, digest, data", "'t', 'sha256:1', 'blob'"),
                     ("approval_uses", "tenant, approval, decision", "'t', 'app_1', 'dec_7_1'"),
+                    (
+                        "duty_limits",
+                        "tenant, release, kind, rule, act, step, most",
+                        "'t', 'sha256:1', 'order', 'whole_chain', 'capture', 'capture', 1",
+                    ),
                 ):
                     await connection.exec_driver_sql(f"INSERT INTO {table} ({columns}) VALUES ({values})")
         finally:

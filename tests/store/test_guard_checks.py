@@ -85,6 +85,11 @@ LIVE = "WHERE exclusive = 1 AND state IN ('claimed', 'performed')"
         ),
         ("ALTER TABLE ledger_entries DROP COLUMN chain", "the columns of ledger_entries were changed"),
         ("DROP TABLE ledger_blobs", "the table ledger_blobs is missing"),
+        ("DROP TRIGGER acts_within_limits", "the trigger acts_within_limits is missing"),
+        (
+            "CREATE TRIGGER mine AFTER INSERT ON acts BEGIN DELETE FROM duty_limits; END",
+            "acts has a trigger mine that is not ours",
+        ),
     ],
 )
 async def test_sqlite_tampering_is_noticed(migrated_sqlite_url: str, statements: str, finding: str) -> None:
@@ -208,6 +213,11 @@ EMPTY = "RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp 
         ("ALTER TABLE ledger_entries DROP COLUMN chain", "the columns of ledger_entries were changed"),
         ("DROP INDEX uq_acts_live_step", "the unique index uq_acts_live_step is missing or was changed"),
         ("DROP TABLE approval_uses", "the table approval_uses is missing"),
+        (
+            f"CREATE OR REPLACE FUNCTION guard_act() {EMPTY}",
+            "the function guard_act of the trigger acts_within_limits was changed",
+        ),
+        ("ALTER TABLE acts DISABLE TRIGGER ALL", "the trigger acts_within_limits is not enabled always"),
     ],
 )
 async def test_postgresql_tampering_is_noticed(

@@ -19,6 +19,7 @@ KEYS = {
     "ledger_checkpoints": "tenant, size",
     "ledger_heads": "tenant",
     "approval_uses": "tenant, approval",
+    "duty_limits": "tenant, release, kind, rule, act, step",
 }
 BYPASSES = [
     *(f"DELETE FROM {table}" for table in GUARDED),

@@ -18,6 +18,7 @@ GUARDED = (
     "ledger_checkpoints",
     "ledger_heads",
     "approval_uses",
+    "duty_limits",
 )
 ENTRY = '(tenant, "index", id, kind, at, bytes, leaf)'
 NEXT = SEEDED
@@ -31,6 +32,8 @@ AGAIN = {
     "ledger_heads": "(tenant, origin, size, frontier, last_at, directory_index, keys_index, release)"
     " VALUES ('t', 'other', 0, 'f', 0, -1, -1, 'r')",
     "approval_uses": "(tenant, approval, decision) VALUES ('t', 'app_1', 'other')",
+    "duty_limits": "(tenant, release, kind, rule, act, step, most)"
+    " VALUES ('t', 'sha256:1', 'order', 'whole_chain', 'capture', 'capture', 99)",
 }
 # A new row of each table that takes the hidden row number of an old one.
 IN_PLACE = {
@@ -42,6 +45,8 @@ IN_PLACE = {
     "ledger_heads": "(rowid, tenant, origin, size, frontier, last_at, directory_index, keys_index, release)"
     " VALUES (1, 'u', 'other', 0, x'0000000000000000', 0, -1, -1, 'r')",
     "approval_uses": "(rowid, tenant, approval, decision) VALUES (1, 't', 'new', 'other')",
+    "duty_limits": "(rowid, tenant, release, kind, rule, act, step, most)"
+    " VALUES (1, 't', 'sha256:2', 'order', 'whole_chain', 'capture', 'capture', 99)",
 }
 BYPASSES = [
     *(f"DELETE FROM {table}" for table in GUARDED),

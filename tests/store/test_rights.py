@@ -167,7 +167,7 @@ async def test_rights_that_weaken_the_guards_are_a_warning(production: Productio
         connection.execute("GRANT controls_owner TO controls_service")
         async with service.read() as reading:
             (warning,) = await check_surroundings(reading)
-        assert warning.startswith("the service owns approval_uses, ledger_blobs, ")
+        assert warning.startswith("the service owns acts, approval_uses, duty_limits, ")
         connection.execute("REVOKE controls_owner FROM controls_service")
         connection.execute("REVOKE UPDATE, TRUNCATE ON ledger_entries FROM controls_service")
 

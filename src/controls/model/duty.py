@@ -113,3 +113,17 @@ class Constraint:
     def excludes_roles(self) -> bool:
         """Whether roles may not be held together, whatever anybody does with them."""
         return self.kind is ConstraintKind.EXCLUSIVE_ROLES and not self.dynamic
+
+
+@dataclass(frozen=True, slots=True)
+class StepLimit:
+    """Whoever has acts on more than `most` steps of a set on one chain of `kind` passes the limit of `rule`.
+
+    An act that is recorded as `act` is one on the step `step` of the set; a set has several of these.
+    """
+
+    kind: str
+    rule: str
+    act: str
+    step: str
+    most: int

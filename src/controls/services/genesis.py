@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from controls.decide import ActiveRelease
+from controls.duties.backstop import step_limits
 from controls.ledger.envelope import EntryKind
 from controls.ledger.merkle import Frontier
 from controls.model.errors import Conflict, FieldError, InvalidInput, NotFound
@@ -25,6 +26,7 @@ from controls.services.writer import WriterSettings
 from controls.store.connection import StoreConnection
 from controls.store.database import Database
 from controls.store.directory import Directory, add_key, replace_people
+from controls.store.limits import keep_limits
 from controls.store.registers import key_digest
 from controls.store.rows import ApiKey, Head
 from controls.store.unit import create_head, flush, lock_head
@@ -82,6 +84,9 @@ async def start_ledger(database: Database, settings: WriterSettings, genesis: Ge
         digest, opened = record_people(work, records)
         work.new_blobs[genesis.active.release.digest] = genesis.active.release.document
         begin_all(work, genesis.active.release)
+        release = genesis.active.release
+        limits = step_limits(release.constraints, chains=release.chains.values())
+        work.later(partial(keep_limits, tenant=tenant, release=release.digest, limits=limits))
         work.append(
             EntryKind.GENESIS,
             settings.new_id("gen"),

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Final
 
+from controls.duties.backstop import step_limits
 from controls.duties.trails import trails_of
 from controls.ledger.envelope import EntryKind, blob_digest
+from controls.model.duty import StepLimit
 from controls.model.errors import Conflict, FieldError, Forbidden
 from controls.model.trail import Trail
 from controls.model.values import Json
@@ -27,6 +29,7 @@ from controls.services.answers import encode, receipt
 from controls.services.commands import Context, Render
 from controls.services.counting import change_over
 from controls.services.signing import DEMO_PREFIX
+from controls.store.limits import keep_limits
 from controls.store.rows import Change
 from controls.store.trails import change_of_trails, change_trails
 from controls.store.workspace import Needs
@@ -42,14 +45,16 @@ class ReleaseActivation:
     """Activate a release that was tried; what it decides from then on is its own.
 
     `document` is its stored form, `contents` what is in it, in words, `aggregates` the versions of its
-    aggregates, and `trails` what its constraints look at beyond a chain. `against` is the release that it was
-    compared with and is to replace, and `about_law` what whoever confirms it must look at; mostly nothing.
+    aggregates, `trails` what its constraints look at beyond a chain, and `limits` what the database keeps to
+    by itself. `against` is the release that it was compared with and is to replace, and `about_law` what
+    whoever confirms it must look at; mostly nothing.
     """
 
     document: bytes
     contents: str
     aggregates: tuple[str, ...]
     trails: tuple[Trail, ...]
+    limits: tuple[StepLimit, ...]
     against: str
     about_law: str
     digest: str = field(init=False)
@@ -74,6 +79,7 @@ class ReleaseActivation:
             release.contents,
             versions,
             tuple(trail for trails in leading for trail in trails),
+            step_limits(release.constraints, chains=release.chains.values()),
             against.digest,
             about_law,
         )
@@ -101,6 +107,8 @@ class ReleaseActivation:
         begun, ended = change_of_trails(before_them, self.trails)
         if begun or ended:
             work.later(partial(change_trails, tenant=work.head.tenant, begun=begun, ended=ended))
+        limits = partial(keep_limits, tenant=work.head.tenant, release=self.digest, limits=self.limits)
+        work.later(limits)
         return {"release": self.digest, "replaces": before}, {}
 
     def payload(self) -> dict[str, Json]:
@@ -110,6 +118,7 @@ class ReleaseActivation:
             "aggregates": list(self.aggregates),
             "contents": self.contents,
             "document": self.document.decode(),
+            "limits": [dict[str, Json](asdict(limit)) for limit in self.limits],
             "trails": [_trail_json(trail) for trail in self.trails],
         }
 
@@ -120,6 +129,8 @@ class ReleaseActivation:
             payload["contents"],
             tuple(payload["aggregates"]),
             tuple(Trail(**{**trail, "steps": frozenset(trail["steps"])}) for trail in payload["trails"]),
+            # Proposed to an older program: whoever loads the release then writes its limits.
+            tuple(StepLimit(**limit) for limit in payload.get("limits", ())),
             payload["against"],
             payload["about_law"],
         )

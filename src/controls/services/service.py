@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 import structlog
 
 from controls.decide import ActiveRelease
+from controls.duties.backstop import step_limits
 from controls.model.errors import ControlsError
 from controls.model.values import Json, microseconds
 from controls.services.change_queries import ChangeQueries
@@ -30,6 +31,7 @@ from controls.store.database import Database
 from controls.store.directory import Directory
 from controls.store.guards import self_test
 from controls.store.ledger_reads import latest_checkpoint
+from controls.store.limits import keep_limits
 from controls.store.listings import in_force, open_review_count
 from controls.store.observations import forget_observations
 from controls.store.unit import forget_answers, lock_head
@@ -89,12 +91,15 @@ class Service:
             self._background.append(asyncio.create_task(self._forever(work, seconds)))
 
     async def _load(self) -> int:
-        """Load what is in force; the size of the ledger."""
+        """Load what is in force, and see that the database keeps to it; the size of the ledger."""
         while True:
             try:
                 async with self.database.write() as connection:
                     head, _ = await lock_head(connection, self.tenant)
-                    await self.state.current(connection, head)
+                    active, _, _ = await self.state.current(connection, head)
+                    release = active.release
+                    limits = step_limits(release.constraints, chains=release.chains.values())
+                    await keep_limits(connection, tenant=self.tenant, release=release.digest, limits=limits)
             except ReleaseAhead as ahead:
                 await self.state.catch_up(ahead)
             else:

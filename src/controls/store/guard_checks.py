@@ -37,7 +37,7 @@ _POSTGRES_QUERY: Final = text(
     "SELECT t.tgname AS name, c.relname AS table, t.tgtype AS kind, CAST(t.tgenabled AS text) AS enabled,"
     " t.tgqual IS NOT NULL OR CAST(t.tgattr AS text) <> '' AS conditional, p.proname AS function,"
     " concat_ws(' ', l.lanname, p.prosecdef, p.proconfig,"
-    " replace(p.prosrc, quote_ident(n.nspname) || '.ledger_entries', 'ledger_entries')) AS body"
+    " replace(p.prosrc, quote_ident(n.nspname) || '.', '')) AS body"
     " FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
     " JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language l ON l.oid = p.prolang"
     " WHERE NOT t.tgisinternal AND t.tgrelid IN"
@@ -96,7 +96,7 @@ async def check_surroundings(connection: StoreConnection) -> tuple[str, ...]:
     if not owned and not superuser:
         for row in rows:
             more = [name for name in ("update", "delete", "truncate") if getattr(row, name)]
-            if row.table == heads.name and "update" in more:
+            if row.table in (heads.name, acts.name) and "update" in more:
                 more.remove("update")
             if more:
                 found.append(f"the service has the right to {' and '.join(more)} on {row.table}")
@@ -149,7 +149,7 @@ async def _check_postgresql(connection: StoreConnection) -> list[str]:
 def _wrong_shapes(connection: Connection) -> Iterator[str]:
     inspector = inspect(connection)
     present = set(inspector.get_table_names())
-    for table in (*GUARDED, acts, lineage_links, observations, trail_marks):
+    for table in (*GUARDED, lineage_links, observations, trail_marks):
         if table.name not in present:
             yield f"the table {table.name} is missing"
             continue

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from controls.store.tables import LEDGER_TABLES, approval_uses, heads
+from controls.store.tables import LEDGER_TABLES, acts, approval_uses, duty_limits, heads
 
 # Tables that guards stand on.
-GUARDED: Final = (*LEDGER_TABLES, heads, approval_uses)
+GUARDED: Final = (*LEDGER_TABLES, heads, approval_uses, acts, duty_limits)
 GUARDED_NAMES: Final = tuple(table.name for table in GUARDED)
 
 
@@ -27,10 +27,18 @@ def fingerprint(definition: str) -> str:
 # -- SQLite: name of the trigger -> fingerprint of its CREATE TRIGGER statement ---------------------------
 
 SQLITE_TRIGGERS: Final[Mapping[str, str]] = {
+    "acts_fixed": "90fb3a2e9dcb94938beb6c8f7e6cac7d96ede30c815da654c357cb3613aed4fc",
+    "acts_no_delete": "a39a46e5fba8a498b607077cabd81494ff47bbe90a627928c86f63b1feb70e9d",
+    "acts_own_name": "6d0f609feefa9a11516f1901a9f0d7880392b6df01ba098a628843d4ab72ac17",
+    "acts_within_limits": "9a92fadd7f24b9fdaf215738254696825f9a38cd2c3e4892d18295f545bcee91",
     "approval_uses_no_delete": "6fc98d5b35e017a60f0087d658eb8d124def7379d8124ba03ed56e783a6e79be",
     "approval_uses_no_replace": "80dd86ff59c518897471968be373a97624e12c499007bbdae968880c8f7835e8",
     "approval_uses_no_update": "9bcff66d65c9d7d732267af7e7163f46ce949d2750cc17e1477fe0e93138a134",
     "approval_uses_rowid": "6c3fc80bd240ef35f33e6fed86a5ab19fbf4d40bf53406450037a3d0a96fd48e",
+    "duty_limits_no_delete": "8ad8de44a5568656ce2bc860f50220f4d29d8013aa15bfb3b250cb6ac995424e",
+    "duty_limits_no_replace": "5fb66afbaff662df901c910bc32c5ccb98193d55440753c9dc287dfaf2613dad",
+    "duty_limits_no_update": "544199b6cfe22b7b9659860572c8ff735cc97a89d67812a6260ba8b11e9319ab",
+    "duty_limits_rowid": "0b1fc1b7676c2ddd7d2eb89c06adc72fae353fe65a9ddd3afbfd620278517ff2",
     "ledger_blobs_no_delete": "18d05451c36a400b83271a2678006d280635868601977215ae802426199bbda1",
     "ledger_blobs_no_replace": "56481aa53c36375283df2ddfadece4947e48357b82de45821a9ba04b8945cb44",
     "ledger_blobs_no_update": "ffc6097854e49cd2abf29f1015c92c75355c96618758a224a070aeaeac8b8993",
@@ -74,7 +82,7 @@ class PostgresTrigger:
     function: str
 
 
-_ONLY_GROW: Final = (*(table.name for table in LEDGER_TABLES), approval_uses.name)
+_ONLY_GROW: Final = (*(table.name for table in LEDGER_TABLES), approval_uses.name, duty_limits.name)
 
 POSTGRES_TRIGGERS: Final[Mapping[str, PostgresTrigger]] = {
     **{
@@ -89,9 +97,15 @@ POSTGRES_TRIGGERS: Final[Mapping[str, PostgresTrigger]] = {
     "ledger_heads_refuse": PostgresTrigger("ledger_heads", BEFORE | DELETE | TRUNCATE, "guard_refuse"),
     "ledger_heads_refuse_row": PostgresTrigger("ledger_heads", ROW | BEFORE | DELETE, "guard_refuse"),
     "ledger_heads_forward": PostgresTrigger("ledger_heads", ROW | BEFORE | UPDATE, "guard_head"),
+    "acts_refuse": PostgresTrigger("acts", BEFORE | DELETE | TRUNCATE, "guard_refuse"),
+    "acts_refuse_row": PostgresTrigger("acts", ROW | BEFORE | DELETE, "guard_refuse"),
+    "acts_within_limits": PostgresTrigger("acts", ROW | BEFORE | INSERT, "guard_act"),
+    "acts_fixed": PostgresTrigger("acts", ROW | BEFORE | UPDATE, "guard_fixed_act"),
 }
 # Function -> fingerprint of its language, settings and body (without the name of the schema).
 POSTGRES_FUNCTIONS: Final[Mapping[str, str]] = {
+    "guard_act": "0cade7ec359c07eebbdaa845a7099550326d7bfebbcf86e36d2c0dc49b48eec7",
+    "guard_fixed_act": "cfc6d503d7f36a8cb5912cd2acb669449901a7e5659cc30af3cbc26a9b649b4b",
     "guard_head": "6ec81333ce17a84b98e2425efa16aded5e50daed62b653572ec3908280db4128",
     "guard_next_entry": "2d880db6d940923da2bfe5eaa92a0b319daedfef6ad2279442e4f1db4e1384a0",
     "guard_refuse": "eccb6c14342bf8f15a07e5fffb877873e4ce683c179c026cb13daa07bd782110",

@@ -32,6 +32,7 @@ SERVICE_RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "acts": _KEEP,
     "trail_marks": _REPLACE,  # a release that drops a trail deletes its marks, a merge renames its person
     "lineage_links": _APPEND,
+    "duty_limits": _APPEND,
     "reviews": _KEEP,
     "approvals": _APPEND,
     "approval_uses": _APPEND,

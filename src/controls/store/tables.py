@@ -2,7 +2,8 @@
 
 Ledger tables (`ledger_entries, ledger_blobs, ledger_tiles, ledger_checkpoints`) only ever grow: triggers
 made by the migrations refuse everything else. The other tables are working state that can be rebuilt from
-the ledger and its disclosures. Ids collate `C` so that both databases sort alike.
+the ledger and its disclosures; of these, `acts` and what they are measured by are guarded as well. Ids
+collate `C` so that both databases sort alike.
 
 Only primary keys and partial indexes begin with the tenant. On a young database PostgreSQL plans without
 statistics and keeps those plans: of two indexes alike in their first column it can take the wrong one and
@@ -174,6 +175,21 @@ acts: Final = Table(
         postgresql_where=text("voting AND state IN ('claimed', 'performed')"),
         sqlite_where=text("voting = 1 AND state IN ('claimed', 'performed')"),
     ),
+)
+
+# How many of some steps of a chain one person may have a hand in, by the release that says so
+# (`controls.duties.backstop`). Rows only ever come; triggers on `acts` keep to those of the release in force.
+duty_limits: Final = Table(
+    "duty_limits",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("release", identifier(), nullable=False),
+    Column("kind", identifier(), nullable=False),
+    Column("rule", identifier(), nullable=False),
+    Column("act", identifier(), nullable=False),
+    Column("step", identifier(), nullable=False),
+    Column("most", Integer, nullable=False),
+    PrimaryKeyConstraint("tenant", "release", "kind", "rule", "act", "step"),
 )
 
 # Where acts are found that are looked at beyond their chain (`controls.model.trail`). `value` and `part` are
