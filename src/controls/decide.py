@@ -164,15 +164,7 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         findings.append(reasons.unknown_subject(request.subject_type))
     if account is None or not known_action or request.subject_type not in release.vocabulary.subject_types:
         return _concluded(request, situation, active=active, kind=kind, findings=findings)
-    values = facts_of(request, values=reading.values, account=account)
-    gaps = None
-    if situation.aggregates is not None:
-        values |= situation.aggregates.values
-        gaps = situation.aggregates.gaps
-    facts = Facts(values, situation.history, situation.now, gaps)
-    ballots = None if kind is None else active.ballots.get(kind.id)
-    if ballots is not None:
-        facts = Facts(values, ballots.counted(facts), situation.now, gaps)
+    facts = facts_in(request, situation, active=active)
     history = facts.chain
     step = kind.step(request.action) if kind is not None else None
     order = OrderAnswer()
@@ -250,6 +242,19 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         step=step,
         votes=history.votes,
     )
+
+
+def facts_in(request: Request, situation: Situation, *, active: ActiveRelease) -> Facts:
+    """What conditions read about the request, the votes that the chain's steps take included."""
+    values = facts_of(request, values=situation.reading.values, account=situation.account)
+    gaps = None
+    if situation.aggregates is not None:
+        values |= situation.aggregates.values
+        gaps = situation.aggregates.gaps
+    facts = Facts(values, situation.history, situation.now, gaps)
+    kind = active.release.chains.get(request.resource_type)
+    ballots = None if kind is None else active.ballots.get(kind.id)
+    return facts if ballots is None else Facts(values, ballots.counted(facts), situation.now, gaps)
 
 
 def _denies(findings: Sequence[Finding]) -> bool:
@@ -456,6 +461,7 @@ __all__ = [
     "canonical_text",
     "cleared_finding",
     "decide",
+    "facts_in",
     "facts_of",
     "material_digest",
     "material_of",

@@ -17,6 +17,7 @@ from controls.api.exchange import Exchange
 from controls.api.openapi import answers, body, keyed, reference
 from controls.api.problems import invalid
 from controls.services.answers import Told, native_list, native_one
+from controls.services.counterfactuals import Counterfactuals
 from controls.services.decisions import Decide
 from controls.services.metrics import Metrics
 from controls.services.outcomes import Reported, ReportOutcome
@@ -65,6 +66,7 @@ def decision_routes(entrance: Entrance) -> APIRouter:
     """`/v1/decisions` and `/v1/chains`."""
     router = APIRouter(tags=["decisions"])
     service = entrance.service
+    counterfactuals = Counterfactuals(service)
 
     @router.post(
         "/v1/decisions",
@@ -134,6 +136,22 @@ def decision_routes(entrance: Entrance) -> APIRouter:
         """Needs the scope `read`."""
         await entrance.reader(request, "read")
         return JSONResponse(await service.queries.decision(id))
+
+    @router.get(
+        "/v1/decisions/{id}/counterfactuals",
+        summary="The smallest changes that would flip a deny or a review",
+        responses=answers(
+            search_schemas.CounterfactualsAnswer,
+            says="What would be decided now, and with which changes otherwise.",
+            problems=(401, 403, 404, 409, 422, 503),
+        ),
+        openapi_extra=keyed(),
+    )
+    async def flip(request: HttpRequest, id: OurId) -> Response:
+        """Needs the scopes `read` and `decide`, and a key that covers the question; persons for whom it may
+        not speak are not proposed. Each change was decided with. Nothing is claimed and nothing recorded."""
+        key = await entrance.reader(request, "read")
+        return JSONResponse(await counterfactuals.of(id, key=key))
 
     @router.get(
         "/v1/chains/{id:path}/outlook",

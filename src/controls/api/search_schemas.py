@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field
 
 from controls.api.schemas import Name, OpenAction, OpenResource, OpenSubject, Properties, Told, Translated
 
@@ -131,6 +131,74 @@ class OutlookAnswer(Told):
     single_points_of_failure: list[str]
     untold: list[str]
     resilience: Resilience | None = None
+
+
+class OtherPerson(Told):
+    """Somebody else asks, by this account; `open` are the steps that he or she holds unfinished."""
+
+    kind: Literal["person"]
+    person: str
+    account: str
+    open: int
+
+
+class OtherRole(Told):
+    """The person has one more role or, where not `given`, one fewer."""
+
+    kind: Literal["role"]
+    person: str
+    role: str
+    given: bool
+
+
+class OtherFact(Told):
+    """The request states another value of a fact, in its canonical form; null: it leaves the fact out."""
+
+    kind: Literal["fact"]
+    fact: str
+    value: bool | int | str | list[bool | int | str] | None
+
+
+class OtherTime(Told):
+    """It is asked at this later moment."""
+
+    kind: Literal["time"]
+    at: str
+
+
+class EarlierStep(Told):
+    """Somebody performs another step first, who has `claimed` it already or may claim it."""
+
+    kind: Literal["step"]
+    step: str
+    person: str
+    claimed: bool
+
+
+class Counterfactual(Told):
+    """The changes that together lead to the outcome, and none of them alone."""
+
+    outcome: Literal["permit", "review"]
+    message: Translated
+    changes: list[
+        Annotated[OtherPerson | OtherRole | OtherFact | OtherTime | EarlierStep, Discriminator("kind")]
+    ]
+
+
+class CounterfactualsAnswer(Told):
+    """`recorded` is the outcome on record and `now` that of asking again at `at`; of `found` smallest sets of
+    changes 40 at most are told, among them ten persons at most who could ask instead. `complete`: whether all
+    that could be proposed was tried; `tried` counts the decisions that this took."""
+
+    decision: str
+    recorded: Literal["review", "deny"]
+    now: Literal["permit", "review", "deny"]
+    at: str
+    message: Translated
+    complete: bool
+    tried: int
+    found: int
+    counterfactuals: list[Counterfactual]
 
 
 class AuthzenConfiguration(Told):

@@ -8,6 +8,7 @@ from controls.bootstrap import configure_logging
 from controls.cli import (
     administration,
     bench,
+    decisions,
     demo,
     directory,
     duties,
@@ -33,6 +34,7 @@ app.command("replay")(replay.replay)
 app.command("bench")(bench.bench)
 app.add_typer(rules.app, name="rules")
 app.add_typer(duties.app, name="duties")
+app.add_typer(decisions.app, name="decisions")
 app.add_typer(directory.app, name="directory")
 app.add_typer(administration.keys, name="keys")
 app.add_typer(administration.changes, name="changes")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 
 from controls.decide import Watched
@@ -56,6 +57,12 @@ class Counter:
         if not self.watched.read:
             return None
         return read_aggregates(self.watched.read, self.facts, partial(self._windows, work))
+
+    def moments(self, work: Workspace) -> tuple[datetime, ...]:
+        """When the first and the last request were made in each window, of those that hold any."""
+        windows = [work.windows[series] for found in self.series.values() for series in found]
+        ends = [end for window in windows for end in (window.first, window.last) if end is not None]
+        return tuple(from_microseconds(end.at) for end in ends)
 
     def observe(self, work: Workspace, decision: Decision) -> None:
         """Add the decided request to what counts it. One that does not say its group is in none."""

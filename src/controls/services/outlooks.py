@@ -8,12 +8,8 @@ step is decided (`duties.lookahead`). On a day, only who is there for all of it 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Final
 
 from controls.decide import ActiveRelease
@@ -25,10 +21,10 @@ from controls.model.chain import ChainHistory, ChainKind
 from controls.model.condition import Facts
 from controls.model.errors import FieldError, InvalidInput, NotFound, Unavailable
 from controls.model.finding import Text
-from controls.model.values import Json, Value, microseconds, utc_text
-from controls.rules.vocabulary import read_facts
+from controls.model.values import Json, microseconds, utc_text
 from controls.services.queries import kind_of_chain
 from controls.services.service import Service
+from controls.services.values_on_record import values_on_record
 from controls.store.listings import acts_of_chain
 from controls.store.rows import StoredAct
 from controls.store.unit import read_head
@@ -107,25 +103,13 @@ def _taken(active: ActiveRelease, kind: ChainKind, history: ChainHistory, *, now
     material: dict[str, str] = {}
     for act in history.acts:
         material |= act.material
-    values = _stated(active, material)
+    values = values_on_record(active, material)
     ballots = active.ballots.get(kind.id)
     if ballots is not None:
         history = ballots.counted(Facts(values, history, now))
     *before, last = history.acts
     act = replace(last, material=material)
     return Taken(kind, replace(history, acts=tuple(before)), act, values, now=now)
-
-
-def _stated(active: ActiveRelease, material: Mapping[str, str]) -> dict[str, Value]:
-    """The values of facts of which the canonical texts are on record; one that cannot be read is unknown."""
-    vocabulary = active.release.vocabulary
-    found: dict[str, Value] = {}
-    for name, text in material.items():
-        found |= read_facts(vocabulary, {name: text}).values
-        if name not in found:
-            with suppress(ValueError):  # a text itself, which is of no use here
-                found |= read_facts(vocabulary, {name: json.loads(text, parse_float=Decimal)}).values
-    return found
 
 
 def _told(found: Outlook, kind: ChainKind, *, id: str, now: datetime, on: date | None) -> dict[str, Json]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from controls.decide import Situation, facts_of
@@ -21,7 +22,7 @@ from controls.services.commands import Context
 from controls.services.counting import Counter
 from controls.services.lineage import need_lineage, read_lineage
 from controls.services.trails import read_trails, trail_queries
-from controls.store.workspace import Needs
+from controls.store.workspace import Needs, Workspace
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -79,6 +80,10 @@ class Asked:
             crowd=None if kind is None else context.directory.crowd(at=work.at),
             lineage=read_lineage(context, request, kind=kind),
         )
+
+    def counted(self, work: Workspace) -> tuple[datetime, ...]:
+        """The moments of the first and the last request in each window that was loaded for this one."""
+        return () if self._counter is None else self._counter.moments(work)
 
     def observe(self, context: Context, decision: Decision) -> None:
         """Count the decided request in what its action adds to."""

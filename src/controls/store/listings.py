@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import func, select, tuple_
 
+from controls.model.chain import ActState
 from controls.store.connection import StoreConnection
 from controls.store.tables import acts, changes, heads, reviews
 
@@ -61,6 +62,16 @@ async def iterate_acts(connection: StoreConnection, tenant: str) -> AsyncIterato
         last = rows[-1]
         after = tuple_(*order) > (last.chain, last.kind, last.index, last.claim)
         rows = (await connection.execute(query.where(after))).all()
+
+
+async def open_work(connection: StoreConnection, tenant: str) -> dict[str, int]:
+    """How many steps each person holds whose outcome is awaited, those left out that have a case already."""
+    query = (
+        select(acts.c.person, func.count().label("held"))
+        .where(acts.c.tenant == tenant, acts.c.state == ActState.CLAIMED.value, acts.c.case == "")
+        .group_by(acts.c.person)
+    )
+    return {row.person: row.held for row in await connection.execute(query)}
 
 
 async def reviews_page(
