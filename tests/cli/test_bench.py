@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from controls.cli import bench_decide, bench_duties_analysis, bench_http
+from controls.cli import bench_decide, bench_duties, bench_duties_analysis, bench_http
 from controls.cli.demo_day import ADMINISTRATORS, PEOPLE
 from controls.cli.load import Measured, load, request_bytes
 from controls.cli.output import Exit
@@ -28,12 +28,18 @@ def check(told: Mapping[str, Any]) -> None:
         "growth_microseconds",
         "loading",
         "duties_analysis",
+        "look_ahead",
         "http",
     }
     for cost in told["duties_analysis"]:
         assert 0 < cost["people"] < cost["assignments"]
         assert cost["conflicts"] > 0
         assert cost["read"] + cost["analysed"] > 0
+    for cost in told["look_ahead"]:
+        assert 0 < cost["p50"] <= cost["p99"] <= cost["largest"]
+        assert cost["kept"] > 0
+        assert 0 < cost["groups"] <= cost["people"]
+        assert 0 <= cost["stranded"] + cost["unknown"] <= cost["questions"]
     assert told["loading"]["compiled"] > 0
     assert told["loading"]["tested"] > 0
     assert set(told["decide_microseconds"]) == {"both", "durable", "reference"}
@@ -54,6 +60,8 @@ def test_one_small_round_prints_the_figures_and_their_ratios(monkeypatch: pytest
     monkeypatch.setattr(bench_decide, "SIZES", SIZES)
     monkeypatch.setattr(bench_decide, "ROUNDS", 2)
     monkeypatch.setattr(bench_duties_analysis, "SIZES", (1_000, 2_000))
+    monkeypatch.setattr(bench_duties, "SIZES", ((6, 50), (8, 100)))
+    monkeypatch.setattr(bench_duties, "DESKS", 2)
     said = well("bench", "--rounds", "1", "--requests", "100", "--json")
     told = said.json()
     check(told)

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from controls.cli.bench_decide import measure_growth, measure_loading, measure_shipped
+from controls.cli.bench_duties import measure_look_ahead
 from controls.cli.bench_duties_analysis import measure_duties_analysis
 from controls.cli.bench_http import CONNECTIONS, LIST_LENGTH, HttpFigures, measure_http
 from controls.cli.demo_day import ADMINISTRATORS, PEOPLE, request
@@ -44,6 +45,8 @@ def bench(
     shipped_cost = shipped["both"]
     ERR.print("Static analysis of a directory, 1,100 constraints, up to 100,000 people.")
     analyses = measure_duties_analysis()
+    ERR.print("Looking ahead: can the rest of a chain be done; 12 to 18 steps, 1,000 to 10,000 people.")
+    looked_ahead = measure_look_ahead()
     ERR.print(f"Over HTTP on SQLite, one process, {CONNECTIONS} connections, durable commit.")
     figures = measure_http(
         _capture,
@@ -64,6 +67,7 @@ def bench(
                 },
                 "loading": asdict(loading),
                 "duties_analysis": [asdict(cost) for cost in analyses],
+                "look_ahead": [asdict(cost) for cost in looked_ahead],
                 "http": _http_json(figures),
             }
         )
@@ -84,6 +88,13 @@ def bench(
     for analysis in analyses:
         counts = (f"{number:,}" for number in (analysis.people, analysis.assignments, analysis.conflicts))
         table.add_row(*counts, f"{analysis.read:.2f}", f"{analysis.analysed:.2f}")
+    OUT.print(table)
+    heads = ("looking ahead, steps", "people", "p50, ms", "p99, ms", "max, ms", "asked before, µs", "unknown")
+    table = Table(*heads, box=None, pad_edge=False)
+    for ahead in looked_ahead:
+        times = (f"{milliseconds:.2f}" for milliseconds in (ahead.p50, ahead.p99, ahead.largest))
+        unknown = f"{ahead.unknown} of {ahead.questions}"
+        table.add_row(str(ahead.steps), f"{ahead.people:,}", *times, f"{ahead.kept:.0f}", unknown)
     OUT.print(table)
     table = Table("HTTP", "answers/s", "p50, ms", "p99, ms", box=None, pad_edge=False)
     for name, item in (("bare endpoint", figures.bare), ("service", figures.service)):
