@@ -89,8 +89,16 @@ def bench(
         counts = (f"{number:,}" for number in (analysis.people, analysis.assignments, analysis.conflicts))
         table.add_row(*counts, f"{analysis.read:.2f}", f"{analysis.analysed:.2f}")
     OUT.print(table)
-    heads = ("looking ahead, steps", "people", "p50, ms", "p99, ms", "max, ms", "asked before, µs", "unknown")
-    table = Table(*heads, box=None, pad_edge=False)
+    columns = (
+        "looking ahead, steps",
+        "people",
+        "p50, ms",
+        "p99, ms",
+        "max, ms",
+        "asked before, µs",
+        "unknown",
+    )
+    table = Table(*columns, box=None, pad_edge=False)
     for ahead in looked_ahead:
         times = (f"{milliseconds:.2f}" for milliseconds in (ahead.p50, ahead.p99, ahead.largest))
         unknown = f"{ahead.unknown} of {ahead.questions}"
