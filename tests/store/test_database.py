@@ -180,14 +180,14 @@ async def test_every_sqlite_connection_is_durable_and_guarded(migrated_sqlite_ur
     database = Database(migrated_sqlite_url)
 
     async def settings(connection: AsyncConnection) -> list[object]:
-        names = ("journal_mode", "synchronous", "recursive_triggers", "foreign_keys")
+        names = ("journal_mode", "synchronous", "recursive_triggers", "foreign_keys", "busy_timeout")
         return [(await connection.execute(text(f"PRAGMA {name}"))).scalar_one() for name in names]
 
     try:
         async with database.write() as writer:
-            assert await settings(writer) == ["wal", 2, 1, 1]
+            assert await settings(writer) == ["wal", 2, 1, 1, 10_000]
         async with database.read() as first, database.read() as second:
-            assert await settings(first) == await settings(second) == ["wal", 2, 1, 1]
+            assert await settings(first) == await settings(second) == ["wal", 2, 1, 1, 10_000]
     finally:
         await database.close()
 
@@ -206,6 +206,28 @@ async def test_a_locked_sqlite_file_wrote_nothing(
             other.execute("ROLLBACK")
         await add(database, "p2")
         assert await persons(database) == ["p2"]
+    finally:
+        await database.close()
+
+
+async def test_who_waits_for_a_lock_keeps_nobody_waiting(migrated_sqlite_url: str) -> None:
+    """While another process holds the write lock the loop goes on; then the write is made."""
+    database = Database(migrated_sqlite_url)
+    loop = asyncio.get_running_loop()
+    try:
+        with closing(sqlite3.connect(name_of(migrated_sqlite_url), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            waiting = asyncio.create_task(add(database, "p1"))
+            longest, since = 0.0, loop.time()
+            for _ in range(20):
+                before = loop.time()
+                await asyncio.sleep(0.02)
+                longest = max(longest, loop.time() - before)
+            assert not waiting.done()
+            assert longest < loop.time() - since - 0.1  # no single step took the whole time
+            other.execute("ROLLBACK")
+        await waiting
+        assert await persons(database) == ["p1"]
     finally:
         await database.close()
 

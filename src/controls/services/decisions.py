@@ -7,7 +7,7 @@ lines of an allocation are written in the same transaction; later items of a lis
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -230,7 +230,9 @@ def _record(
 
 def _chain(history: ChainHistory, decision: Decision) -> ChainHistory:
     """Where the chain stands now, with the votes that its steps were found to take."""
-    return history if decision.votes is None else replace(history, votes=decision.votes)
+    if decision.votes is None:
+        return history
+    return ChainHistory(history.kind, history.chain, history.acts, decision.votes)
 
 
 def _record_lines(

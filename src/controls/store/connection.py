@@ -1,7 +1,8 @@
 """What a transaction is spoken to through, and the form of it that writes to a SQLite file.
 
-Guarantees: one transaction at a time writes to the file; what may wait for a disk or for another process
-(BEGIN IMMEDIATE, COMMIT) waits in a thread, and while it does nobody else is kept waiting.
+Guarantees: one transaction at a time writes to the file; what waits for a disk or for another process
+(COMMIT, and BEGIN IMMEDIATE when the file is locked) waits in a thread, and while it does nobody else is kept
+waiting.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Dialect, Engine, Executable
+from sqlalchemy.exc import OperationalError
 
 _T = TypeVar("_T")
 
@@ -68,7 +70,7 @@ class SqliteWrites:
         async with asyncio.timeout(self._turn_seconds):
             await self._turn.acquire()
         try:
-            return _Turn(self._engine.connect(), self._thread, self._turn)
+            return _Turn(self._engine.connect(), self._thread, self._turn, self._turn_seconds)
         except BaseException:
             self._turn.release()
             raise
@@ -82,17 +84,34 @@ class SqliteWrites:
 class _Turn:
     """AsyncConnection's calls over the lent connection."""
 
-    def __init__(self, connection: Connection, thread: ThreadPoolExecutor, turn: asyncio.Lock) -> None:
+    def __init__(
+        self, connection: Connection, thread: ThreadPoolExecutor, turn: asyncio.Lock, lock_seconds: float
+    ) -> None:
         self._connection = connection
         self._thread = thread
         self._turn = turn
+        self._lock_seconds = lock_seconds
 
     @property
     def dialect(self) -> Dialect:
         return self._connection.dialect
 
     async def begin(self) -> None:
-        await self._apart(self._connection.begin)
+        try:
+            # Mostly nobody else writes: then there is nothing to wait for, and no thread to change to.
+            self._wait_for_locks(0)
+            self._connection.begin()
+        except OperationalError:
+            self._wait_for_locks(self._lock_seconds)
+            await self._apart(self._connection.begin)
+        else:
+            self._wait_for_locks(self._lock_seconds)
+
+    def _wait_for_locks(self, seconds: float) -> None:
+        """Set how long SQLite waits for locks, past SQLAlchemy, which would begin a transaction for it."""
+        driver = self._connection.connection.dbapi_connection
+        assert driver is not None
+        driver.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
 
     async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         return self._connection.execute(statement, parameters)
