@@ -64,7 +64,7 @@ def material_findings(
     facts are on record. An amendment is compared with `shared` only.
     """
     recorded: list[Mapping[str, str]] = [] if shared is None else [shared.material]
-    if step.id != AMEND:
+    if step.id != AMEND and history.acts:
         recorded.append(baseline(history))
         again = {item.id for item in kind.steps if item.reapprove}
         recorded.extend(act.material for act in history.acts if act.step in again and act.stands())

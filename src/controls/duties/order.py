@@ -71,6 +71,8 @@ def awaited(kind: ChainKind, *, step: Step, history: ChainHistory) -> tuple[str,
             pending.extend(before.after)
         else:
             missing.add(name)
+    if not missing:
+        return ()
     order = {item.id: index for index, item in enumerate(kind.steps)}
     return tuple(sorted(missing, key=lambda name: (order.get(name, len(order)), name)))
 
