@@ -19,6 +19,7 @@ from controls.duties.constraints import (
     Past,
     Violation,
     applied,
+    exclusive_roles,
     needed_past,
     past_of,
 )
@@ -34,6 +35,8 @@ from controls.model.trail import TrailAct, TrailReading
 
 ANYONE: Final = "anyone"  # the role of every person of record
 NO_ROLES: Final[frozenset[str]] = frozenset()
+# Of how many sets of roles it is kept whether they exclude one another; then all are forgotten.
+KEPT_ROLE_SETS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -85,8 +88,18 @@ class ActionRules:
     needed: tuple[Past, ...]  # the past without which each constraint is silent
     denials: tuple[int, ...]  # which constraints deny
     eligible: tuple[str, ...]
-    exclusive: frozenset[str]  # all roles that exclude one another
-    fewest_exclusive: int  # how many of them everybody may hold at least
+    exclusions: tuple[Constraint, ...]  # those of roles that may not be held together
+    _harmless: dict[frozenset[str], bool] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def harmless(self, roles: frozenset[str]) -> bool:
+        """Whether no roles among these exclude one another; found once for each set that somebody holds."""
+        known = self._harmless.get(roles)
+        if known is None:
+            known = all(exclusive_roles(constraint, roles=roles) is None for constraint in self.exclusions)
+            if len(self._harmless) >= KEPT_ROLE_SETS:
+                self._harmless.clear()
+            self._harmless[roles] = known
+        return known
 
     @classmethod
     def of(
@@ -100,7 +113,6 @@ class ActionRules:
         closure: Mapping[str, frozenset[str]],
     ) -> ActionRules:
         granted = {grant.role for grant in grants}
-        exclusions = [item for item in constraints if item.excludes_roles]
         return cls(
             action=action,
             resource_type=resource_type,
@@ -111,8 +123,7 @@ class ActionRules:
             needed=tuple(Past.NONE if kind is None else needed_past(item, kind=kind) for item in constraints),
             denials=tuple(index for index, item in enumerate(constraints) if item.then is Effect.DENY),
             eligible=tuple(sorted(granted | {role for role, held in closure.items() if held & granted})),
-            exclusive=frozenset(role for item in exclusions for role in item.roles),
-            fewest_exclusive=min((item.limit for item in exclusions), default=0),
+            exclusions=tuple(item for item in constraints if item.excludes_roles),
         )
 
 
@@ -201,8 +212,8 @@ class Hearing:
         if not lines:
             yield from (None for _ in rules.constraints)
             return
-        # Most people hold so few of the roles that exclude one another that no such constraint can speak.
-        harmless = len(lines[0].roles & rules.exclusive) <= rules.fewest_exclusive
+        # Most people hold no roles that exclude one another.
+        harmless = rules.harmless(lines[0].roles)
         # And most take their first step on a chain, which most constraints say nothing about.
         past = max(past_of(asked) for asked in lines)
         for constraint, formula, needed in zip(rules.constraints, rules.formulas, rules.needed, strict=True):
