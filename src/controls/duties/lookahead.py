@@ -127,6 +127,7 @@ class _Kept:
         self._named = bool(rules.relations)  # then it matters who those are that can do nothing more
         self._moves = bool(rules.moving_rights or rules.moving_limits)
         self._answers: dict[object, Answer] = {}
+        self._easy: dict[object, bool] = {}  # whether the rest can be done whatever holds
 
     @property
     def groups(self) -> int:
@@ -136,9 +137,11 @@ class _Kept:
         remainder = self._remainder(taken)
         if not remainder.wanted:
             return None
-        later = _Later(taken) if self._moves else None
-        truths = () if later is None else self._truths(later, remainder.wanted)
-        key = (remainder.wanted, tuple(remainder.votes.items()), truths, self._alike(remainder.hands))
+        steps = (remainder.wanted, tuple(remainder.votes.items()), self._alike(remainder.hands))
+        if self._whatever_holds(steps, remainder):
+            return None
+        truths = self._truths(_Later(taken), remainder.wanted) if self._moves else ()
+        key = (steps, truths)
         answer = self._answers.get(key, _NOT_ASKED)
         if answer is _NOT_ASKED:
             answer = self._forecaster.answer(remainder, self._all(truths))
@@ -149,6 +152,20 @@ class _Kept:
                 self._answers.clear()
             self._answers[key] = answer
         return self._told(answer, taken)  # type: ignore[arg-type]
+
+    def _whatever_holds(self, steps: object, remainder: Remainder) -> bool:
+        """Whether the rest can be done however the conditions turn out: even if no grant with a condition is
+        given and every constraint applies. Then none of them need be evaluated."""
+        if not self._moves or self._rules.personal:
+            return False
+        known = self._easy.get(steps)
+        if known is None:
+            strictest = (NO,) * len(self._rules.moving_rights) + (YES,) * len(self._rules.moving_limits)
+            known = self._forecaster.answer(remainder, self._all(strictest)) is None
+            if len(self._easy) >= KEPT:
+                self._easy.clear()
+            self._easy[steps] = known
+        return known
 
     def outlook(self, taken: Taken) -> Outlook:
         """See `LookAhead.outlook`."""

@@ -18,9 +18,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
-from typing import Final, cast
+from typing import Any, Final
 
 import orjson
 
@@ -62,22 +63,28 @@ def sealed(values: Mapping[str, Json], *, randomness: bytes) -> tuple[dict[str, 
         raise ValueError(f"{len(values)} values need {SALT_SIZE * len(values)} random bytes")
     # The pads of all salts at once: an entry has a dozen of them.
     inner, outer, digits = randomness.translate(_INNER), randomness.translate(_OUTER), randomness.hex()
-    hidden: dict[str, Json] = {}
-    opened: dict[str, Json] = {}
-    start, end = 0, SALT_SIZE
+    hidden: dict[str, Any] = {}
+    opened: dict[str, Any] = {}
+    written, start = orjson.Fragment, 0
     for path, value in values.items():
+        end = start + SALT_SIZE
         text = _plain_text(value)
-        if text is not None and path.isascii():
-            committed = f"[{_quoted(path)},{text}]".encode("ascii")
-        else:
+        if text is None or not path.isascii():
             text = exact_bytes(value).decode()
             committed = canonical_bytes([path, value])
+        else:
+            committed = f"{_opening(path)}{text}]".encode("ascii")
         digest = _padded_hmac(inner[start:end], outer[start:end], committed)
-        hidden[path] = cast("Json", orjson.Fragment(f'{{"hmac":"{digest}"}}'))
-        salt = digits[2 * start : 2 * end]
-        opened[path] = cast("Json", orjson.Fragment(f'{{"salt":"{salt}","value":{text}}}'))
-        start, end = end, end + SALT_SIZE
+        hidden[path] = written(f'{{"hmac":"{digest}"}}')
+        opened[path] = written(f'{{"salt":"{digits[2 * start : 2 * end]}","value":{text}}}')
+        start = end
     return hidden, opened
+
+
+@lru_cache(1_024)
+def _opening(path: str) -> str:
+    """The JSON of `[path, value]` up to the value, of an ASCII path."""
+    return f"[{_quoted(path)},"
 
 
 def _plain_text(value: Json) -> str | None:
