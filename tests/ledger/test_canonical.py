@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controls.ledger.canonical import canonical_bytes, exact_bytes, parse_exact
+from controls.model.values import utc_text
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
 KEYS = st.text(st.characters(max_codepoint=127), max_size=8)
@@ -104,3 +106,19 @@ def test_only_the_one_form_is_read(data: bytes) -> None:
     """Spaces, other orders, doubled keys, floats and needless escapes are refused."""
     with pytest.raises(ValueError, match=r"."):
         parse_exact(data)
+
+
+@given(
+    st.datetimes(
+        min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.timezones() | st.just(UTC)
+    )
+    | st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.replace(microsecond=0))
+)
+def test_a_moment_has_six_digits_in_utc(moment: datetime) -> None:
+    """In every zone and every year, as RFC 3339 writes it; years have four digits."""
+    utc = moment.astimezone(UTC)
+    expected = (
+        f"{utc.year:04}-{utc.month:02}-{utc.day:02}T{utc.hour:02}:{utc.minute:02}:{utc.second:02}"
+        f".{utc.microsecond:06}Z"
+    )
+    assert utc_text(moment) == expected

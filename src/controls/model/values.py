@@ -12,6 +12,8 @@ from decimal import Context, Decimal, InvalidOperation
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
+import orjson
+
 from controls.model.record import record
 
 MAX_DIGITS: Final = 34  # IEEE 754 decimal128: as exact as any counterparty's system
@@ -90,10 +92,11 @@ def parse_decimal(text: str) -> Decimal:
 
 def utc_text(moment: datetime) -> str:
     """RFC 3339 in UTC with six digits: `2026-03-02T09:30:00.000000Z`."""
-    # Not strftime: it writes years before 1000 with fewer than four digits.
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds")[:-6] + "Z"  # in place of +00:00
+    # As `isoformat` in a third of the time, but that it leaves out microseconds which are none.
+    text = orjson.dumps(moment, option=orjson.OPT_UTC_Z)[1:-1].decode()
+    return text if moment.microsecond else f"{text[:-1]}.000000Z"
 
 
 def canonical(value: Value) -> Json:

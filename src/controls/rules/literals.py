@@ -61,7 +61,8 @@ def parse_timestamp(text: str) -> datetime:
     if not _TIMESTAMP.match(text):
         raise ValueError('write a moment with its zone as "2026-03-02T09:30:00Z"')
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(f'there is no moment "{text}"') from None
 
