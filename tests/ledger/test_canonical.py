@@ -110,7 +110,9 @@ def test_only_the_one_form_is_read(data: bytes) -> None:
 
 @given(
     st.datetimes(
-        min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.timezones() | st.just(UTC)
+        min_value=datetime.fromisoformat("0001-01-02"),
+        max_value=datetime.fromisoformat("9999-12-30"),
+        timezones=st.timezones() | st.just(UTC),
     )
     | st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.replace(microsecond=0))
 )
