@@ -20,7 +20,8 @@ from controls.duties.lineage import Joined, joined_findings, lineage_findings
 from controls.duties.lookahead import LookAhead, Taken
 from controls.duties.material import Amendment, amendment, material_findings
 from controls.duties.order import OrderAnswer, step_order
-from controls.duties.trails import trails_of
+from controls.duties.resembling import resembling
+from controls.duties.trails import RESEMBLES, trails_of
 from controls.ledger.canonical import canonical_bytes
 from controls.model import reasons
 from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind, Step, Votes
@@ -205,6 +206,11 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         links = lineage.stated
         rules = Joined(active.enforcement.constraints, active.kinds, facts, situation.profiles)
         findings += joined_findings(rules, history=history, reading=lineage)
+    alike = situation.trails.get(RESEMBLES)
+    if alike is not None and kind is not None and (request.action == AMEND or not history.begun()):
+        found = resembling(kind, history=history, reading=alike, lineage=lineage)
+        if found is not None:
+            findings.append(found)
     reviewed = situation.reviewed
     if reviewed is not None and account.person.id in reviewed.parties:
         findings.append(reasons.party_to_chain(account.person.id, reviewed.name))

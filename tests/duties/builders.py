@@ -91,6 +91,7 @@ def a_kind(
     progress_claimed: bool = False,
     sole_actor_allowed: bool = False,
     material: tuple[str, ...] = (),
+    resembles: timedelta | None = None,
 ) -> ChainKind:
     """A chain kind; without steps the five of `STEPS`, each after the one before."""
     given = steps or tuple(a_step(step, after=STEPS[max(0, at - 1) : at]) for at, step in enumerate(STEPS))
@@ -103,6 +104,7 @@ def a_kind(
         free_order=free,
         progress_claimed=progress_claimed,
         sole_actor_allowed=sole_actor_allowed,
+        resembles=resembles,
     )
 
 

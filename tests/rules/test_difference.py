@@ -113,6 +113,8 @@ EDITS = [
     (CHAIN, "resource: order\n", "resource: order\nsole_actor: allowed\n", "sole_actor", "order", LOOSENING),
     (CHAIN, "resource: order\n", "resource: order\nclaim_valid_for: PT1H\n", "claim_valid_for", "order",
      NOT_PROVED),
+    (CHAIN, "resembles: never", "resembles: P2D", "resembles", "order", TIGHTENING),
+    (CHAIN, "resembles: never", "", "resembles", "order", TIGHTENING),
     (VOCABULARY, "values: [buy, sell]", "values: [buy, sell, short]", "values", "order.side", LOOSENING),
     (VOCABULARY, "max_items: 20", "max_items: 10", "max_items", "account.flags", TIGHTENING),
     (VOCABULARY, "order.legs:       {type: int", "order.legs:       {type: decimal", "type", "order.legs",

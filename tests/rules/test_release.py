@@ -226,6 +226,47 @@ steps:
     )
 
 
+@pytest.mark.parametrize(
+    ("says", "span"),
+    [
+        ("", timedelta(days=5)),
+        ("resembles: P2D", timedelta(days=2)),
+        ("resembles: P366D", timedelta(days=366)),
+        ("resembles: never", None),
+        ("material: [order.account]", None),
+        ("material: [order.account]\nresembles: never", None),
+    ],
+)
+def test_how_long_a_chain_is_remembered(says: str, span: timedelta | None) -> None:
+    """A working week where all that is compared is material, unless the chain kind says otherwise."""
+    assert chain_of(says).resembles == span
+
+
+@pytest.mark.parametrize(
+    ("says", "code"),
+    [
+        ("resembles: always", "bad_duration"),
+        ("resembles: PT1S", "out_of_range"),
+        ("resembles: P367D", "out_of_range"),
+        ("material: [order.account]\nresembles: P5D", "not_comparable"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(says: str, code: str) -> None:
+    """With the file's words underlined."""
+    with pytest.raises(RuleFilesInvalid) as refused:
+        chain_of(says)
+    assert [item.code for item in refused.value.diagnostics] == [code]
+
+
+def chain_of(says: str) -> ChainKind:
+    """The desk's chain of orders with other words on how long chains are remembered."""
+    path = "chains/order_to_settlement.yaml"
+    lines = [line for line in desk_files()[path].splitlines() if not line.startswith("resembles:")]
+    if says.startswith("material:"):
+        lines = [line for line in lines if not line.startswith("material:")]
+    return with_file(path, "\n".join([*lines, says])).chains["order"]
+
+
 def test_a_constraint_without_a_chain_holds_for_every_kind_with_its_steps() -> None:
     """One constraint is made for each chain kind that has all the steps, under one id."""
     other = (

@@ -48,7 +48,7 @@ async def found(ledger: Ledger, key: TrailKey, *, since: int = -1, besides: str 
     """The claims of the acts that somebody finds there."""
     needs = Needs(trails={TrailQuery(key, since, None if besides is None else value_digest(besides))})
     workspace, _ = await ledger.work(lambda _: None, needs=needs)
-    return [item.act.claim for item in workspace.trail(key)]
+    return [item.act.claim for item in workspace.trail(TrailQuery(key, since))]
 
 
 async def put(ledger: Ledger, acts: Iterable[StoredAct], *trails: Trail) -> None:
@@ -126,7 +126,7 @@ async def test_a_batch_sees_its_own_marks(ledger: Ledger) -> None:
     def do(workspace: Workspace) -> None:
         workspace.add_act(an_act("c2", chain="O-2", index=1), [ACCOUNT])
         workspace.change_act("c2", state=ActState.ABANDONED)
-        acts = [(item.act.claim, item.act.state) for item in workspace.trail(at("A"))]
+        acts = [(item.act.claim, item.act.state) for item in workspace.trail(TrailQuery(at("A"), -1))]
         assert acts == [("c1", ActState.CLAIMED), ("c2", ActState.ABANDONED)]
 
     await ledger.work(do, needs=Needs(trails={TrailQuery(at("A"), -1)}))

@@ -116,12 +116,15 @@ def bench(
 
 
 def _capture(number: int) -> dict[str, Json]:
-    """A new order each: capture by the front office in turn."""
+    """A new order each, and none like another: capture by the front office in turn."""
     now = datetime.now(UTC)
     body = request("capture", number, _FRONT[number % 3], now=now, day=now.date())
     resource = body["resource"]
     assert isinstance(resource, dict)
     resource["id"] = f"B-{number}"
+    stated = resource["properties"]
+    assert isinstance(stated, dict)
+    stated["account"] = f"C-{number}"
     return body
 
 

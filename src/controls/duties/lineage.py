@@ -64,8 +64,8 @@ def lineage_findings(
     if kind is None:
         yield _no_chain(resource_type)
     elif not history.begun():
-        if reading.size > MAX_CHAINS:
-            yield _too_large(history, size=reading.size)
+        if len(reading.family) > MAX_CHAINS:
+            yield _too_large(history, size=len(reading.family))
     elif not set(reading.stated) <= set(reading.recorded):
         yield _other_links(history, recorded=reading.recorded)
 

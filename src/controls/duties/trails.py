@@ -1,18 +1,21 @@
 """Which trails the constraints of a release look at, and which of them a step reads.
 
-Guarantees: whatever a constraint counts beyond its chain leaves a mark while a release with it is in force
-(and for what came before, the store makes the marks when the release is activated); kinds of chains that no
-such constraint is about have no trails, and cost nothing.
+Guarantees: whatever a constraint counts beyond its chain, and whatever a new chain may be the same as, leaves
+a mark while a release with it is in force (and for what came before, the store makes the marks when the
+release is activated); kinds of chains that nothing of this is about have no trails, and cost nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from typing import Final
 
 from controls.model.chain import ChainKind
 from controls.model.duty import Constraint, ConstraintKind, Scope
-from controls.model.trail import Trail
+from controls.model.trail import Trail, compared_facts
+
+RESEMBLES: Final = "resembles"  # the trail of chains that may be the same
 
 
 def trail_name(constraint: Constraint) -> str:
@@ -36,7 +39,7 @@ def trails_of(
 ) -> Mapping[str, tuple[Trail, ...]]:
     """The trails of each chain kind that has any, by its id."""
     beyond = [item for item in constraints if trail_name(item)]
-    found = {kind.id: _trails(kind, beyond) for kind in chains} if beyond else {}
+    found = {kind.id: _trails(kind, beyond) + _compared(kind) for kind in chains}
     return {kind: trails for kind, trails in found.items() if trails}
 
 
@@ -47,6 +50,22 @@ def _trails(kind: ChainKind, constraints: Iterable[Constraint]) -> tuple[Trail, 
         if constraint.chain in ("", kind.id) and own:
             named.setdefault(trail_name(constraint), []).append(constraint)
     return tuple(_trail(kind, name, named[name]) for name in sorted(named))
+
+
+def _compared(kind: ChainKind) -> tuple[Trail, ...]:
+    if kind.resembles is None:
+        return ()
+    compared = Trail(
+        name=RESEMBLES,
+        kind=kind.id,
+        fact="+".join(compared_facts(kind.resource)),
+        steps=kind.beginnings,
+        first=kind.steps[0].id,
+        anybody=True,
+        within=kind.resembles,
+        latest=True,
+    )
+    return (compared,)
 
 
 def _trail(kind: ChainKind, name: str, constraints: list[Constraint]) -> Trail:

@@ -44,7 +44,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ChainKind:
-    """A kind of chain: its steps, their order and the facts that may not change along the way."""
+    """A kind of chain: its steps, their order and the facts that may not change along the way.
+
+    `resembles` is for how long a chain is remembered as one that a new one may be the same as (None: a new
+    chain is compared with none).
+    """
 
     id: str
     title: Text
@@ -55,6 +59,7 @@ class ChainKind:
     progress_claimed: bool = False  # a step comes after another once that one is claimed
     sole_actor_allowed: bool = False
     claim_valid_for: timedelta = timedelta(hours=24)
+    resembles: timedelta | None = None
     mandatory: tuple[str, ...] = field(init=False, compare=False)  # ids of the steps that are not optional
     _by_id: Mapping[str, Step] = field(init=False, compare=False, repr=False)
 
@@ -65,6 +70,11 @@ class ChainKind:
 
     def step(self, name: str) -> Step | None:
         return self._by_id.get(name)
+
+    @property
+    def beginnings(self) -> frozenset[str]:
+        """The steps that may be a chain's first."""
+        return frozenset(step.id for step in self.steps if self.free_order or not step.after)
 
     def following(self, *steps: str) -> frozenset[str]:
         """All steps that come after one of `steps`, directly or not."""

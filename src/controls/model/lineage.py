@@ -59,7 +59,7 @@ class LineageReading:
     `stated` are the links of the request to chains that have begun, `unknown` those to anything else, and
     `recorded` those that the chain began with. `lines` are the acts on other chains, by line (see
     `controls.duties.lineage`). For a chain that begins with this request, `parents` are the lines of the
-    chains that it names, one each, and `size` is how many chains would hang together with it.
+    chains that it names, one each. `family` are all chains that hang together with it, or would.
     """
 
     stated: tuple[Link, ...] = ()
@@ -67,7 +67,7 @@ class LineageReading:
     recorded: tuple[Link, ...] = ()
     lines: tuple[tuple[TrailAct, ...], ...] = ()
     parents: tuple[tuple[TrailAct, ...], ...] = ()
-    size: int = 1
+    family: frozenset[ChainKey] = frozenset()
 
 
 class Lineage:

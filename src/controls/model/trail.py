@@ -10,19 +10,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 
 from controls.model.chain import Act
+
+# What chains that may be the same are compared by.
+_COMPARED: Final = ("account", "instrument", "side", "quantity")
+
+
+def compared_facts(resource: str) -> tuple[str, ...]:
+    """The facts by which chains over this type of resource are found to be the same."""
+    return tuple(f"{resource}.{name}" for name in _COMPARED)
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
     """One trail as far as it leads over chains of the kind `kind`.
 
-    `name` is shared by all kinds of the trail. `fact` says the value by which acts belong together, and
-    `part` (empty: nothing) a fact that tells them apart again: the dataset within a conflict class. `steps`
-    are those whose acts leave a mark, and at which it is looked up (none: all); an amendment counts as an
-    act on `first`, the first step of the kind. With `anybody`, acts are looked up whoever's they are, else
-    those of the person who asks. `within` is how far back anybody looks (None: for ever).
+    `name` is shared by all kinds of the trail. `fact` says the value by which acts belong together (several
+    facts, joined by `+`, say it together), and `part` (empty: nothing) a fact that tells them apart again:
+    the dataset within a conflict class. `steps` are those whose acts leave a mark, and at which it is looked
+    up (none: all); an amendment counts as an act on `first`, the first step of the kind. With `anybody`, acts
+    are looked up whoever's they are, else those of the person who asks. `within` is how far back anybody
+    looks (None: for ever); with `latest`, the last few acts are enough.
     """
 
     name: str
@@ -33,6 +43,12 @@ class Trail:
     first: str = ""
     anybody: bool = False
     within: timedelta | None = field(default=None, compare=False)
+    latest: bool = field(default=False, compare=False)
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """The facts that together say the value."""
+        return tuple(self.fact.split("+"))
 
     def concerns(self, step: str) -> bool:
         """Whether acts on `step` leave a mark."""

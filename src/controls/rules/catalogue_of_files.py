@@ -150,9 +150,15 @@ OF_FILES: Final = (
     ),
     Explanation(
         "bad_duration",
-        "`claim_valid_for` is no span of time.",
+        "`claim_valid_for` or `resembles` is no span of time.",
         "Write it as PT24H or P2D.",
         Change(("resource: order\nclaim_valid_for: a day"), "resource: order", CHAIN),
+    ),
+    Explanation(
+        "not_comparable",
+        "`resembles` compares chains by facts that are not material to this kind.",
+        "List the account, instrument, side and quantity of the resource under `material`, or remove it.",
+        Change("resource: order\nresembles: P5D", "resource: order", CHAIN),
     ),
     Explanation(
         "bad_text",

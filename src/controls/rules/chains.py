@@ -13,6 +13,7 @@ from typing import Final
 
 from controls.model.chain import AMEND, ChainKind, Repeats, Step
 from controls.model.finding import Text
+from controls.model.trail import compared_facts
 from controls.rules.diagnostics import Diagnostics, Place, closest, listed, quoted
 from controls.rules.literals import parse_duration
 from controls.rules.nodes import MappingNode, Scalar, mappings_of
@@ -25,6 +26,9 @@ from controls.rules.vocabulary import RESERVED_WORDS, VocabularySource
 RESERVED_RESOURCES: Final = RESERVED_WORDS | {"subject", "action", "context"}
 
 _LONGEST_CLAIM: Final = timedelta(days=3_660)
+# A working week: who enters an order anew does so soon; what comes every month is no order entered anew.
+_RESEMBLES: Final = "P5D"
+_LONGEST_MEMORY: Final = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,7 @@ def _chain(node: MappingNode, vocabulary: VocabularySource, diagnostics: Diagnos
         progress_claimed=node.text("progress") == "claimed",
         sole_actor_allowed=node.text("sole_actor") == "allowed",
         claim_valid_for=_claim_valid_for(node, diagnostics),
+        resembles=_resembles(node, diagnostics),
     )
     for step_node in step_nodes:
         votes = step_node.scalar("votes")
@@ -232,14 +237,37 @@ def _is_declared(fact: Scalar, vocabulary: VocabularySource, diagnostics: Diagno
 
 
 def _claim_valid_for(node: MappingNode, diagnostics: Diagnostics) -> timedelta:
-    text = node.text("claim_valid_for", "PT24H")
-    try:
-        span = parse_duration(text)
-    except ValueError as error:
-        diagnostics.add(node.place_of("claim_valid_for"), "bad_duration", str(error))
-        return timedelta(hours=24)
-    if not timedelta(minutes=1) <= span <= _LONGEST_CLAIM:
+    span = _span(node, "claim_valid_for", "PT24H", diagnostics, most=_LONGEST_CLAIM)
+    return timedelta(hours=24) if span is None else span
+
+
+def _resembles(node: MappingNode, diagnostics: Diagnostics) -> timedelta | None:
+    """For how long chains are remembered as ones that a new one may be the same as."""
+    compared = compared_facts(node.text("resource"))
+    missing = [name for name in compared if name not in node.texts("material")]
+    if node.text("resembles") == "never" or ("resembles" not in node and missing):
+        return None
+    if missing:
         diagnostics.add(
-            node.place_of("claim_valid_for"), "out_of_range", "write a duration between PT1M and P3660D"
+            node.place_of("resembles"),
+            "not_comparable",
+            f"chains are compared by {listed(compared)}: add to `material` what is not there, or remove "
+            "`resembles`",
+        )
+    return _span(node, "resembles", _RESEMBLES, diagnostics, most=_LONGEST_MEMORY)
+
+
+def _span(
+    node: MappingNode, key: str, default: str, diagnostics: Diagnostics, *, most: timedelta
+) -> timedelta | None:
+    """The span of time under `key`, from a minute to `most`; None once it was found to be none."""
+    try:
+        span = parse_duration(node.text(key, default))
+    except ValueError as error:
+        diagnostics.add(node.place_of(key), "bad_duration", str(error))
+        return None
+    if not timedelta(minutes=1) <= span <= most:
+        diagnostics.add(
+            node.place_of(key), "out_of_range", f"write a duration between PT1M and P{most.days}D"
         )
     return span

@@ -7,6 +7,7 @@ constraints; what helps some requests and holds up others is `both`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Final
 
 from controls.model.chain import ChainKind, Repeats, Step
@@ -89,6 +90,15 @@ class _Chain:
                 "claim_valid_for", ChangeClass.NOT_PROVED,
                 "a longer claim serves its holder and may hold up others",
                 str(canonical(before.claim_valid_for)), str(canonical(after.claim_valid_for)),
+            )  # fmt: skip
+        if before.resembles != after.resembles:
+            spans = (before.resembles, after.resembles)
+            longer = after.resembles is not None and (before.resembles or timedelta()) < after.resembles
+            yield self._change(
+                "resembles", ChangeClass.TIGHTENING if longer else ChangeClass.LOOSENING,
+                "more new chains are flagged as like another" if longer
+                else "fewer new chains are flagged as like another",
+                *("never" if span is None else str(canonical(span)) for span in spans),
             )  # fmt: skip
         yield from self._material("material", before.material, after.material, "")
         yield from self._changed_steps()

@@ -207,6 +207,12 @@ CHAIN: Final = MappingShape(
             "allowed: the last step may be taken by the only person who acted so far",
         ),
         Key("claim_valid_for", DURATION, "how long a permit holds its step (default PT24H)"),
+        Key(
+            "resembles",
+            TextShape(what="a duration such as P5D, or never", max_length=40),
+            "for how long a new chain is flagged that has the account, instrument, side and quantity of "
+            "another one and no link to it; never: not at all (default P5D where these are material)",
+        ),
     ),
 )
 CHAIN_FILE: Final = ListShape(CHAIN, maximum=200, one_too=True)

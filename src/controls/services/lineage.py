@@ -42,7 +42,8 @@ def read_lineage(context: Context, request: Request, *, kind: ChainKind | None) 
     recorded = lineage.links(own)
     if kind is None or context.work.history(*own).begun():
         lines = tuple(line_acts(context, line) for line in lineage.lines(own))
-        return LineageReading(links, tuple(unknown), recorded, lines)
+        family = frozenset(lineage.related((own,)))
+        return LineageReading(links, tuple(unknown), recorded, lines, family=family)
     older = tuple(dict.fromkeys(link.older for link in links))
     return LineageReading(
         links,
@@ -50,7 +51,7 @@ def read_lineage(context: Context, request: Request, *, kind: ChainKind | None) 
         recorded,
         lines=(line_acts(context, lineage.ancestry(older)),),
         parents=tuple(line_acts(context, lineage.ancestry((chain,))) for chain in older),
-        size=len(lineage.related(older)) + 1,
+        family=frozenset(lineage.related(older) | {own}),
     )
 
 

@@ -35,7 +35,7 @@ def read_trails(
 ) -> Mapping[str, TrailReading]:
     """What was loaded, by the name of the trail."""
     return {
-        trail.name: TrailReading(context.work.trail(query.key), query.besides or "")
+        trail.name: TrailReading(context.work.trail(query), query.besides or "")
         for trail, query in _looked_up(context, request, reading, kind=kind)
     }
 
@@ -51,16 +51,18 @@ def _looked_up(
     if account is None or kind.step(step) is None:
         return
     for trail in trails:
-        value, part = _stated(trail.fact, reading.values), _stated(trail.part, reading.values)
-        if value is None or (trail.part and part is None) or not trail.concerns(step):
+        if not trail.concerns(step):
+            continue
+        value, part = _stated(trail.facts, reading.values), _stated((trail.part,), reading.values)
+        if value is None or (trail.part and part is None):
             continue
         key = TrailKey(trail.name, value, "" if trail.anybody else account.person.id)
-        yield trail, TrailQuery(key, _since(trail, active_at=context.work.at), part)
+        yield trail, TrailQuery(key, _since(trail, active_at=context.work.at), part, trail.latest)
 
 
-def _stated(fact: str, values: Mapping[str, Value]) -> str | None:
-    value = values.get(fact)
-    return None if value is None else value_digest(canonical_text(value))
+def _stated(facts: tuple[str, ...], values: Mapping[str, Value]) -> str | None:
+    stated = [canonical_text(values[fact]) for fact in facts if fact in values]
+    return value_digest(*stated) if len(stated) == len(facts) else None
 
 
 def _since(trail: Trail, *, active_at: int) -> int:

@@ -30,11 +30,14 @@ from controls.store.tables import acts, trail_marks
 
 # How many acts `change_trails` reads at a time.
 PAGE: Final = 5_000
+# How many acts are read where the latest are enough, and others of the same moment, however many there are.
+LATEST: Final = 16
 
 
-def value_digest(value: str) -> str:
-    """What stands for a value: 128 bits of SHA-256."""
-    return sha256(value.encode()).hexdigest()[:32]
+def value_digest(*values: str) -> str:
+    """What stands for a value, or for several together: 128 bits of SHA-256."""
+    told = values[0] if len(values) == 1 else json.dumps(values)
+    return sha256(told.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,13 @@ class TrailKey:
 
 @dataclass(frozen=True, slots=True)
 class TrailQuery:
-    """What is looked for: marks later than `since` (microseconds), other parts than `besides` (None: all)."""
+    """What is looked for: marks later than `since` (microseconds), other parts than `besides` (None: all);
+    with `latest`, the last LATEST of these are enough."""
 
     key: TrailKey
     since: int
     besides: str | None = None
+    latest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +98,12 @@ def added_marks(trail: Trail, *, earlier: Sequence[StoredAct], new: StoredAct) -
 
 def _place(trail: Trail, stored: StoredAct) -> tuple[str, str] | None:
     """Value and part that an act states; None when it does not state both."""
-    value, part = stored.act.material.get(trail.fact), stored.act.material.get(trail.part)
-    if value is None or (trail.part and part is None):
+    material = stored.act.material
+    values = [material[fact] for fact in trail.facts if fact in material]
+    part = material.get(trail.part)
+    if len(values) < len(trail.facts) or (trail.part and part is None):
         return None
-    return value_digest(value), value_digest(part) if part is not None else ""
+    return value_digest(*values), value_digest(part) if part is not None else ""
 
 
 def _marks(trail: Trail, stored: StoredAct, place: tuple[str, str]) -> Iterator[Mark]:
@@ -110,16 +117,23 @@ def _marks(trail: Trail, stored: StoredAct, place: tuple[str, str]) -> Iterator[
 _ASKED: Final = {
     "sqlite": "SELECT json_extract(value, '$[0]') AS trail, json_extract(value, '$[1]') AS value,"
     " json_extract(value, '$[2]') AS person, json_extract(value, '$[3]') AS since,"
-    " json_extract(value, '$[4]') AS besides FROM json_each(:asked)",
+    " json_extract(value, '$[4]') AS besides, json_extract(value, '$[5]') AS latest FROM json_each(:asked)",
     "postgresql": "SELECT * FROM unnest(CAST(:trails AS text[]), CAST(:named AS text[]),"
-    " CAST(:persons AS text[]), CAST(:since AS bigint[]), CAST(:besides AS text[]))"
-    " AS q(trail, value, person, since, besides)",
+    " CAST(:persons AS text[]), CAST(:since AS bigint[]), CAST(:besides AS text[]), CAST(:latest AS bool[]))"
+    " AS q(trail, value, person, since, besides, latest)",
 }
 
 
-def _found(asked: str) -> TextClause:
+_GREATER: Final = {"sqlite": "max", "postgresql": "greatest"}
+_PARAMETERS: Final = ("trails", "named", "persons", "since", "besides", "latest")
+
+
+def _found(dialect: str) -> TextClause:
     return text(
-        f"WITH asked AS ({asked})"  # noqa: S608  # of the texts above
+        f"WITH q AS ({_ASKED[dialect]}), asked AS (SELECT trail, value, person, besides,"  # noqa: S608  # of the texts above
+        f" CASE WHEN latest THEN {_GREATER[dialect]}(since, coalesce((SELECT x.at - 1 FROM trail_marks x"
+        " WHERE x.value = q.value AND x.trail = q.trail AND x.person = q.person AND x.tenant = :tenant"
+        f" ORDER BY x.at DESC LIMIT 1 OFFSET {LATEST - 1}), since)) ELSE since END AS since FROM q)"
         " SELECT m.trail AS m_trail, m.value AS m_value, m.person AS m_person, m.part AS m_part,"
         " m.step AS m_step, a.* FROM asked"
         " JOIN trail_marks m ON m.value = asked.value AND m.trail = asked.trail AND m.person = asked.person"
@@ -129,7 +143,7 @@ def _found(asked: str) -> TextClause:
     )
 
 
-_FOUND: Final = {dialect: _found(asked) for dialect, asked in _ASKED.items()}
+_FOUND: Final = {dialect: _found(dialect) for dialect in _ASKED}
 
 
 async def load_marks(
@@ -150,12 +164,13 @@ async def load_marks(
 
 def _parameters(dialect: str, wanted: Sequence[TrailQuery]) -> dict[str, Any]:
     asked = [
-        (query.key.trail, query.key.value, query.key.person, query.since, query.besides) for query in wanted
+        (query.key.trail, query.key.value, query.key.person, query.since, query.besides, query.latest)
+        for query in wanted
     ]
     if dialect == "sqlite":
         return {"asked": json.dumps(asked)}
     columns = [list(column) for column in zip(*asked, strict=True)]
-    return dict(zip(("trails", "named", "persons", "since", "besides"), columns, strict=True))
+    return dict(zip(_PARAMETERS, columns, strict=True))
 
 
 # The acts of one chain kind, whole chains after each other.

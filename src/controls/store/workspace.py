@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from heapq import nlargest
 from typing import Any, TypeAlias
 
 from controls.ledger.canonical import exact_bytes
@@ -27,7 +28,7 @@ from controls.model.window import Observation, Window
 from controls.store.connection import StoreConnection
 from controls.store.observations import CountedAggregate, Series
 from controls.store.rows import Change, Head, ReviewCase, StoredAct
-from controls.store.trails import Mark, TrailKey, TrailQuery, added_marks
+from controls.store.trails import LATEST, Mark, TrailKey, TrailQuery, added_marks
 
 # A write that is made with the rest of the unit of work.
 Operation: TypeAlias = Callable[[StoreConnection], Awaitable[None]]
@@ -81,6 +82,10 @@ class Sealed:
 
     tree: BatchTree
     checkpoint: str
+
+
+def _in_time(mark: Mark) -> tuple[int, str, str]:
+    return mark.at, mark.claim, mark.part
 
 
 class Workspace:
@@ -204,9 +209,10 @@ class Workspace:
             self._histories[(kind, chain)] = found
         return found
 
-    def trail(self, key: TrailKey) -> tuple[TrailAct, ...]:
+    def trail(self, query: TrailQuery) -> tuple[TrailAct, ...]:
         """The acts at one place of a trail, this batch included, as far back as was asked for."""
-        marks = sorted(self._marks.get(key, {}).values(), key=lambda mark: (mark.at, mark.claim, mark.part))
+        known = self._marks.get(query.key, {}).values()
+        marks = nlargest(LATEST, known, key=_in_time)[::-1] if query.latest else sorted(known, key=_in_time)
         return tuple(
             TrailAct(
                 mark.kind, mark.step, (self.claims.get(mark.claim) or self._marked[mark.claim]).act, mark.part
