@@ -225,6 +225,21 @@ def test_chains_are_found_by_any_id(api: Api) -> None:
     assert api.get("/v1/chains/nothing").json()["code"] == "chain_unknown"
 
 
+def test_a_chain_whose_id_ends_like_an_outlook_is_found(api: Api) -> None:
+    """Its last slash is percent-encoded, as all of them may be; a slash as it is leads to the outlook."""
+    name = f"{an_order()['id']}"
+    for order in (name, f"{name}/outlook"):
+        api.ask("capture", "tina.trader", an_order(order))
+    for path in (f"{name}%2Foutlook", f"{name}%2foutlook?kind=order_to_settlement"):
+        told = api.get(f"/v1/chains/{path}")
+        assert (told.status_code, told.json()["id"]) == (200, f"{name}/outlook")
+        assert "acts" in told.json()
+    for path, chain in ((name, name), (f"{name}/outlook", f"{name}/outlook")):
+        outlook = api.get(f"/v1/chains/{path}/outlook").json()
+        assert (outlook["id"], "acts" in outlook) == (chain, False)
+    assert api.get(f"/v1/chains/{name}%2Foutlook", key="traders").status_code == 403
+
+
 # -- claims and time ---------------------------------------------------------------------------------------
 
 

@@ -36,8 +36,18 @@ TOLD_ONE_OR_MORE: Final = {
         {"type": "array", "items": reference(schemas.DecisionAnswer)},
     ]
 }
+_OUTLOOK: Final = b"/outlook"
 OurId = Annotated[str, Path(pattern="^[A-Za-z0-9_]{1,64}$", description="As an answer gave it.")]
-ChainId = Annotated[str, Path(min_length=1, max_length=schemas.MAX_ID, pattern=schemas.PRINTABLE)]
+ChainId = Annotated[
+    str,
+    Path(
+        min_length=1,
+        max_length=schemas.MAX_ID,
+        pattern=schemas.PRINTABLE,
+        description="Percent-encoded; a slash may stand as it is, but for the last one of an id that ends in "
+        "/outlook: write %2Foutlook there.",
+    ),
+]
 ChainKind = Annotated[
     str | None,
     Query(
@@ -168,6 +178,9 @@ def decision_routes(entrance: Entrance) -> APIRouter:
     ) -> Response:
         """Needs the scope `read`; for a day the scope `directory`, as from several days absences can be read.
         Persons are told by pseudonym. Nothing is recorded."""
+        if not request.scope["raw_path"].endswith(_OUTLOOK):
+            # The slash is of the id: servers decode the path before anybody looks for a route in it.
+            return await chain(request, id=f"{id}/outlook", kind=kind)
         await entrance.reader(request, "read" if on is None else "directory")
         return JSONResponse(await chain_outlook(service, id, kind=kind, on=on))
 
