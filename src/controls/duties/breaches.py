@@ -1,8 +1,10 @@
 """Who did what a constraint keeps apart: the constraints of a release measured against recorded acts.
 
 Guarantees: one definition of every constraint, that of `controls.duties.constraints`, asked again for each
-act with the acts before it; the use of two roles is told only where acts show both, each by an action of its
-own. An act shows a role where every grant that can have allowed it, by the roles held then, is that role's.
+act with the acts before it, those on the other chains of its lines included (`controls.duties.lineage`); the
+use of two roles is told only where acts show both, each by an action of its own. An act shows a role where
+every grant that can have allowed it, by the roles held then, is that role's. Relations are those that the
+directory knew at the time: what it did not know is not said to have been broken.
 The constraints are those given, whatever was in force when the acts were done: what an older release allowed,
 or a supervisor approved, is a breach here. A condition (`when`) is not evaluated, for its facts are not
 recorded in the open: the breach says that it is conditional.
@@ -10,19 +12,23 @@ recorded in the open: the breach says that it is conditional.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeAlias
 
+from controls.duties.breaches_across import Across, is_across
 from controls.duties.constraints import FORMULAS, Asked, concerns, exclusive_roles
 from controls.duties.hearing import ANYONE
 from controls.model.chain import AMEND, Act, Capacity, ChainHistory, ChainKind, Votes
 from controls.model.duty import Constraint, ConstraintKind, Grant, Scope
+from controls.model.lineage import ChainKey, Lineage
+from controls.model.people import Profile
+from controls.model.trail import TrailAct
 
 Action: TypeAlias = tuple[str, str]  # resource type and action
 
-# Kinds whose formula needs no more than the acts on one chain; of kinds that are not here nothing is said.
+# Kinds whose formula needs no more than the acts on one chain (and its lines), and who is related to whom.
 _ON_CHAIN: Final = frozenset(
     {
         ConstraintKind.WHOLE_CHAIN,
@@ -33,6 +39,7 @@ _ON_CHAIN: Final = frozenset(
         ConstraintKind.BIND,
         ConstraintKind.VOTES,
         ConstraintKind.COALITION,
+        ConstraintKind.RELATION,
     }
 )
 # Kinds that ask who holds a step now: an act that ended without holding it broke nothing.
@@ -64,6 +71,8 @@ class Breaches:
         grants: who may do what; they tell by which roles a step can have been taken.
         closure: each role with all that it inherits, itself included.
         roles_at: the roles that were assigned to a person at a moment.
+        profiles_at: what the directory knew of persons at a moment.
+        lineage: which chains come from which.
     """
 
     def __init__(
@@ -74,18 +83,21 @@ class Breaches:
         grants: Iterable[Grant],
         closure: Mapping[str, frozenset[str]],
         roles_at: Callable[[str, datetime], frozenset[str]],
+        profiles_at: Callable[[datetime], Mapping[str, Profile]] = lambda _: {},
+        lineage: Lineage | None = None,
     ) -> None:
         self._kinds = kinds
         self._shown = _ShownRoles(grants, closure=closure)
         self._roles_at = roles_at
+        self._profiles_at = profiles_at
+        self._lineage = lineage or Lineage()
         every = tuple(constraints)
         self._votes = {kind.id: most_votes(kind, every) for kind in kinds.values()}
         self._on_chain = tuple(filter(_is_on_chain, every))
-        self._on_account = tuple(filter(_is_on_account, every))
+        self._across = Across(every)
         self._of_roles = tuple(filter(_is_of_roles, every))
         self._found: list[Breach] = []
-        # (constraint, account, person) -> the first act on each step of each of the account's chains
-        self._accounts: dict[tuple[int, str, str], dict[tuple[str, str, str], Act]] = {}
+        self._linked: dict[ChainKey, ChainHistory] = {}  # looked at when all chains are there
         # person -> role -> the first act on each action that shows the role
         self._used: dict[str, dict[str, dict[Action, Act]]] = {}
         self.chains = 0
@@ -100,37 +112,92 @@ class Breaches:
             return
         self.chains += 1
         self.acts += len(history.acts)
+        if self._lineage.linked((history.kind, history.chain)):
+            self._linked[history.kind, history.chain] = history
+        else:
+            self._found += self._on_chain_of(history, kind=kind, lines=((),))
+        for act in history.acts:
+            self._note_roles(act, kind=kind)
+        self._across.add(history, kind=kind)
+
+    def _on_chain_of(
+        self, history: ChainHistory, *, kind: ChainKind, lines: Sequence[Sequence[TrailAct]]
+    ) -> Iterable[Breach]:
+        """The breaches that acts of one chain complete; `lines` are the other acts of each of its lines."""
         latest: dict[tuple[int, str], Breach] = {}
         for number, act in enumerate(history.acts):
             acts = history.acts[:number]
             before = ChainHistory(history.kind, history.chain, acts, votes=self._votes[kind.id])
             step = kind.steps[0].id if act.step == AMEND else act.step
+            earlier = [tuple(item for item in line if item.act.index < act.index) for line in lines]
             for place, constraint in enumerate(self._on_chain):
                 if not concerns(constraint, kind=kind, step=step):
                     continue
                 if constraint.kind in _OF_STANDING and not act.stands():
                     continue
-                breach = _breach(constraint, act, step=step, before=before, kind=kind)
+                breach = self._breach(constraint, act, step=step, before=before, kind=kind, lines=earlier)
                 # Too few persons is said of the chain as it is now: one more may come, where a step repeats.
                 whole = constraint.kind in (ConstraintKind.AT_LEAST, ConstraintKind.COALITION)
                 if breach is not None:
                     latest[place, "" if whole else act.person] = breach
                 elif whole:
                     latest.pop((place, ""), None)
-            self._note_roles(act, kind=kind)
-        self._found += latest.values()
-        self._note_accounts(history, kind=kind)
+        return latest.values()
+
+    def _breach(
+        self,
+        constraint: Constraint,
+        act: Act,
+        *,
+        step: str,
+        before: ChainHistory,
+        kind: ChainKind,
+        lines: Iterable[tuple[TrailAct, ...]],
+    ) -> Breach | None:
+        if not constraint.effective.holds(act.at):
+            return None
+        related = constraint.kind is ConstraintKind.RELATION
+        profiles = self._profiles_at(act.at) if related else {}
+        for line in lines:
+            asked = Asked(
+                person=act.person,
+                step=step,
+                kind=kind,
+                history=before,
+                now=act.at,
+                profiles=profiles,
+                lineage=line,
+            )
+            violation = FORMULAS[constraint.kind](constraint, asked=asked)
+            if violation is not None and not violation.missing:
+                return Breach(constraint, act.person, before.kind, before.chain, (*violation.acts, act))
+        return None
 
     def found(self) -> tuple[Breach, ...]:
         """All breaches so far, by constraint, chain and person."""
-        every = [*self._found, *self._over_accounts(), *self._over_roles()]
+        every = [*self._found, *self._over_lines(), *self._over_places(), *self._over_roles()]
         order = {
             id(item): place
-            for place, item in enumerate((*self._on_chain, *self._on_account, *self._of_roles))
+            for place, item in enumerate((*self._on_chain, *self._across.constraints, *self._of_roles))
         }
         return tuple(
             sorted(every, key=lambda item: (order[id(item.constraint)], item.kind, item.chain, item.person))
         )
+
+    def _over_lines(self) -> Iterator[Breach]:
+        """What the acts of linked chains complete, on whatever chain of a line the others were done."""
+        for chain, history in self._linked.items():
+            lines = [self._line(others) for others in self._lineage.lines(chain)]
+            yield from self._on_chain_of(history, kind=self._kinds[chain[0]], lines=lines)
+
+    def _line(self, chains: Iterable[ChainKey]) -> list[TrailAct]:
+        acts = [
+            TrailAct(kind, self._kinds[kind].steps[0].id if act.step == AMEND else act.step, act)
+            for kind, chain in chains
+            if (kind, chain) in self._linked
+            for act in self._linked[kind, chain].acts
+        ]
+        return sorted(acts, key=lambda item: (item.act.index, item.act.claim))
 
     def _note_roles(self, act: Act, *, kind: ChainKind) -> None:
         if act.capacity is Capacity.ACTOR:  # an approver acts as supervisor, not by the step's grant
@@ -139,22 +206,9 @@ class Breaches:
             for role in self._shown.by(action, held=self._roles_at(act.person, act.at)):
                 used.setdefault(role, {}).setdefault(action, act)
 
-    def _note_accounts(self, history: ChainHistory, *, kind: ChainKind) -> None:
-        """A chain belongs to each account that any of its acts states; all its acts count there."""
-        stated = [act.material.get(f"{kind.resource}.account", "") for act in history.acts]
-        for account in filter(None, dict.fromkeys(stated if self._on_account else ())):
-            for act in history.acts:
-                step = kind.steps[0].id if act.step == AMEND else act.step
-                for place, constraint in enumerate(self._on_account):
-                    if step in constraint.steps and constraint.chain in ("", kind.id):
-                        acts = self._accounts.setdefault((place, account, act.person), {})
-                        acts.setdefault((history.kind, history.chain, step), act)
-
-    def _over_accounts(self) -> Iterable[Breach]:
-        for (place, _, person), acts in self._accounts.items():
-            constraint = self._on_account[place]
-            if len(acts) > constraint.limit and constraint.effective.holds(max(a.at for a in acts.values())):
-                yield Breach(constraint, person, constraint.chain, "", _in_order(acts.values()))
+    def _over_places(self) -> Iterator[Breach]:
+        for item in self._across.found():
+            yield Breach(item.constraint, item.person, item.kind, item.chain, item.acts)
 
     def _over_roles(self) -> Iterable[Breach]:
         for constraint in self._of_roles:
@@ -168,18 +222,13 @@ class Breaches:
 
 def looked_at(constraint: Constraint) -> bool:
     """Whether `Breaches` looks for breaches of the constraint; of others it says nothing."""
-    return _is_on_chain(constraint) or _is_on_account(constraint) or _is_of_roles(constraint)
+    return _is_on_chain(constraint) or is_across(constraint) or _is_of_roles(constraint)
 
 
 def _is_on_chain(constraint: Constraint) -> bool:
     if constraint.kind is ConstraintKind.EXCLUSIVE_ROLES:
         return constraint.dynamic
     return constraint.kind in _ON_CHAIN and constraint.scope is Scope.CHAIN
-
-
-def _is_on_account(constraint: Constraint) -> bool:
-    forever = constraint.within is None and not constraint.groups
-    return constraint.kind is ConstraintKind.AT_MOST and constraint.scope is Scope.ACCOUNT and forever
 
 
 def _is_of_roles(constraint: Constraint) -> bool:
@@ -194,18 +243,6 @@ def most_votes(kind: ChainKind, constraints: Iterable[Constraint]) -> Mapping[st
             for step in needed.keys() & set(constraint.steps):
                 needed[step] = max(needed[step], constraint.limit)
     return {step: Votes(count) for step, count in needed.items() if count > 1}
-
-
-def _breach(
-    constraint: Constraint, act: Act, *, step: str, before: ChainHistory, kind: ChainKind
-) -> Breach | None:
-    if not constraint.effective.holds(act.at):
-        return None
-    asked = Asked(person=act.person, step=step, kind=kind, history=before, now=act.at)
-    violation = FORMULAS[constraint.kind](constraint, asked=asked)
-    if violation is None:
-        return None
-    return Breach(constraint, act.person, before.kind, before.chain, (*violation.acts, act))
 
 
 class _ShownRoles:

@@ -22,6 +22,7 @@ from controls.store.connection import StoreConnection
 from controls.store.database import Database
 from controls.store.directory import Directory, keys_index, load_directory
 from controls.store.ledger_reads import blob
+from controls.store.lineage import all_links
 from controls.store.listings import in_force, iterate_acts
 from controls.store.rows import StoredAct
 
@@ -104,6 +105,8 @@ async def _breaches(
         grants=release.grants,
         closure=release.roles,
         roles_at=lambda person, at: directory.roles(person, at=microseconds(at)),
+        profiles_at=lambda at: directory.profiles(at=microseconds(at)),
+        lineage=await all_links(connection, tenant),
     )
     held: list[StoredAct] = []
     async for row in iterate_acts(connection, tenant):

@@ -12,10 +12,11 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, TextClause, literal_column, text
+from sqlalchemy import ColumnElement, TextClause, literal_column, select, text
 
-from controls.model.lineage import ChainKey, Link, Relation
+from controls.model.lineage import ChainKey, Lineage, Link, Relation
 from controls.store.connection import StoreConnection
+from controls.store.tables import lineage_links
 
 # Of a row of acts: whether its chain has links, to older chains or from younger ones.
 LINKED: Final[ColumnElement[Any]] = literal_column(
@@ -67,6 +68,15 @@ async def load_links(
         parameters |= {"kinds": [kind for kind, _ in seeds], "chains": [chain for _, chain in seeds]}
     rows = await connection.execute(_LINKS[dialect], parameters)
     return [((row.kind, row.chain), Link(Relation(row.relation), row.to_kind, row.to_chain)) for row in rows]
+
+
+async def all_links(connection: StoreConnection, tenant: str) -> Lineage:
+    """Every link of the tenant's chains, to look at all of them."""
+    found = Lineage()
+    query = select(lineage_links).where(lineage_links.c.tenant == tenant)
+    for row in await connection.execute(query.order_by(lineage_links.c.index, lineage_links.c.number)):
+        found.add((row.kind, row.chain), Link(Relation(row.relation), row.to_kind, row.to_chain))
+    return found
 
 
 def link_row(tenant: str, chain: ChainKey, link: Link, *, index: int, number: int) -> dict[str, Any]:

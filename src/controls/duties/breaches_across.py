@@ -1,0 +1,176 @@
+"""Breaches beyond one chain, or of a time between steps: in one pass over the acts of each place.
+
+A place is an account, an instrument, a desk or a conflict class as chains state it (`controls.model.trail`),
+and the chain itself for a time that steps are kept apart. What is counted is what `controls.duties.across`
+counts when each act is asked for with those before it; here the acts are gone through once, so that a person
+with a hundred thousand of them on one account costs as much as a thousand with a hundred.
+
+Guarantees: a chain that was amended from one account to another is one of both, with all its acts; behind a
+wall each act counts for the dataset that its chain stated when it was done. What a chain does not state is
+not guessed: it is at no place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from controls.duties.across import counted_as
+from controls.duties.asked import others_of
+from controls.duties.trails import scope_fact
+from controls.model.chain import AMEND, Act, ChainHistory, ChainKind
+from controls.model.duty import Constraint, ConstraintKind, Scope
+
+# A constraint by its number, where it looks, and whose acts (nothing: anybody's).
+Place: TypeAlias = tuple[int, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """An act at a place: its kind of chain, the step that it counts as, and its dataset behind a wall."""
+
+    act: Act
+    kind: str
+    step: str
+    part: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """Acts of several chains, or of one (`kind` and `chain`), that break a constraint; the last one by
+    `person`."""
+
+    constraint: Constraint
+    person: str
+    kind: str
+    chain: str
+    acts: tuple[Act, ...]
+
+
+Broken: TypeAlias = Iterator[tuple[Act, ...]]
+
+
+class Across:
+    """Collects acts chain by chain, and tells what they break together."""
+
+    def __init__(self, constraints: Iterable[Constraint]) -> None:
+        self.constraints = tuple(filter(is_across, constraints))
+        self._places: dict[Place, list[_Done]] = {}
+
+    def add(self, history: ChainHistory, *, kind: ChainKind) -> None:
+        """Note the acts of one chain, in ledger order, wherever a constraint looks at them."""
+        for number, constraint in enumerate(self.constraints):
+            if constraint.chain in ("", kind.id):
+                for value, done in _placed(constraint, history, kind):
+                    if not constraint.steps or done.step in constraint.steps:
+                        anybody = constraint.kind is ConstraintKind.COOLING_OFF
+                        place = (number, value, "" if anybody else done.act.person)
+                        self._places.setdefault(place, []).append(done)
+
+    def found(self) -> Iterator[Crossing]:
+        """The latest breach of each constraint at each place by each person."""
+        for (number, _, _), acts in self._places.items():
+            constraint = self.constraints[number]
+            latest: dict[str, tuple[tuple[Act, ...], str]] = {}
+            in_order = sorted(acts, key=lambda done: done.act.index)
+            for broken in _BROKEN[constraint.kind](constraint, in_order):
+                if constraint.effective.holds(broken[-1].at):
+                    latest[broken[-1].person] = broken, in_order[0].kind
+            for person, (broken, kind) in latest.items():
+                if constraint.scope is Scope.CHAIN and constraint.kind is ConstraintKind.COOLING_OFF:
+                    yield Crossing(constraint, person, kind, broken[-1].chain, broken)
+                else:
+                    yield Crossing(constraint, person, constraint.chain, "", broken)
+
+
+def is_across(constraint: Constraint) -> bool:
+    """Whether the constraint looks beyond one chain, or at the time between steps."""
+    if constraint.kind in (ConstraintKind.COOLING_OFF, ConstraintKind.CHINESE_WALL):
+        return True
+    return constraint.kind in _BROKEN and constraint.scope is not Scope.CHAIN
+
+
+def _placed(constraint: Constraint, history: ChainHistory, kind: ChainKind) -> Iterator[tuple[str, _Done]]:
+    """The acts of a chain, each with the places where the constraint finds it."""
+    if constraint.kind is ConstraintKind.CHINESE_WALL:
+        yield from _behind_walls(constraint, history, kind)
+        return
+    if constraint.scope is Scope.CHAIN:
+        values = [f"{history.kind}:{history.chain}"]
+    else:
+        fact = scope_fact(constraint.scope, kind=kind)
+        values = [act.material[fact] for act in history.acts if act.material.get(fact)]
+    for value in dict.fromkeys(values):
+        for act in history.acts:
+            yield value, _Done(act, kind.id, _step(act, kind))
+
+
+def _behind_walls(
+    constraint: Constraint, history: ChainHistory, kind: ChainKind
+) -> Iterator[tuple[str, _Done]]:
+    stated: list[tuple[str, str] | None] = []
+    for act in history.acts:
+        value, part = act.material.get(constraint.conflict_class), act.material.get(constraint.dataset)
+        before = stated[-1] if stated else None
+        stated.append((value, part) if value and part else before)
+    first = next(filter(None, stated), None)
+    for act, pair in zip(history.acts, stated, strict=True):
+        known = pair or first
+        if known is not None:
+            yield known[0], _Done(act, kind.id, _step(act, kind), known[1])
+
+
+def _step(act: Act, kind: ChainKind) -> str:
+    return kind.steps[0].id if act.step == AMEND else act.step
+
+
+def _recent(constraint: Constraint, earlier: _Done, later: _Done) -> bool:
+    return constraint.within is None or later.act.at - earlier.act.at < constraint.within
+
+
+def _kept_apart(constraint: Constraint, acts: list[_Done]) -> Broken:
+    """Steps that were taken after others of the constraint, too soon or at all."""
+    last: dict[str, _Done] = {}
+    for done in acts:
+        others = [last[step] for step in others_of(constraint, done.step) if step in last]
+        recent = [other for other in others if _recent(constraint, other, done)]
+        if recent:
+            yield (*(other.act for other in sorted(recent, key=lambda item: item.act.index)), done.act)
+        last[done.step] = done
+
+
+def _too_many(constraint: Constraint, acts: list[_Done]) -> Broken:
+    """More steps of chains than allowed, those counted that are recent."""
+    counted: dict[tuple[str, str, str], _Done] = {}  # the one that was done longest ago first
+    for done in acts:
+        key = (done.kind, done.act.chain, counted_as(constraint, done.step))
+        if constraint.within is None:
+            counted.setdefault(key, done)
+        else:
+            counted.pop(key, None)
+            counted[key] = done
+            while not _recent(constraint, counted[next(iter(counted))], done):
+                del counted[next(iter(counted))]
+        if len(counted) > constraint.limit:
+            yield tuple(item.act for item in counted.values())
+
+
+def _behind_two(constraint: Constraint, acts: list[_Done]) -> Broken:
+    """Acts for one dataset of a conflict class after others for another."""
+    last: dict[str, _Done] = {}
+    for done in acts:
+        recent = [
+            other for part, other in last.items() if part != done.part and _recent(constraint, other, done)
+        ]
+        if recent:
+            yield (*(other.act for other in sorted(recent, key=lambda item: item.act.index)), done.act)
+        last[done.part] = done
+
+
+_BROKEN: Final[Mapping[ConstraintKind, Callable[[Constraint, list[_Done]], Broken]]] = {
+    ConstraintKind.SEPARATE: _kept_apart,
+    ConstraintKind.COOLING_OFF: _kept_apart,
+    ConstraintKind.AT_MOST: _too_many,
+    ConstraintKind.CHINESE_WALL: _behind_two,
+}
