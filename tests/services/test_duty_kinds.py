@@ -13,9 +13,11 @@ from sqlalchemy import func, select
 
 from controls.bootstrap import read_rule_files
 from controls.ledger.verifier import Key, Verification
+from controls.model.duty import ConstraintKind
 from controls.model.errors import Conflict
 from controls.rules.release import compile_release
 from controls.services.administration import Confirm, Propose
+from controls.services.duty_ledger import examine_ledger
 from controls.services.identifiers import new_id
 from controls.services.ledger_export import export_ledger
 from controls.services.outcomes import Reported, ReportOutcome
@@ -440,3 +442,29 @@ async def test_related_persons_do_not_take_both(
             assert finding["values"]["relations"] == [related]
             assert finding["cause"] == "fired"
             assert "h-1" not in str(finding)
+
+
+async def test_what_a_supervisor_let_pass_is_told_from_the_ledger(
+    tmp_path: Path, migrated_database_url: str
+) -> None:
+    """Who acted beside a related person; who acted beside somebody else is not named."""
+    supervisor = "p-03,Sara Sanz,sara.super,supervisor,,,\n"
+    desk = start_desk(
+        tmp_path,
+        database_url=migrated_database_url,
+        rules=RULES,
+        directory=RELATED + supervisor,
+        clock=lambda: START,
+    )
+    async with started(desk) as running:
+        await take(running, trade("capture", "ana"))
+        await take(running, trade("capture", "eva", "T-2"))
+        await running.approve(await running.ask(trade("execute", "ben")), "supervisor1")
+        await take(running, trade("execute", "ben"))
+        await take(running, trade("execute", "cai", "T-2"))
+        found = await examine_ledger(running.service.database, desk.settings.tenant, now=START + DAY)
+    assert found.breaches is not None
+    related = [item for item in found.breaches if item.constraint.kind is ConstraintKind.RELATION]
+    told = [(item.constraint.id, item.person, item.chain, item.acts[-1].step) for item in related]
+    assert told == [("not_my_boss", "p-06", "T-1", "execute")]
+    assert ("not_my_boss", "trade") in found.looked_at

@@ -14,6 +14,8 @@ from controls.bootstrap import read_rule_files
 from controls.ledger.verifier import Key, Report, Verification
 from controls.model.errors import Conflict
 from controls.model.lineage import MAX_CHAINS, Relation
+from controls.rules.release import compile_release
+from controls.services.duty_ledger import examine_ledger
 from controls.services.identifiers import new_id
 from controls.services.ledger_export import export_ledger
 from controls.services.outcomes import Reported, ReportOutcome
@@ -312,3 +314,18 @@ async def test_the_ledger_shows_all_of_it(running: Counted) -> None:
     report = await verified(running)
     assert report.problems == []
     assert report.verified
+
+
+async def test_what_was_done_is_told_over_the_line(running: Counted) -> None:
+    """Under rules that allowed it then: the analysis measures by the rules that it is given."""
+    apart = "- id: apart\n  kind: separate\n  steps: [capture, approve]\n  then: deny\n"
+    await running.activate(RULES, lineage=lambda text: text.replace(apart, "", 1))
+    await done(running, step("capture", "ana", "O-1"), step("capture", "ben", "O-2", "O-1"))
+    await done(running, step("approve", "ana", "O-2"), step("approve", "cai", "O-1"))
+    rules = compile_release(read_rule_files(RULES))
+    tenant = running.desk.settings.tenant
+    found = await examine_ledger(running.service.database, tenant, now=START, release=rules)
+    assert found.breaches is not None
+    (breach,) = [item for item in found.breaches if item.constraint.id == "apart"]
+    assert (breach.person, breach.chain) == ("p-05", "O-2")
+    assert [(act.chain, act.step) for act in breach.acts] == [("O-1", "capture"), ("O-2", "approve")]
