@@ -25,6 +25,7 @@ def check(told: Mapping[str, Any]) -> None:
     """One document; the ratios are those of the figures beside them when there is one round."""
     assert set(told) == {
         "decide_microseconds",
+        "decide_looking_ahead_microseconds",
         "growth_microseconds",
         "loading",
         "duties_analysis",
@@ -43,7 +44,8 @@ def check(told: Mapping[str, Any]) -> None:
     assert told["loading"]["compiled"] > 0
     assert told["loading"]["tested"] > 0
     assert set(told["decide_microseconds"]) == {"both", "durable", "reference"}
-    for cost in (*told["decide_microseconds"].values(), *told["growth_microseconds"].values()):
+    looking = told["decide_looking_ahead_microseconds"]
+    for cost in (*told["decide_microseconds"].values(), *told["growth_microseconds"].values(), looking):
         assert 0 < cost["best"] <= cost["median"] < 1_000_000
     http = told["http"]
     assert http["bare"]["answers"] == http["service"]["answers"] == 100

@@ -15,9 +15,11 @@ from controls.cli.bench_duties_analysis import measure_duties_analysis
 from controls.cli.bench_http import CONNECTIONS, LIST_LENGTH, HttpFigures, measure_http
 from controls.cli.demo_day import ADMINISTRATORS, PEOPLE, request
 from controls.cli.output import ERR, OUT, JsonOption, guarded, print_json
+from controls.model.crowd import Crowd
 from controls.model.people import Account, Person
 from controls.model.request import Request
 from controls.model.values import Json
+from controls.services.directory_file import read_directory
 
 _FRONT = ("ana.front", "bruno.front", "carla.front", "david.front")
 
@@ -40,6 +42,7 @@ def bench(
         engine: measure_shipped(_as_request(body), account, engine=engine)
         for engine in ("both", "durable", "reference")
     }
+    looking = measure_shipped(_as_request(body), account, crowd=_crowd())
     growth = measure_growth()
     loading = measure_loading()
     shipped_cost = shipped["both"]
@@ -62,6 +65,7 @@ def bench(
                 "decide_microseconds": {
                     name: {"best": cost.best, "median": cost.median} for name, cost in shipped.items()
                 },
+                "decide_looking_ahead_microseconds": {"best": looking.best, "median": looking.median},
                 "growth_microseconds": {
                     str(size): {"best": cost.best, "median": cost.median} for size, cost in growth.items()
                 },
@@ -75,6 +79,7 @@ def bench(
     table = Table("decide()", "best, µs", "median, µs", box=None, pad_edge=False)
     for name, cost in shipped.items():
         table.add_row(f"shipped rules, engine {name}", f"{cost.best:.0f}", f"{cost.median:.0f}")
+    table.add_row("engine both, looking ahead", f"{looking.best:.0f}", f"{looking.median:.0f}")
     for size, cost in growth.items():
         table.add_row(f"{size} rules, 1 % apply", f"{cost.best:.0f}", f"{cost.median:.0f}")
     OUT.print(table)
@@ -112,6 +117,13 @@ def bench(
         f"Service to bare endpoint: rate {figures.rate_ratio:.2f}, p99 {figures.p99_ratio:.1f} times. "
         f"Lists of {LIST_LENGTH}: {figures.list_rate:.0f} decisions/s, {figures.list_ratio:.1f} times the "
         "single rate."
+    )
+
+
+def _crowd() -> Crowd:
+    """The persons of the demonstration, with their roles."""
+    return Crowd(
+        {plan.id: frozenset(line.role for line in plan.roles or ()) for plan in read_directory(PEOPLE)}
     )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from controls.bootstrap import read_rule_files, shipped
 from controls.decide import ActiveRelease, Situation, decide, facts_of
 from controls.model.chain import ChainHistory
+from controls.model.crowd import Crowd
 from controls.model.people import Account, Person
 from controls.model.request import Request
 from controls.model.values import Json
@@ -35,11 +36,18 @@ class Cost:
     median: float
 
 
-def measure_shipped(request: Request, account: Account, *, engine: str = "both", count: int = 500) -> Cost:
-    """`decide()` with the shipped rule files, facts read once."""
+def measure_shipped(
+    request: Request,
+    account: Account,
+    *,
+    engine: str = "both",
+    count: int = 500,
+    crowd: Crowd | None = None,
+) -> Cost:
+    """`decide()` with the shipped rule files, facts read once; with a `crowd`, looking ahead as well."""
     active = activate(compile_release(read_rule_files(shipped("rules"))), engine=engine)
     try:
-        return _measure(active, request, account, count=count)
+        return _measure(active, request, account, count=count, crowd=crowd)
     finally:
         active.engine.close()
 
@@ -89,7 +97,9 @@ def measure_loading() -> Loading:
     return Loading(size, compiled, tested)
 
 
-def _measure(active: ActiveRelease, request: Request, account: Account, *, count: int) -> Cost:
+def _measure(
+    active: ActiveRelease, request: Request, account: Account, *, count: int, crowd: Crowd | None = None
+) -> Cost:
     reading = read_facts(active.release.vocabulary, request.properties)
     watched = active.watched.get(f"{request.resource_type}.{request.action}")
     facts = facts_of(request, values=reading.values, account=account)
@@ -99,6 +109,7 @@ def _measure(active: ActiveRelease, request: Request, account: Account, *, count
         account=account,
         history=_empty(active, request),
         now=NOW,
+        crowd=crowd,
     )
     decision = decide(request, situation, active=active)
     assert decision.permitted, [finding.message.en for finding in decision.findings]

@@ -121,9 +121,9 @@ class _Desk:
         roles: dict[str, frozenset[str]] = {}
         for number in range(people):
             pool = few if number < 4 else many
-            roles[f"p{number:05}"] = frozenset(
-                random.sample(pool, min(len(pool), random.choice((1, 2, 2, 3))))
-            )
+            held = random.sample(pool, min(len(pool), random.choice((1, 2, 2, 3))))
+            # Each of the few steps is somebody's at least, else no chain could be under way.
+            roles[f"p{number:05}"] = frozenset((*held, *few[number : number + 1]))
         profiles = {
             person: Profile(person, department=f"d{random.randrange(20)}", reports_to=person)
             for person in roles
