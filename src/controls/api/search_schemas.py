@@ -85,7 +85,8 @@ class ActionFound(Told):
 
 
 class EntitiesFound(Told):
-    """AuthZEN 1.0: subjects or resources, in the order of their ids."""
+    """AuthZEN 1.0: resources in the order of their ids; subjects in that of the steps that their persons hold
+    unfinished, the fewest first, and then of their ids."""
 
     page: PageTold
     results: list[EntityFound]
