@@ -250,6 +250,24 @@ def test_a_rule_is_explained(rules: Path) -> None:
     assert "then the request is denied." in told["explanations"][0]["text"]
 
 
+@pytest.mark.parametrize(
+    ("sort", "name", "says"),
+    [
+        ("duty", "maker_checker", "Nobody takes more than one of these steps on one chain"),
+        ("duty", "whole_chain", "no file weakens it"),
+        ("chain", "order_to_settlement", "goes through these steps"),
+        ("grant", "risk_officer:order:approve", "Whoever holds the role Risk officer"),
+    ],
+)
+def test_duties_chains_and_grants_are_explained(rules: Path, sort: str, name: str, says: str) -> None:
+    """By their ids, as words or as JSON."""
+    assert says in well("rules", "explain", name, "--rules", rules).out
+    told = well("rules", "explain", name, "--rules", rules, "--json").json()
+    assert (told[sort], told["language"]) == (name, "en")
+    assert any(says in item["text"] for item in told["explanations"])
+    assert "maker_checker" in controls("rules", "explain", "maker_cheker", "--rules", rules).err
+
+
 def test_what_is_no_code_and_no_rule_gets_a_suggestion() -> None:
     """Exit code 2 with the nearest code or rule; another language is refused as well."""
     said = controls("rules", "explain", "unknwon_name")

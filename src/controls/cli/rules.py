@@ -17,11 +17,14 @@ from controls.cli.output import ERR, Exit, JsonOption, guarded, print_json
 from controls.cli.rule_tests import FolderArgument, summary, tell_failures, tell_invalid
 from controls.cli.troubles import read_rules, unwritable
 from controls.model.errors import InvalidInput, RuleFilesInvalid
+from controls.model.values import Json
 from controls.rules.catalogue import CATALOGUE
 from controls.rules.diagnostics import closest, quoted
 from controls.rules.explain import explain_rule
+from controls.rules.explain_chains import explain_chain, explain_grant
+from controls.rules.explain_duties import explain_constraint
 from controls.rules.explanations import Explanation
-from controls.rules.release import compile_release
+from controls.rules.release import Release, compile_release
 from controls.rules.schema import KINDS, json_schema
 from controls.rules.wording import LANGUAGES
 from controls.services.releases import check_release
@@ -69,35 +72,70 @@ def check(
 @app.command()
 @guarded
 def explain(
-    name: Annotated[str, typer.Argument(help="A code of a diagnostic, or the id of a rule.")],
+    name: Annotated[
+        str, typer.Argument(help="A code of a diagnostic, or the id of a rule, duty, chain kind or grant.")
+    ],
     *,
     rules: Annotated[
         Path | None, typer.Option("--rules", help="The folder with the rule; the shipped ones when left out.")
     ] = None,
-    language: Annotated[str, typer.Option(help="Of a rule's explanation: en or es.")] = "en",
+    language: Annotated[str, typer.Option(help="Of an explanation of rules: en or es.")] = "en",
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a diagnostic's code means and what to do, or what a rule does, in plain words."""
+    """Say what a diagnostic's code means and what to do, or what a rule, duty, chain kind or grant does."""
     if language not in LANGUAGES:
         raise typer.BadParameter(f"name one of {', '.join(LANGUAGES)}", param_hint="--language")
     if name in CATALOGUE:
         _explain_code(CATALOGUE[name], as_json=as_json)
         return
     release = compile_release(read_rules(rules or shipped("rules")))
-    found = [rule for rule in release.rules if rule.id == name]
-    if not found:
-        near = closest(name, (*CATALOGUE, *(rule.id for rule in release.rules)))
+    sort, texts = _explanations(release, name, language=language)
+    if not texts:
+        kinds = (kind.id for kind in release.chains.values())
+        named = [rule.id for rule in release.rules] + [item.id for item in release.constraints]
+        named += [grant.id for grant in release.grants]
         raise InvalidInput(
             "unknown_name",
-            f"{quoted(name)} is no code and no rule{near}",
-            help="`controls rules check` shows codes; name a rule by its id, and its folder with --rules.",
+            f"{quoted(name)} is no code, rule, duty, chain kind or grant"
+            f"{closest(name, (*CATALOGUE, *named, *kinds))}",
+            help="`controls rules check` shows codes; name the rest by its id, and its folder with --rules.",
         )
-    texts = [explain_rule(release, rule, language=language) for rule in found]
     if as_json:
-        versions = [{"version": rule.version, "text": text} for rule, text in zip(found, texts, strict=True)]
-        print_json({"rule": name, "language": language, "explanations": versions})
+        print_json({sort: name, "language": language, "explanations": texts})
     else:
-        typer.echo("\n".join(texts), nl=False)
+        typer.echo("\n".join(str(item["text"]) for item in texts), nl=False)
+
+
+def _explanations(release: Release, name: str, *, language: str) -> tuple[str, list[dict[str, Json]]]:
+    """Of what sort the name is, and each thing of that name explained (a rule has several versions, a duty
+    may be about several chain kinds)."""
+    found: dict[str, list[dict[str, Json]]] = {
+        "rule": [
+            {"version": rule.version, "text": explain_rule(release, rule, language=language)}
+            for rule in release.rules
+            if rule.id == name
+        ],
+        "duty": [
+            {
+                "version": item.version,
+                "chain": item.chain,
+                "text": explain_constraint(release, item, language=language),
+            }
+            for item in release.constraints
+            if item.id == name
+        ],
+        "chain": [
+            {"text": explain_chain(release, kind, language=language)}
+            for kind in release.chains.values()
+            if kind.id == name
+        ],
+        "grant": [
+            {"text": explain_grant(release, grant, language=language)}
+            for grant in release.grants
+            if grant.id == name
+        ],
+    }
+    return next(((sort, texts) for sort, texts in found.items() if texts), ("", []))
 
 
 def _explain_code(item: Explanation, *, as_json: bool) -> None:
