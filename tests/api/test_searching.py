@@ -120,6 +120,16 @@ def test_on_which_chains(either_api: Api) -> None:
         assert permitted(either_api, [same]) == [wanted]
 
 
+def test_pages_go_on_after_any_id(own_api: StartApi) -> None:
+    """A page may end at an id of blanks, invisible or private characters: the next one goes on there."""
+    api = own_api()
+    orders = ["O", "O-\u00a01", "O-\u200b", "O \u2028", "O/1", "\ue000", "\U0001f4b6" * 64]
+    for order in orders:
+        api.perform("capture", "tina.trader", an_order(order))
+    body = ask("approve", "rita.risk", an_order())
+    assert found(api, "resource", body, limit=1) == sorted(orders)
+
+
 def test_what_is_found_can_be_claimed(api: Api) -> None:
     """A result asked for in earnest is permitted; afterwards only who holds the step is found, and shares
     the claim."""
