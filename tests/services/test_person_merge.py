@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -21,6 +22,19 @@ from controls.services.reviews import Resolution, Resolve
 from controls.services.service import Service
 from tests.desk import DESK_RULES, Desk, activation_of, an_order, ask, start_desk, submit
 from tests.ledger.test_verifier_on_a_desk import exported
+from tests.rules.rule_sets import FIXTURES
+
+# For the rules of `fixtures/rules/lineage`, where every hand may take every step.
+HANDS = """\
+person,name,account,roles
+p-01,Alma Arce,alma.admin,administrator
+p-02,Blas Bueno,blas.admin,administrator
+p-03,Sara Sanz,sara.super,supervisor
+p-05,Ana Amor,ana,hand
+p-06,Ben Bravo,ben,hand
+p-07,Cai Cano,cai,hand
+p-08,Dee Duro,dee,hand
+"""
 
 
 @pytest.fixture
@@ -185,6 +199,30 @@ async def test_of_two_votes_of_one_person_the_later_is_void(service: Service, de
     ]
     assert (await asked(service, desk, "execute", "tina.trader", order))["outcome"] == "deny"
     assert (await asked(service, desk, "approve", "raul.risk", order))["outcome"] == "deny"
+    await verified(desk)
+
+
+async def test_who_is_found_to_have_done_a_whole_chain_may_do_what_is_beside_it(
+    tmp_path: Path, migrated_sqlite_url: str
+) -> None:
+    """A step that the chain does not need breaks nothing, and the verifier says so too."""
+    rules = Path(copytree(FIXTURES / "lineage", tmp_path / "rules"))
+    chain = rules / "chains" / "allocation.yaml"
+    copying = "  - {id: copy, optional: true, title: {en: Copy, es: Copia}}\n"
+    chain.write_text(chain.read_text("utf-8") + copying, "utf-8")
+    roles = rules / "roles.yaml"
+    roles.write_text(roles.read_text("utf-8").replace("[allocate, ", "[copy, allocate, "), "utf-8")
+    desk = start_desk(tmp_path, database_url=migrated_sqlite_url, rules=rules, directory=HANDS)
+    service = desk.build()
+    await service.start()
+    try:
+        lot = {"type": "allocation", "id": "A-1", "properties": {}}
+        await done(service, desk, "allocate", "ana", lot)
+        await done(service, desk, "confirm", "ben", lot)
+        await merged(service, desk, "p-06", "p-05")
+        await done(service, desk, "copy", "ana", lot)
+    finally:
+        await service.close()
     await verified(desk)
 
 

@@ -689,7 +689,7 @@ class Duties:
         found: dict[str, Bad] = {}  # once, on however many lines
         for line in lines(chain):
             steps, every = steps_taken(line, person, chain.kind), steps_taken(line, person, "")
-            if not again and step != AMEND and rules.mandatory and rules.mandatory <= steps | {step}:
+            if not again and step in rules.mandatory and rules.mandatory <= steps | {step}:
                 found[""] = duty(f"{person} has acted on every mandatory step of the chain")
             for limit in rules.limits:
                 counted = every if limit.everywhere else steps
