@@ -282,6 +282,7 @@ def ask(
     *,
     subject_type: str = "account",
     context: Mapping[str, Any] | None = None,
+    on_behalf_of: str = "",
     **properties: Any,
 ) -> dict[str, Any]:
     """The body of `POST /v1/decisions`: may `login` take `action` on the order?
@@ -305,6 +306,8 @@ def ask(
     }
     if said:
         body["context"] = said
+    if on_behalf_of:
+        body["on_behalf_of"] = on_behalf_of
     return body
 
 
@@ -336,6 +339,7 @@ def a_request(body: Mapping[str, Any]) -> Request:
         asserted_at=datetime.fromisoformat(at) if at else None,
         claim=claim,
         lineage=tuple(links),
+        on_behalf_of=body.get("on_behalf_of", ""),
     )
 
 

@@ -7,16 +7,18 @@ exactly the review findings it names, never a deny, and only when they are all t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
+from controls.duties.acting import acting_findings, other_of, principal_act
 from controls.duties.ballots import Ballots, ballots_of
 from controls.duties.enforcement import Enforcement
+from controls.duties.facts import facts_about, facts_of
 from controls.duties.hearing import Question
-from controls.duties.lineage import Joined, joined_findings, lineage_findings
+from controls.duties.lineage import Joined, joined_findings, lineage_findings, with_lines
 from controls.duties.lookahead import LookAhead, Taken
 from controls.duties.material import Amendment, amendment, material_findings
 from controls.duties.order import OrderAnswer, step_order
@@ -32,7 +34,7 @@ from controls.model.duty import ConstraintKind
 from controls.model.errors import ControlsError
 from controls.model.finding import Cause, Effect, Finding, Outcome, strictest
 from controls.model.lineage import LineageReading, Link, StatedLink
-from controls.model.people import Account, Profile
+from controls.model.people import Account, Principal, Profile
 from controls.model.record import record
 from controls.model.request import Request
 from controls.model.trail import Trail, TrailReading
@@ -46,8 +48,6 @@ from controls.rules.vocabulary import FactReading
 
 # What a caller says about time is recorded; further off than this it is refused.
 ASSERTED_TIME_TOLERANCE: Final = timedelta(minutes=5)
-# On how many lines of its lineage a step is looked ahead for; each is a search of its own.
-LINES_AHEAD: Final = 8
 # The most allocation lines one request may carry: each becomes a ledger entry.
 MAX_LINES: Final = 500
 
@@ -119,7 +119,8 @@ class Situation:
     the directory knows of persons, where a constraint asks. `approvals` are those given for this resource.
     `reviewed` is what a `review` resource is about. `aggregates` are those that the rules of the action read
     (None: they read none). `crowd` is everybody who can act (None: nobody looks ahead whether the rest of a
-    chain can be done). `lineage` is what other chains have to do with it (None: nothing).
+    chain can be done). `lineage` is what other chains have to do with it (None: nothing). `principal` is whom
+    the request is made for (None: it names nobody), `their_aggregates` what the rules read of that person.
     """
 
     reading: FactReading
@@ -133,6 +134,8 @@ class Situation:
     aggregates: AggregateReading | None = None
     crowd: Crowd | None = None
     lineage: LineageReading | None = None
+    principal: Principal | None = None
+    their_aggregates: AggregateReading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +170,20 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         return _concluded(request, situation, active=active, kind=kind, findings=findings)
     facts = facts_in(request, situation, active=active)
     history = facts.chain
+    findings += acting_findings(situation.principal, account, action=request.action)
+    other = other_of(situation.principal, account)
     step = kind.step(request.action) if kind is not None else None
     order = OrderAnswer()
     amended = Amendment()
     if kind is not None and step is not None:
-        order = step_order(kind, history=history, person=account.person.id, step=step, now=situation.now)
+        order = step_order(
+            kind,
+            history=history,
+            person=account.person.id,
+            step=step,
+            now=situation.now,
+            beside="" if other is None else other.person.id,
+        )
         findings += order.findings
         material = material_of(kind, step=step, values=reading.values)
         findings += material_findings(kind, history=history, step=step, material=material)
@@ -185,22 +197,25 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         lines = reading.values.get(step.lines)
         if isinstance(lines, tuple) and len(lines) > MAX_LINES:
             findings.append(reasons.too_many_lines(len(lines), MAX_LINES))
-    answer = active.enforcement.decide(
-        Question(
-            person=account.person,
-            action=request.action,
-            resource_type=request.resource_type,
-            facts=facts,
-            history=history,
-            now=situation.now,
-            kind=kind,
-            step=kind.steps[0] if kind is not None and request.action == AMEND else step,
-            trails=situation.trails,
-            profiles=situation.profiles,
-            lines=() if lineage is None else lineage.lines,
-        )
+    question = Question(
+        person=account.person,
+        action=request.action,
+        resource_type=request.resource_type,
+        facts=facts,
+        history=history,
+        now=situation.now,
+        kind=kind,
+        step=kind.steps[0] if kind is not None and request.action == AMEND else step,
+        trails=situation.trails,
+        profiles=situation.profiles,
+        lines=() if lineage is None else lineage.lines,
     )
-    findings += answer.findings
+    both = [facts]
+    if other is not None:
+        theirs = facts_about(other, facts, situation.their_aggregates)
+        both.append(theirs)
+        question = replace(question, person=other.person, facts=theirs, actor=question)
+    findings += active.enforcement.decide(question).findings
     links: tuple[Link, ...] = ()
     if lineage is not None and kind is not None and not history.begun():
         links = lineage.stated
@@ -215,7 +230,9 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
     if reviewed is not None and account.person.id in reviewed.parties:
         findings.append(reasons.party_to_chain(account.person.id, reviewed.name))
     try:
-        findings += active.engine.evaluate(f"{request.resource_type}.{request.action}", facts)
+        for known in both:
+            fired = active.engine.evaluate(f"{request.resource_type}.{request.action}", known)
+            findings += [item for item in fired if known is facts or item not in findings]
     except ControlsError as failure:
         findings.append(reasons.engine_failure(failure.code, failure.detail))
     claim = None
@@ -231,8 +248,12 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         )
         if situation.crowd is not None and not _denies(findings):
             act = _claimed(request, account, claim=claim, now=situation.now)
-            for known in _with_lines(history, lineage):
-                taken = Taken(kind, known, act, reading.values, claim.reopens)
+            so_far = history
+            if other is not None:
+                act = replace(act, beside=other.person.id)
+                so_far = replace(history, acts=(*history.acts, principal_act(act, other)))
+            for line in with_lines(so_far, lineage):
+                taken = Taken(kind, line, act, reading.values, claim.reopens)
                 ahead = active.ahead.finding(taken, crowd=situation.crowd)
                 if ahead is not None:
                     findings.append(ahead)
@@ -337,6 +358,7 @@ def _concluded(
         lines=lines,
         engine=active.engine.name,
         votes=votes,
+        principal=situation.principal,
     )
 
 
@@ -365,14 +387,26 @@ def cleared_finding(finding: Finding) -> ClearedFinding:
     return ClearedFinding(finding.rule, finding.version, sha256(told).hexdigest())
 
 
-def material_digest(material: Mapping[str, str], *, lineage: Sequence[StatedLink] = ()) -> str:
+def material_digest(
+    material: Mapping[str, str], *, lineage: Sequence[StatedLink] = (), on_behalf_of: str = ""
+) -> str:
     """What an approval binds the material facts by, and what the resource was said to come from."""
     told: dict[str, Json] = dict(material)
+    if on_behalf_of:
+        told["request.on_behalf_of"] = on_behalf_of
     if lineage:
         told["resource.lineage"] = list[Json](
             sorted(f"{link.relation.value}:{link.type}:{link.id}" for link in lineage)
         )
     return sha256(canonical_bytes(told)).hexdigest()
+
+
+def material_of_approval(request: Request, material: Mapping[str, str], principal: Principal | None) -> str:
+    """What an approval binds a request by: its facts, what it comes from, and for whom it is made."""
+    known = None if principal is None else principal.account
+    return material_digest(
+        material, lineage=request.lineage, on_behalf_of="" if known is None else known.person.id
+    )
 
 
 def _clears(
@@ -391,22 +425,11 @@ def _clears(
         and offered.resource_type == request.resource_type
         and offered.resource_id == request.resource_id
         and situation.now < offered.expires_at
-        and offered.material == material_digest(material, lineage=request.lineage)
+        and offered.material == material_of_approval(request, material, situation.principal)
         and not _party_to_line(offered.approver, situation)
+        and not _is_principal(offered.approver, situation)
         and set(offered.findings) == {cleared_finding(item) for item in held}
     )
-
-
-def _with_lines(history: ChainHistory, lineage: LineageReading | None) -> Iterator[ChainHistory]:
-    """The history with what counts against persons from each line: acts that hold nothing on this chain."""
-    lines = () if lineage is None else lineage.lines[:LINES_AHEAD]
-    for line in lines or ((),):
-        others = tuple(
-            replace(item.act, step=item.step, state=ActState.ABANDONED, capacity=Capacity.ACTOR, material={})
-            for item in line
-            if item.kind == history.kind
-        )
-        yield replace(history, acts=(*others, *history.acts)) if others else history
 
 
 def _party_to_line(person: str, situation: Situation) -> bool:
@@ -415,19 +438,11 @@ def _party_to_line(person: str, situation: Situation) -> bool:
     return any(item.act.person == person for line in lines for item in line)
 
 
-def facts_of(request: Request, *, values: Mapping[str, Value], account: Account | None) -> dict[str, Value]:
-    """The caller's facts, and the service's own, which no caller can state."""
-    facts = dict(values) | {
-        "subject.type": request.subject_type,
-        "subject.id": request.subject_id,
-        "action.name": request.action,
-        "resource.type": request.resource_type,
-        "resource.id": request.resource_id,
-    }
-    if account is not None:
-        facts["person.id"] = account.person.id
-        facts["person.roles"] = tuple(sorted(account.person.roles))
-    return facts
+def _is_principal(person: str, situation: Situation) -> bool:
+    """Whether the request is made for this person."""
+    principal = situation.principal
+    known = None if principal is None else principal.account
+    return known is not None and known.person.id == person
 
 
 def _own_properties(request: Request, values: Mapping[str, Value]) -> dict[str, str]:
@@ -471,4 +486,5 @@ __all__ = [
     "facts_of",
     "material_digest",
     "material_of",
+    "material_of_approval",
 ]

@@ -180,13 +180,28 @@ def test_a_deny_tells_its_reasons(records: Api) -> None:
     assert context["receipt"]["index"] > 0
 
 
-@pytest.mark.parametrize("field", ["on_behalf_of", "break_glass"])
 @pytest.mark.parametrize("path", [EVALUATION, EVALUATIONS])
-def test_what_is_reserved_is_not_ignored(records: Api, path: str, field: str) -> None:
-    """Unknown fields are ignored, but not one by which the caller means another person."""
-    told = records.post(path, evaluation(ALICE, "read", RECORD, **{field: "bob"}))
+def test_what_is_reserved_is_not_ignored(records: Api, path: str) -> None:
+    """Unknown fields are ignored, but not one by which the caller means another authority."""
+    told = records.post(path, evaluation(ALICE, "read", RECORD, break_glass="bob"))
     assert told.status_code == 400
     assert "not supported yet" in told.text
+
+
+def test_acting_for_somebody_is_asked_at_the_top(api: Api) -> None:
+    """For one evaluation and for each item that does not say otherwise; anywhere else it is refused."""
+    order = an_order()
+    told = api.post(EVALUATION, ask("capture", "tina.bot", order, on_behalf_of="tina.trader")).json()
+    assert told["decision"] is True
+    assert told["context"]["on_behalf_of"]["person"] == "p-05"
+    body = ask("capture", "tina.bot", an_order(), on_behalf_of="tomas.trader")
+    both = api.post(EVALUATIONS, body | {"evaluations": [{}, {"on_behalf_of": "tina.trader"}]})
+    assert decisions(both) == [False, True]
+    first = both.json()["evaluations"][0]["context"]
+    assert "no_delegation" in {item["rule"] for item in first["findings"]}
+    body = ask("capture", "tina.bot", an_order(), context={"on_behalf_of": "tina.trader"})
+    told = api.post(EVALUATION, body)
+    assert (told.status_code, "is a field of the request itself" in told.text) == (400, True)
 
 
 def test_context_members_of_the_right_type_keep_their_meaning(api: Api) -> None:
@@ -242,7 +257,8 @@ def test_an_item_replaces_entities_whole(records: Api) -> None:
         ({"action": {"name": 7}}, "/action/name must be a string"),
         ({"context": []}, "/context must be an object"),
         ({"resource": {"type": "review", "id": "rev_1"}}, "belongs to the service"),
-        ({"on_behalf_of": "bob"}, "not supported yet"),
+        ({"on_behalf_of": 7}, "/on_behalf_of must be a string"),
+        ({"break_glass": "bob"}, "not supported yet"),
         ("alice", "must be an object"),
         (7, "must be an object"),
     ],

@@ -116,7 +116,7 @@ def test_one_bad_item_refuses_the_list(api: Api) -> None:
     asked: list[Any] = [ask("capture", "tina.trader") for _ in range(4)]
     del asked[1]["subject"]
     asked[2] = 7
-    asked[3]["on_behalf_of"] = "tomas.trader"
+    asked[3]["on_behalf_of"] = 5
     told = api.post("/v1/decisions", asked)
     assert told.status_code == 422
     assert [item["pointer"] for item in told.json()["errors"]] == ["/1/subject", "/2", "/3/on_behalf_of"]

@@ -45,6 +45,8 @@ def test_every_route_of_the_issue_is_there(document: Any) -> None:
         ("get", "/v1/directory/persons/{person}"),
         ("post", "/v1/directory/changes"),
         ("post", "/v1/directory/merges"),
+        ("post", "/v1/directory/delegations"),
+        ("post", "/v1/directory/delegation-ends"),
         ("get", "/v1/releases"),
         ("post", "/v1/releases"),
         ("get", "/v1/releases/{digest}"),

@@ -172,6 +172,30 @@ def a_taking(random: Random, kind: ChainKind, history: ChainHistory, people: Seq
     return Taken(kind, history, act, {}, reopens)
 
 
+def with_principals(random: Random, case: Case) -> Case:
+    """The same case where half of all acts were done for somebody else."""
+    people = [*case.crowd.roles, "gone", "left"]
+
+    def both(act: Act) -> tuple[Act, ...]:
+        other = random.choice(people)
+        if act.capacity is not Capacity.ACTOR or other == act.person or random.random() < 0.5:
+            return (act,)
+        theirs = replace(
+            act,
+            claim=f"{act.claim}:for",
+            person=other,
+            beside=act.person,
+            capacity=Capacity.PRINCIPAL,
+            state=ActState.PERFORMED,
+        )
+        return replace(act, beside=other), theirs
+
+    acts = tuple(item for act in case.taken.history.acts for item in both(act))
+    taken, *theirs = both(case.taken.act)
+    history = replace(case.taken.history, acts=(*acts, *theirs))
+    return replace(case, taken=replace(case.taken, history=history, act=taken))
+
+
 def a_rule(random: Random, kind: ConstraintKind, chain: ChainKind, *, name: str) -> Constraint:
     """A constraint of this kind that denies, mostly over two or three steps."""
     names = [step.id for step in chain.steps]

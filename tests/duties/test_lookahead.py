@@ -36,7 +36,7 @@ from tests.duties.builders import (
     an_act,
     done,
 )
-from tests.duties.rests import CLOSURE, a_case, by_cp_sat, by_trying
+from tests.duties.rests import CLOSURE, a_case, by_cp_sat, by_trying, with_principals
 
 BUILT_IN = {ConstraintKind.WHOLE_CHAIN, ConstraintKind.SOLE_ACTOR}
 # A wall stands between chains, so that nothing of it is in the rest of one.
@@ -59,6 +59,19 @@ def test_it_strands_exactly_where_every_way_ends_in_a_denial() -> None:
         assert found is None or found.rule == "would_strand"
         seen[possible] += 1
     assert min(seen.values()) > sum(seen.values()) // 4, f"one-sided: {seen}"
+
+
+@pytest.mark.differential
+def test_what_was_done_for_others_counts_for_both_in_what_remains() -> None:
+    """Where half of the acts are two persons', too, it strands exactly where every way ends in a denial."""
+    seen = {True: 0, False: 0}
+    for seed in range(20_000 if LONG_RUN else 400):
+        random = Random(seed)
+        case = with_principals(random, a_case(random, kinds=TRIED, small=True))
+        found, possible = case.looked_ahead(), by_trying(case)
+        assert (found is None) is possible, (seed, found)
+        seen[possible] += 1
+    assert min(seen.values()) > sum(seen.values()) // 5, f"one-sided: {seen}"
 
 
 @pytest.mark.differential

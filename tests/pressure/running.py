@@ -221,11 +221,12 @@ class Audit:
         return [entry for entry in decided if "claim" in entry and not entry["claim"]["shared"]]
 
     def steps_by_person(self, chain: str) -> Mapping[str, set[str]]:
-        """Which steps of the chain each person has claimed."""
+        """Which steps of the chain each person has claimed, or somebody for that person."""
         taken: dict[str, set[str]] = defaultdict(set)
         for entry in self.claims():
             if entry["chain"]["id"] == chain:
-                taken[entry["person"]].add(entry["claim"]["step"])
+                for person in hands(entry):
+                    taken[person].add(entry["claim"]["step"])
         return taken
 
     def captures_by_account(self) -> Counter[tuple[str, str]]:
@@ -249,7 +250,8 @@ class Audit:
         decided: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         for entry in self.claims():
             chain = (entry["chain"]["kind"], entry["chain"]["id"])
-            decided[chain][entry["person"]].add(entry["claim"]["step"])
+            for person in hands(entry):
+                decided[chain][person].add(entry["claim"]["step"])
         for (kind, chain), persons in decided.items():
             for person, steps in persons.items():
                 steps.discard("amend")
@@ -258,6 +260,12 @@ class Audit:
                     assert len(steps) <= 3, f"{person} has {sorted(steps)} of {chain}"
                     assert not {"capture", "approve"} <= steps, f"{person} made and checked {chain}"
         assert all(count <= 3 for count in self.captures_by_account().values())
+
+
+def hands(entry: Mapping[str, Any]) -> set[str]:
+    """Whose act an entry of a decision records: who acted, and for whom."""
+    named = entry.get("on_behalf_of")
+    return {entry["person"], *([] if named is None else [named["person"]])}
 
 
 async def _export(desk: Desk) -> bytes:

@@ -45,8 +45,11 @@ async def confirmed(service: Service, desk: Desk, change: ChangeKind) -> dict[st
 class Load:
     """Callers that ask two services for tickets of their own, as fast as they are answered."""
 
-    def __init__(self, desk: Desk, services: list[Service], *, login: str, key: str = "caller") -> None:
-        self.desk, self.services, self.login, self.key = desk, services, login, key
+    def __init__(
+        self, desk: Desk, services: list[Service], *, login: str, key: str = "caller", **more: str
+    ) -> None:
+        """`more` is what every request says besides."""
+        self.desk, self.services, self.login, self.key, self.more = desk, services, login, key, more
         self.answers: list[dict[str, Any]] = []
         self.refused = 0
         self.stopped = False
@@ -56,7 +59,7 @@ class Load:
             said = body("capture", self.login, f"T-{secrets.token_hex(8)}", resource="ticket", amount="10")
             service = self.services[number % len(self.services)]
             try:
-                told = await service.writer.submit(self.desk.decide(said, key=self.key))
+                told = await service.writer.submit(self.desk.decide(said | self.more, key=self.key))
             except Unauthenticated:
                 self.refused += 1
                 await asyncio.sleep(0.01)

@@ -24,6 +24,8 @@ from controls.model.chain import AMEND, Act, ActState, Capacity, Repeats
 from controls.model.values import microseconds
 from controls.rules.aggregates import Aggregate, Counting
 from controls.rules.release import Release, release_from_document
+from controls.services.administration import Confirm, Propose
+from controls.services.delegations import DelegationGrant
 from controls.services.identifiers import new_id
 from controls.services.ledger_export import export_ledger
 from controls.services.outcomes import Reported, ReportOutcome
@@ -57,6 +59,7 @@ CASE = (
     "resource_id",
     "chain_kind",
     "follows",
+    "beside",
 )
 
 
@@ -112,9 +115,16 @@ class Folded:
                 "resource_id": request["resource"]["id"],
                 "chain_kind": entry.get("chain", {}).get("kind", ""),
                 "follows": "",
+                "beside": self.beside(entry),
             }
         if "approval" in entry:
             self.used[entry["approval"]["id"]] = entry["id"]
+
+    @staticmethod
+    def beside(entry: dict[str, Any]) -> str:
+        """The other person for whom somebody acted."""
+        person = str(entry.get("on_behalf_of", {}).get("person", ""))
+        return "" if person == entry["person"] else person
 
     def claim(self, entry: dict[str, Any], private: dict[str, Any], index: int) -> None:
         taken, chain = entry["claim"], entry["chain"]
@@ -142,10 +152,22 @@ class Folded:
                 index=index,
                 key=entry["key"],
                 material={name: text_of(facts[name]) for name in names if name in facts},
+                beside=self.beside(entry),
             ),
             kind=chain["kind"],
             exclusive=step is not None and step.repeats is Repeats.NEVER,
         )
+        if self.beside(entry):
+            theirs = replace(
+                self.acts[taken["id"]].act,
+                claim=f"{taken['id']}:for",
+                person=entry["on_behalf_of"]["person"],
+                account=entry["on_behalf_of"]["account"],
+                capacity=Capacity.PRINCIPAL,
+                state=ActState.PERFORMED,
+                beside=entry["person"],
+            )
+            self.acts[theirs.claim] = StoredAct(act=theirs, kind=chain["kind"], exclusive=False)
 
     def expiry(self, entry: dict[str, Any]) -> None:
         stored = self.acts[entry["claim"]]
@@ -161,6 +183,7 @@ class Folded:
             "resource_id": stored.act.chain,
             "chain_kind": stored.kind,
             "follows": "",
+            "beside": "",
         }
 
     def resolution(self, entry: dict[str, Any], index: int) -> None:
@@ -230,11 +253,13 @@ def columns(rows: Iterable[Any], *names: str) -> list[dict[str, Any]]:
 
 
 async def more_of_a_day(desk: Desk, service: Service, now: list[datetime]) -> None:
-    """What `a_day` leaves out: a rejected flag and its follow-up, an expired claim and its end."""
+    """What `a_day` leaves out: a step that one person took for another, a rejected flag and its follow-up, an
+    expired claim and its end."""
     order = an_order()
 
-    async def take(action: str, login: str) -> dict[str, Any]:
-        answer: dict[str, Any] = await submit(service, desk.decide(ask(action, login, order)))
+    async def take(action: str, login: str, *, on_behalf_of: str = "") -> dict[str, Any]:
+        asked = ask(action, login, order, on_behalf_of=on_behalf_of)
+        answer: dict[str, Any] = await submit(service, desk.decide(asked))
         assert answer["outcome"] == "permit", answer["findings"]
         command = ReportOutcome(new_id("out"), desk.key_ids["caller"], answer["id"], Reported.PERFORMED)
         await submit(service, command)
@@ -246,8 +271,12 @@ async def more_of_a_day(desk: Desk, service: Service, now: list[datetime]) -> No
         )
         return told
 
+    until = microseconds(now[0] + timedelta(days=1))
+    grant = DelegationGrant("p-05", "p-06", "order_to_settlement", ("capture",), until, "away")
+    proposed = await submit(service, Propose(new_id("chg"), new_id("change"), desk.key_ids["admin1"], grant))
+    await submit(service, Confirm(new_id("chg"), desk.key_ids["admin2"], proposed["change"]))
+    await take("capture", "tomas.trader", on_behalf_of="tina.trader")
     for action, login in (
-        ("capture", "tina.trader"),
         ("approve", "rita.risk"),
         ("execute", "tina.trader"),
         ("allocate", "mara.middle"),

@@ -61,7 +61,9 @@ RESERVED: Final = frozenset(
     }
 )
 # Fields that have a place in the design and no meaning yet.
-LATER: Final = frozenset({"on_behalf_of", "break_glass"})
+LATER: Final = frozenset({"break_glass"})
+# Fields of the request itself, which mean something at its top and would be overlooked elsewhere.
+OF_REQUEST: Final = frozenset({"on_behalf_of"})
 
 _NAME: Final = re.compile(PRINTABLE.replace("$", r"\Z"))
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -129,7 +131,7 @@ def merged_items(body: Mapping[str, Json]) -> list[dict[str, Json] | None] | Non
         return None
     if not isinstance(items, list):
         raise invalid_fields([FieldError("/evaluations", "wrong_type", "must be a list")])
-    defaults = {name: body[name] for name in (*_ENTITIES, *LATER) if name in body}
+    defaults = {name: body[name] for name in (*_ENTITIES, *OF_REQUEST, *LATER) if name in body}
     return [{**defaults, **item} if isinstance(item, dict) else None for item in items]
 
 
@@ -178,14 +180,14 @@ class _Facts:
         if head in RESERVED:
             self._wrong("/resource/type", "reserved_type", f"{head!r} belongs to the service itself")
         if asked.resource.properties:
-            self._later("/resource/properties", asked.resource.properties, LATER)
+            self._reserved("/resource/properties", asked.resource.properties)
             properties = asked.resource.properties
             if "lineage" in properties:
                 properties = dict(properties)
                 self._lineage(properties.pop("lineage"))
             self._entity(f"{kind}.", properties, "/resource/properties")
         if asked.subject.properties:
-            self._later("/subject/properties", asked.subject.properties, LATER)
+            self._reserved("/subject/properties", asked.subject.properties)
             self._entity("subject.", asked.subject.properties, "/subject/properties")
         if asked.action.properties:
             self._entity("action.", asked.action.properties, "/action/properties")
@@ -204,6 +206,7 @@ class _Facts:
             asserted_at=self.at,
             claim=self.claim,
             lineage=self.lineage,
+            on_behalf_of=asked.on_behalf_of,
         )
 
     def _lineage(self, stated: Json) -> None:
@@ -236,7 +239,7 @@ class _Facts:
                 self._wrong(f"{pointer}/{escape(name)}", "bad_name", told)
 
     def _context(self, context: Mapping[str, Json], head: str) -> None:
-        self._later("/context", context, LATER)
+        self._reserved("/context", context)
         if not _ordinary(context):
             self._bounded(context, "/context")
         for name, value in context.items():
@@ -288,9 +291,13 @@ class _Facts:
             self._bounded(members, f"/context/{escape(name)}")
         self.facts.update(stated)
 
-    def _later(self, pointer: str, members: Mapping[str, Json], names: frozenset[str]) -> None:
-        for name in () if names.isdisjoint(members) else sorted(names.intersection(members)):
+    def _reserved(self, pointer: str, members: Mapping[str, Json]) -> None:
+        """Fields that have, or will have, a meaning at the top of the request only."""
+        for name in () if LATER.isdisjoint(members) else sorted(LATER.intersection(members)):
             self._wrong(f"{pointer}/{name}", "not_yet_supported", "is reserved and not supported yet")
+        for name in () if OF_REQUEST.isdisjoint(members) else sorted(OF_REQUEST.intersection(members)):
+            told = "is a field of the request itself, beside subject and action"
+            self._wrong(f"{pointer}/{name}", "misplaced_field", told)
 
     def _wrong(self, pointer: str, code: str, message: str) -> None:
         self.errors.append(FieldError(self.prefix + pointer, code, message))
@@ -324,10 +331,12 @@ def _ordinary(properties: Mapping[str, Json]) -> bool:
 
 
 _TITLES: Final = {
+    "misplaced_field": "This field belongs at the top of the request",
     "reserved_type": "This resource type belongs to the service",
     "ambiguous_fact": "One fact would have two origins",
 }
 _HELP: Final = {
+    "misplaced_field": 'Send {"subject": ..., "action": ..., "resource": ..., "on_behalf_of": "login"}.',
     "reserved_type": "Use /v1/reviews and the administration commands, or another name for your resource.",
     "ambiguous_fact": "State facts of the resource in resource.properties, and others under another name.",
 }

@@ -27,6 +27,17 @@ Path = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 Text = Annotated[str, StringConstraints(max_length=MAX_CSV_BYTES)]
 
 
+Kind = Literal[
+    "directory",
+    "merge",
+    "delegation",
+    "delegation_end",
+    "key_creation",
+    "key_revocation",
+    "release",
+]
+
+
 class ReleaseFiles(Asked):
     """Rule files: the path under the rules folder, with forward slashes, and the text of each."""
 
@@ -57,7 +68,7 @@ class ChangeAnswer(Told):
     """
 
     change: str
-    kind: Literal["directory", "merge", "key_creation", "key_revocation", "release"]
+    kind: Kind
     state: Literal["proposed", "confirmed"]
     summary: str
     release: str | None = None
@@ -69,7 +80,7 @@ class ChangeTold(Told):
     """A change to directory, keys or release."""
 
     change: str
-    kind: Literal["directory", "merge", "key_creation", "key_revocation", "release"]
+    kind: Kind
     state: Literal["proposed", "confirmed"]
     summary: str
     proposed_by: str

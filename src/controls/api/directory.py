@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Callable
+from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Path, Query
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
@@ -15,7 +16,8 @@ from controls.api.entrance import Entrance, json_of, once, token_of
 from controls.api.openapi import answers, body, keyed, reference
 from controls.api.problems import invalid
 from controls.api.reviews import DEFAULT_PAGE, Limit
-from controls.services.administration import PROPOSE, Propose
+from controls.services.administration import PROPOSE, ChangeKind, Propose
+from controls.services.delegations import DelegationEnd, DelegationGrant
 from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_queries import one_person, persons_page
 from controls.services.person_merge import PersonMerge
@@ -26,6 +28,7 @@ Cursor = Annotated[
     str | None,
     Query(max_length=MAX_CURSOR, pattern="^[A-Za-z0-9_-]+$", description="`next` of the page before."),
 ]
+_Asked = TypeVar("_Asked", bound=BaseModel)
 PersonId = Annotated[str, Path(min_length=1, max_length=128, description="The person's pseudonym.")]
 
 
@@ -76,22 +79,9 @@ def directory_routes(entrance: Entrance) -> APIRouter:
         """Needs the scope `directory`, and a key that is bound to an administrator. What would leave a login
         with two persons, or break a constraint over roles, is refused, and `errors` names it. What the
         change would do is in `GET /v1/changes/{id}`."""
-        key = await entrance.actor(request, "directory", act=PROPOSE)
-        token = token_of(request)
-        said = await json_of(request)
-        try:
-            asked = directory_schemas.DirectoryChangeRequest.model_validate(said)
-        except ValidationError as error:
-            raise invalid(error.errors(include_url=False, include_input=False)) from None
-        plans = tuple(item.plan(f"/persons/{number}") for number, item in enumerate(asked.persons))
-        command = Propose(
-            id=service.new_id("chg"),
-            change_id=service.new_id("change"),
-            key=key.id,
-            change=DirectoryChange(plans),
+        return await _proposed(
+            request, "POST /v1/directory/changes", directory_schemas.DirectoryChangeRequest, _change_of
         )
-        wanted = once(command, route="POST /v1/directory/changes", token=token, said=said)
-        return Response(await service.writer.submit(wanted), media_type=JSON)
 
     @router.post(
         "/v1/directory/merges",
@@ -107,20 +97,84 @@ def directory_routes(entrance: Entrance) -> APIRouter:
         """Needs the scope `directory`, and a key that is bound to an administrator who is neither of the two.
         Once confirmed, what either did counts for the one who stays, the logins are that person's, and a
         case is opened for every open chain on which the two together break a constraint."""
+        return await _proposed(
+            request,
+            "POST /v1/directory/merges",
+            directory_schemas.MergeRequest,
+            lambda asked: PersonMerge(asked.person, asked.into),
+        )
+
+    @router.post(
+        "/v1/directory/delegations",
+        summary="Propose that one person may take steps for another",
+        responses=answers(
+            change_schemas.ChangeAnswer,
+            says="The delegation is proposed; another administrator confirms it.",
+            problems=(400, 401, 403, 409, 413, 415, 422, 503),
+        ),
+        openapi_extra=body(reference(directory_schemas.DelegationRequest)),
+    )
+    async def delegate(request: HttpRequest) -> Response:
+        """Needs the scope `directory`, and a key that is bound to an administrator who is not the delegate.
+        What the delegate then does `on_behalf_of` the person counts for both. Refused, with `errors` naming
+        the constraint, where the delegate could break one with it."""
+        return await _proposed(
+            request,
+            "POST /v1/directory/delegations",
+            directory_schemas.DelegationRequest,
+            _delegation_of,
+        )
+
+    @router.post(
+        "/v1/directory/delegation-ends",
+        summary="Propose to revoke a delegation",
+        responses=answers(
+            change_schemas.ChangeAnswer,
+            says="The end is proposed; another administrator confirms it.",
+            problems=(400, 401, 403, 404, 409, 413, 415, 422, 503),
+        ),
+        openapi_extra=body(reference(directory_schemas.DelegationEndRequest)),
+    )
+    async def end_delegation(request: HttpRequest) -> Response:
+        """Needs the scope `directory`, and a key that is bound to an administrator. Once confirmed, no
+        decision rests on it any more."""
+        return await _proposed(
+            request,
+            "POST /v1/directory/delegation-ends",
+            directory_schemas.DelegationEndRequest,
+            lambda asked: DelegationEnd(asked.delegation),
+        )
+
+    async def _proposed(
+        request: HttpRequest, route: str, model: type[_Asked], change_of: Callable[[_Asked], ChangeKind]
+    ) -> Response:
+        """The answer to whoever proposes the change that a body of `model` asks for."""
         key = await entrance.actor(request, "directory", act=PROPOSE)
         token = token_of(request)
         said = await json_of(request)
         try:
-            asked = directory_schemas.MergeRequest.model_validate(said)
+            asked = model.model_validate(said)
         except ValidationError as error:
             raise invalid(error.errors(include_url=False, include_input=False)) from None
         command = Propose(
             id=service.new_id("chg"),
             change_id=service.new_id("change"),
             key=key.id,
-            change=PersonMerge(asked.person, asked.into),
+            change=change_of(asked),
         )
-        wanted = once(command, route="POST /v1/directory/merges", token=token, said=said)
+        wanted = once(command, route=route, token=token, said=said)
         return Response(await service.writer.submit(wanted), media_type=JSON)
 
     return router
+
+
+def _change_of(asked: directory_schemas.DirectoryChangeRequest) -> DirectoryChange:
+    return DirectoryChange(
+        tuple(item.plan(f"/persons/{number}") for number, item in enumerate(asked.persons))
+    )
+
+
+def _delegation_of(asked: directory_schemas.DelegationRequest) -> DelegationGrant:
+    until = directory_schemas.read_time(asked.until)
+    assert until is not None  # the schema has read it
+    return DelegationGrant(asked.person, asked.delegate, asked.chain, tuple(asked.steps), until, asked.reason)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from controls.api.schemas import Asked, Told
 from controls.model.people import AccountKind, Attribute
 from controls.model.values import microseconds
+from controls.services.delegations import MAX_REASON
 from controls.services.directory_file import is_id, is_text
 from controls.services.directory_plans import AbsenceLine, AccountLine, PersonPlan, RoleLine
 
@@ -135,6 +136,26 @@ class MergeRequest(Asked):
     into: Id
 
 
+class DelegationRequest(Asked):
+    """That `delegate` may take `steps` of chains of a kind for `person` until a moment, at most 92 days away.
+
+    `reason` is recorded as a commitment.
+    """
+
+    person: Id
+    delegate: Id
+    chain: Id
+    steps: Annotated[list[Id], Field(min_length=1, max_length=100)]
+    until: Time
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=MAX_REASON, pattern=r"\S")]
+
+
+class DelegationEndRequest(Asked):
+    """That a delegation is revoked."""
+
+    delegation: Id
+
+
 class PeriodTold(Told):
     """Half-open: `to` is the first moment after it, or null."""
 
@@ -159,6 +180,15 @@ class AttributeTold(PeriodTold):
     value: str
 
 
+class DelegationTold(PeriodTold):
+    """Who may take which steps for the person."""
+
+    delegation: str
+    delegate: str
+    chain: str
+    steps: list[str]
+
+
 class PersonTold(Told):
     """A person with all records; name, absences and household only for who administers the directory.
     `merged_into` is who this person was found to be."""
@@ -169,6 +199,7 @@ class PersonTold(Told):
     roles: list[RoleTold]
     attributes: list[AttributeTold]
     absences: list[PeriodTold] | None = None
+    delegations: list[DelegationTold] | None = None
     merged_into: str | None = None
 
 

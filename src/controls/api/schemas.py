@@ -124,12 +124,16 @@ class DecisionRequest(Asked):
     In `context`, `at` is the caller's time (RFC 3339 with a zone), `claim: false` asks without claiming the
     step, an object under any other key states facts of that name (`context.account.open_exposure` is
     `account.open_exposure`), and any other value is the fact `context.<key>`.
+
+    `on_behalf_of` is a login of the person for whom the subject acts, by a delegation in force: that person's
+    grants authorise, and the act counts for both. A bot may name the person it belongs to.
     """
 
     subject: Subject
     action: Action
     resource: Resource
     context: Properties = Field(default_factory=dict)
+    on_behalf_of: Id = ""
 
 
 class OutcomeRequest(Asked):
@@ -158,7 +162,7 @@ class OpenResource(Resource):
 
 
 class EvaluationRequest(BaseModel):
-    """AuthZEN 1.0: one evaluation. Unknown fields are ignored."""
+    """AuthZEN 1.0: one evaluation; `on_behalf_of` as in `DecisionRequest`. Unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -166,6 +170,7 @@ class EvaluationRequest(BaseModel):
     action: OpenAction
     resource: OpenResource
     context: Properties = Field(default_factory=dict)
+    on_behalf_of: Id = ""
 
 
 class EvaluationItem(BaseModel):
@@ -177,6 +182,7 @@ class EvaluationItem(BaseModel):
     action: OpenAction | None = None
     resource: OpenResource | None = None
     context: Properties | None = None
+    on_behalf_of: Id | None = None
 
 
 class EvaluationOptions(BaseModel):
@@ -297,6 +303,17 @@ class Receipt(Told):
     checkpoint: str
 
 
+class ActedFor(Told):
+    """For whom it was asked, by which delegation (none: by whoever the account belongs to), and who is
+    accountable."""
+
+    person: str
+    account: str
+    delegation: str | None = None
+    until: str | None = None
+    reason: Translated | None = None
+
+
 class DecisionAnswer(Told):
     """The decision. Anything but `outcome: permit` means: do not proceed."""
 
@@ -305,6 +322,7 @@ class DecisionAnswer(Told):
     decision: bool
     findings: list[FindingTold]
     obligations: list[ObligationTold]
+    on_behalf_of: ActedFor | None = None
     approval: ApprovalUsed | None = None
     claim: ClaimTold | None = None
     review: ReviewLink | None = None

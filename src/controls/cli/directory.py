@@ -14,7 +14,9 @@ from controls.cli.administration import KeyOption, administrator, propose, run_s
 from controls.cli.directory_difference import print_differences
 from controls.cli.output import JsonOption, guarded, print_json
 from controls.cli.troubles import read_text
-from controls.model.values import Json
+from controls.model.values import Json, microseconds
+from controls.rules.literals import parse_timestamp
+from controls.services.delegations import LONGEST, DelegationEnd, DelegationGrant
 from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_checks import check_people
 from controls.services.directory_file import ABSENCE_COLUMNS, COLUMNS, read_absences, read_directory
@@ -67,6 +69,51 @@ def merge(
 ) -> None:
     """Propose that two persons are one and the same human being."""
     show_change(propose(key, PersonMerge(person, into)), as_json=as_json)
+
+
+@app.command("delegate")
+@guarded
+def delegate(
+    person: Annotated[str, typer.Argument(help="Whose duties these are, and who stays accountable.")],
+    to: Annotated[str, typer.Argument(help="Who takes the steps meanwhile.")],
+    *,
+    chain: Annotated[str, typer.Option(help="The chain kind, such as order_to_settlement.")],
+    steps: Annotated[str, typer.Option(help="Its steps, with commas between them.")],
+    until: Annotated[str, typer.Option(help=f"Until when, with a zone; at most {LONGEST.days} days away.")],
+    reason: Annotated[str, typer.Option(help="Why; recorded as a commitment.")],
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Propose that one person may take steps for another; what is done so counts for both."""
+    wanted = tuple(step.strip() for step in steps.split(","))
+    change = DelegationGrant(person, to, chain, wanted, _moment(until), reason)
+    show_change(propose(key, change), as_json=as_json)
+
+
+@app.command("undelegate")
+@guarded
+def undelegate(
+    delegation: Annotated[str, typer.Argument(help="The delegation's id.")],
+    *,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Propose to revoke a delegation."""
+    show_change(propose(key, DelegationEnd(delegation)), as_json=as_json)
+
+
+def _moment(text: str) -> int:
+    """Microseconds of a time with its zone.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    try:
+        return microseconds(parse_timestamp(text))
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no time with its zone; write it like 2026-03-02T09:30:00Z", param_hint="--until"
+        ) from None
 
 
 def _bring(plans: tuple[PersonPlan, ...], *, dry_run: bool, key: str, as_json: bool) -> None:

@@ -25,6 +25,9 @@ class Asked:
     value with this one, by the name of the trail; one that is not there could not be told. `profiles` is what
     the directory knows of persons; one who is not there is not known. `lineage` are the acts on the other
     chains of one line that this chain is part of (see `controls.duties.lineage`).
+
+    Where somebody acts for somebody else, the question is asked of both: `beside` is the other of the two,
+    and p is the `principal` if the other one is who acts.
     """
 
     person: str
@@ -36,6 +39,8 @@ class Asked:
     trails: Mapping[str, TrailReading] = field(default_factory=dict)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     lineage: tuple[TrailAct, ...] = ()
+    beside: str = ""
+    principal: bool = False
     mine: frozenset[str] = field(init=False)  # steps that count against p, on this kind's chains of the line
     everywhere: frozenset[str] = field(init=False)  # and on all chains of the line
 
@@ -50,6 +55,11 @@ class Asked:
             everywhere = mine.union(item.step for item in own)
         object.__setattr__(self, "mine", mine)
         object.__setattr__(self, "everywhere", everywhere)
+
+    @property
+    def hands(self) -> frozenset[str]:
+        """Whose act it would be."""
+        return frozenset((self.person, self.beside or self.person))
 
     @property
     def amended(self) -> frozenset[str]:

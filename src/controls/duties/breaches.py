@@ -165,6 +165,7 @@ class Breaches:
                 kind=kind,
                 history=before,
                 now=act.at,
+                beside=act.beside,
                 profiles=profiles,
                 lineage=line,
             )
@@ -200,11 +201,14 @@ class Breaches:
         return sorted(acts, key=lambda item: (item.act.index, item.act.claim))
 
     def _note_roles(self, act: Act, *, kind: ChainKind) -> None:
-        if act.capacity is Capacity.ACTOR:  # an approver acts as supervisor, not by the step's grant
-            action = (kind.resource, act.step)
-            used = self._used.setdefault(act.person, {})
-            for role in self._shown.by(action, held=self._roles_at(act.person, act.at)):
-                used.setdefault(role, {}).setdefault(action, act)
+        """The roles that an act shows to have been used: by who acted and, where that was for somebody else,
+        by that person, whose roles they are. (An approver acts as supervisor, not by the step's grant.)"""
+        if act.capacity is Capacity.APPROVER or (act.capacity is Capacity.ACTOR and act.beside):
+            return
+        action = (kind.resource, act.step)
+        for role in self._shown.by(action, held=self._roles_at(act.person, act.at)):
+            for person in sorted(act.hands):
+                self._used.setdefault(person, {}).setdefault(role, {}).setdefault(action, act)
 
     def _over_places(self) -> Iterator[Breach]:
         for item in self._across.found():

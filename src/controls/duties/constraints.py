@@ -3,7 +3,8 @@
 Guarantees: unknown never loosens (a constraint whose condition cannot be told applies); what became of an
 act never helps the person whose act it was (abandoned, void and reopened acts and approvals count against
 him or her like performed ones); whoever amends has a hand in what began the chain, so that nobody checks
-what he or she has made of it; asking again for one's own step counts once; renaming persons changes nothing.
+what he or she has made of it; asking again for one's own step counts once; renaming persons changes nothing;
+where somebody acts for somebody else, everything is asked of both, and counts for both ever after.
 
 In the formulas p is the person who asks, s the step asked for, S the constraint's steps, M the mandatory
 steps of the chain kind, mine = all steps that p has any act on, in any state and capacity (an amendment is
@@ -107,11 +108,12 @@ def whole_chain(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
 
 
 def sole_actor(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
-    """The last step takes somebody else before it: violated if s = last(M) and no x has standing(x) - {p}."""
+    """The last step takes somebody else before it: violated if s = last(M) and no act stands that is not p's
+    (what somebody did for p, or p for somebody, is p's)."""
     mandatory = asked.kind.mandatory
     if not mandatory or asked.step != mandatory[-1]:
         return None
-    if any(act.person != asked.person and act.stands() for act in asked.history.acts):
+    if any(asked.person not in act.hands and act.stands() for act in asked.history.acts):
         return None
     return Violation(count=0, limit=1, steps=(asked.step,), acts=asked.acts_of(asked.mine, by=constraint))
 
@@ -158,11 +160,14 @@ def at_least(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     that x still takes once p has taken s < limit.
 
     That is: even if all that is still open in the set went to somebody new, they would be too few. A step
-    takes one person, or as many as it has votes.
+    takes one person, or as many as it has votes. What one did for another is one of the two persons',
+    whichever makes them fewer.
     """
     holders = [act for act in asked.history.acts if act.step in constraint.steps and act.stands()]
-    persons = {act.person for act in holders} | {asked.person}
-    count = len(persons)
+    if asked.beside or any(act.beside for act in holders):
+        count = fewest([asked.hands, *(act.hands for act in holders)])
+    else:
+        count = len({act.person for act in holders} | {asked.person})
     for step in constraint.steps:
         if count >= constraint.limit:
             return None
@@ -177,7 +182,12 @@ def at_least(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
 
 
 def bind(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
-    """All of S by one person: violated if standing(x) - {p} is not empty for some x in S - {s}."""
+    """All of S by one person: violated if standing(x) - {p} is not empty for some x in S - {s}.
+
+    One person is whoever acts: for whom does not matter.
+    """
+    if asked.principal:
+        return None
     others = others_of(constraint, asked.step)
     acts = tuple(
         act
@@ -216,7 +226,7 @@ def coalition(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
 
     That is: even if every step of the set that is still open went to somebody new.
     """
-    hands: dict[str, set[str]] = {asked.step: {asked.person}}
+    hands: dict[str, set[str]] = {asked.step: set(asked.hands)}
     acts = asked.acts_on(constraint.steps, by=constraint)
     for act in acts:
         hands.setdefault(asked.step_of(act), set()).add(act.person)

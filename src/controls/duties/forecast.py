@@ -48,12 +48,14 @@ class Remainder:
     """What remains of a chain.
 
     `wanted` are the steps to be done, of which those (numbers) in `votes` still take so many persons. `hands`
-    says of each person so far which steps count against him or her, and which he or she holds.
+    says of each person so far which steps count against him or her, and which he or she holds. Where any act
+    is two persons', `stands` has all acts that hold a step: the step (a bit), who acted, and for whom.
     """
 
     wanted: int
     votes: Mapping[int, int]
     hands: Mapping[str, tuple[int, int]]
+    stands: tuple[tuple[int, str, str], ...] = ()
 
 
 class Truths(NamedTuple):
@@ -148,7 +150,9 @@ class Forecaster:
             step: rules.bits[step] | sum(1 << other for other, own in further.items() if own == number)
             for number, step in enumerate(rules.steps)
         }
-        hands = [hand for hand, _ in self._hands(remainder)]
+        known = self._hands(remainder)
+        hands = [hand for hand, _ in known]
+        places = {person: place for place, (_, person) in enumerate(known)}
         crowd = _Alone(groups.sizes, hands)
         can = self._can(truths, lenient=lenient)
         can += [can[step] for step in further.values()]
@@ -161,6 +165,10 @@ class Forecaster:
             crowd.marks,
             related=lambda hand, name: crowd.widened(self._related(hand, name)),
             foes=lambda name: _Rows(crowd, self._foes[name]),
+            stands=tuple(
+                (step, frozenset(places[person] for person in persons if person))
+                for step, *persons in remainder.stands
+            ),
         )
         parts = [*self._votes(remainder, rest)]
         for limit, truth in zip(rules.limits, truths.limits, strict=True):
@@ -216,14 +224,15 @@ class Forecaster:
 
     @staticmethod
     def _votes(remainder: Remainder, rest: Rest) -> list[Part]:
-        """Nobody has two votes on one step."""
+        """Nobody has two votes on one step, nor one besides that which somebody gave in his or her name."""
         found: list[Part] = []
         for number in remainder.votes:
+            named = {place for step, places in rest.stands if step >> number & 1 for place in places}
             slots = rest.slots[rest.kind.steps[number].id]
             past = tuple(
                 Past(mark, more=1)
-                for hand, mark in zip(rest.hands, rest.marks, strict=True)
-                if mark and hand.standing >> number & 1
+                for place, (hand, mark) in enumerate(zip(rest.hands, rest.marks, strict=True))
+                if mark and (hand.standing >> number & 1 or place in named)
             )
             found.append(Cap(slots, 1, past))
         return found

@@ -49,6 +49,9 @@ class Question:
     the chain is part of. `trails` and `profiles` are what constraints read beyond
     the chain (see `controls.duties.asked`). It has no text of its own: libraries that log their arguments
     must not log requests.
+
+    Where somebody acts for `person`, `actor` is the same question about whoever acts: the person's grants
+    authorise, and the duties of both are asked.
     """
 
     person: Person | None
@@ -62,6 +65,7 @@ class Question:
     trails: Mapping[str, TrailReading] = field(default_factory=dict)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     lines: tuple[tuple[TrailAct, ...], ...] = ()
+    actor: Question | None = None
 
 
 @record
@@ -130,14 +134,22 @@ class ActionRules:
 class Hearing:
     """What the rules say about one question. Not shared between threads, and used for one question only."""
 
-    __slots__ = ("_granted", "_violated", "asked", "held", "question", "rules")
+    __slots__ = ("_granted", "_violated", "actor", "asked", "held", "question", "rules")
 
     def __init__(
-        self, question: Question, *, rules: ActionRules, closure: Mapping[str, frozenset[str]]
+        self,
+        question: Question,
+        *,
+        rules: ActionRules,
+        closure: Mapping[str, frozenset[str]],
+        principal: Hearing | None = None,
     ) -> None:
+        """Hear `question`; `principal`: that of the person for whom its person acts, by that one's roles."""
         self.question = question
         self.rules = rules
         self.held = _expanded(question.person, closure=closure)
+        if principal is not None:
+            self.held |= principal.held.intersection(rules.eligible)
         self.asked: tuple[Asked, ...] = ()  # the question on each line that the chain is part of
         if question.person is not None and question.kind is not None and question.step is not None:
             first = Asked(
@@ -150,10 +162,15 @@ class Hearing:
                 trails=question.trails,
                 profiles=question.profiles,
                 lineage=question.lines[0] if question.lines else (),
+                beside=_other(question, principal),
+                principal=question.actor is not None,
             )
             self.asked = (first, *(replace(first, lineage=line) for line in question.lines[1:]))
         self._granted: dict[int, bool] = {}
         self._violated: tuple[Violation | None, ...] | None = None
+        self.actor: Hearing | None = None
+        if question.actor is not None:
+            self.actor = Hearing(question.actor, rules=rules, closure=closure, principal=self)
 
     def grants(self, index: int) -> bool:
         """Whether the condition of the grant with this index is true, whoever holds its role."""
@@ -165,7 +182,9 @@ class Hearing:
         return known
 
     def forbidden(self) -> bool:
-        """Whether taking the step would violate a constraint that denies."""
+        """Whether taking the step would violate a constraint that denies, for the person or whoever acts."""
+        if self.actor is not None and self.actor.forbidden():
+            return True
         violated = self.violated()
         return any(violated) and any(violated[index] is not None for index in self.rules.denials)
 
@@ -183,6 +202,8 @@ class Hearing:
         for constraint, found in zip(self.rules.constraints, self.violated(), strict=True):
             if found is not None:
                 findings.append(constraint_finding(constraint, found=found, asked=self.asked[0]))
+        if self.actor is not None:
+            findings += [item for item in self.actor.duty_findings() if item not in findings]
         return findings
 
     def refusal(self) -> Finding:
@@ -225,6 +246,12 @@ class Hearing:
                         found = applied(constraint, found=found, facts=facts)
                         break
             yield found
+
+
+def _other(question: Question, principal: Hearing | None) -> str:
+    """The other one of the two persons where one acts for the other; else nobody."""
+    other = question.actor if principal is None else principal.question
+    return "" if other is None or other.person is None else other.person.id
 
 
 def _expanded(person: Person | None, *, closure: Mapping[str, frozenset[str]]) -> frozenset[str]:

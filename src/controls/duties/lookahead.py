@@ -65,6 +65,7 @@ class Taken:
 
 
 Hands: TypeAlias = dict[str, tuple[int, int]]
+Stands: TypeAlias = tuple[tuple[int, str, str], ...]
 _NOTHING: Final = (0, 0)
 
 
@@ -137,6 +138,9 @@ class _Kept:
         remainder = self._remainder(taken)
         if not remainder.wanted:
             return None
+        if remainder.stands:  # an act of two persons: few chains have one, and fewer are alike
+            truths = self._truths(_Later(taken), remainder.wanted) if self._moves else ()
+            return self._told(self._answer(taken, remainder, truths), taken)
         steps = (remainder.wanted, tuple(remainder.votes.items()), self._alike(remainder.hands))
         if self._whatever_holds(steps, remainder):
             return None
@@ -167,6 +171,13 @@ class _Kept:
             self._easy[steps] = known
         return known
 
+    def _answer(self, taken: Taken, remainder: Remainder, truths: tuple[int, ...]) -> Answer:
+        """The answer, worked out anew."""
+        answer = self._forecaster.answer(remainder, self._all(truths))
+        if answer is not None and self._rules.personal:
+            return self._personally(taken, remainder, truths)
+        return answer
+
     def outlook(self, taken: Taken) -> Outlook:
         """See `LookAhead.outlook`."""
         rules, remainder = self._rules, self._remainder(taken)
@@ -196,6 +207,7 @@ class _Kept:
         rules, reopens = self._rules, taken.reopens
         bits, other = rules.bits, rules.other
         hands: Hands = {}
+        shared = False
         held = open_again = 0
         for act in (*taken.history.acts, taken.act):
             step, state = act.step, act.state
@@ -212,15 +224,25 @@ class _Kept:
                 elif stands:
                     standing |= bit
                     held |= bit
+                    shared = shared or act.beside != ""
             hands[act.person] = mine, standing
         wanted = rules.mandatory & ~held
         if open_again and not rules.kind.free_order:
             wanted |= open_again & ~held & ~other  # an optional step, too, that others wait for
+        by_whom = self._stands(taken) if shared else ()
         if taken.history.votes is None:
-            return Remainder(wanted, {}, hands)
-        return self._with_votes(taken.history, wanted, hands)
+            return Remainder(wanted, {}, hands, by_whom)
+        return self._with_votes(taken.history, wanted, hands, by_whom)
 
-    def _with_votes(self, history: ChainHistory, wanted: int, hands: Hands) -> Remainder:
+    def _stands(self, taken: Taken) -> Stands:
+        """The acts that hold their steps then, each with its one or two persons."""
+        return tuple(
+            (self._rules.bits.get(act.step, self._rules.other), act.person, act.beside)
+            for act in (*taken.history.acts, taken.act)
+            if act.stands() and act.step not in taken.reopens
+        )
+
+    def _with_votes(self, history: ChainHistory, wanted: int, hands: Hands, stands: Stands) -> Remainder:
         """The remainder where steps take several persons: such a step is done once all have their vote."""
         rules, left = self._rules, dict[int, int]()
         for number, step in rules.voted:
@@ -232,7 +254,7 @@ class _Kept:
                 if given < needed > 1:
                     wanted |= bit
                     left[number] = needed - given
-        return Remainder(wanted, left, hands)
+        return Remainder(wanted, left, hands, stands)
 
     def _alike(self, hands: Mapping[str, tuple[int, int]]) -> tuple[tuple[int, int, int, str], ...]:
         """What matters of the persons so far: people of one group with the same past are alike."""

@@ -26,9 +26,13 @@ class OrderAnswer:
 
 
 def step_order(
-    kind: ChainKind, *, step: Step, history: ChainHistory, person: str, now: datetime
+    kind: ChainKind, *, step: Step, history: ChainHistory, person: str, now: datetime, beside: str = ""
 ) -> OrderAnswer:
-    """Whether `person` may take `step` now, as far as the order of steps and their repetition go."""
+    """Whether `person` may take `step` now, as far as the order of steps and their repetition go.
+
+    Args:
+        beside: whom the person acts for; empty for nobody else.
+    """
     findings: list[Finding] = []
     if not kind.free_order:
         found = _begins_nothing(kind, step=step, history=history) or _not_yet(
@@ -37,14 +41,16 @@ def step_order(
         if found is not None:
             findings.append(found)
     held = history.standing(step.id)
-    own = [item for item in held if item.person == person]
+    own = [item for item in held if item.person == person and item.beside == beside]
     shared = next((item for item in reversed(own) if _live(item, now=now)), None)
     if history.needed(step.id) > 1:
-        found = None if shared is not None else _voted(kind, step=step, history=history, own=own, now=now)
+        hands = (person, beside or person)
+        voted = [item for item in held if not item.hands.isdisjoint(hands)]
+        found = None if shared is not None else _voted(kind, step=step, history=history, own=voted, now=now)
         return OrderAnswer(findings=(*findings, *(() if found is None else (found,))), shared=shared)
     once = step.repeats is Repeats.NEVER and any(item.state is ActState.PERFORMED for item in held)
-    if shared is None or once or any(item.person != person for item in held):
-        found = _held(kind, step=step, held=held, person=person, now=now)
+    if shared is None or once or len(own) < len(held):
+        found = _held(kind, step=step, held=held, own=own, now=now)
         if found is not None:
             findings.append(found)
     return OrderAnswer(findings=tuple(findings), shared=shared)
@@ -141,20 +147,20 @@ def _not_yet(kind: ChainKind, *, step: Step, history: ChainHistory) -> Finding |
 
 
 def _held(
-    kind: ChainKind, *, step: Step, held: tuple[Act, ...], person: str, now: datetime
+    kind: ChainKind, *, step: Step, held: tuple[Act, ...], own: list[Act], now: datetime
 ) -> Finding | None:
-    """Why those who hold the step now keep this person from taking it."""
+    """Why those who hold the step now keep this person, whose `own` acts are among theirs, from taking it."""
     if not held or step.repeats is Repeats.ANYONE:
         return None
     claim = next((item for item in reversed(held) if item.state is ActState.CLAIMED), None)
-    if step.repeats is Repeats.SAME_PERSON and any(item.person == person for item in held):
+    if step.repeats is Repeats.SAME_PERSON and own:
         # Whoever holds it may repeat it, but not beside an own claim that was left open.
-        return None if claim is None or claim.person != person else _expired(kind, claim=claim, now=now)
+        return None if claim is None or claim not in own else _expired(kind, claim=claim, now=now)
     performed = next((item for item in reversed(held) if item.state is ActState.PERFORMED), None)
     if performed is not None:
         return _performed(kind, step=step, performed=performed, held=held)
     assert claim is not None
-    if claim.person == person:
+    if claim in own:
         return _expired(kind, claim=claim, now=now)
     return _claimed_by_other(kind, step=step, claim=claim, now=now)
 
@@ -167,11 +173,10 @@ def _voted(
     needed = history.needed(step.id)
     if own:
         vote = own[-1]
-        return (
-            _vote_given(kind, vote=vote, history=history)
-            if vote.state is ActState.PERFORMED
-            else _expired(kind, claim=vote, now=now)
-        )
+        if vote.state is ActState.PERFORMED:
+            return _vote_given(kind, vote=vote, history=history)
+        # It is live only where it is shared, or was claimed in the name of one of the two persons.
+        return _expired(kind, claim=vote, now=now) or _claimed_by_other(kind, step=step, claim=vote, now=now)
     if len({item.person for item in held}) < needed:
         return None
     given = acts(held, kind=kind)
@@ -263,6 +268,11 @@ def _claimed_by_other(kind: ChainKind, *, step: Step, claim: Act, now: datetime)
         "claimed_by_other",
         title=Text("Claimed by somebody else", "Reservado por otra persona"),
         message=Text(
+            f"This step is claimed by somebody, or for somebody, else: {taken.en}. {rest.en}",
+            f"Este paso lo ha reservado otra persona, o se ha reservado para otra: {taken.es}. {rest.es}",
+        )
+        if claim.beside
+        else Text(
             f"Somebody else has claimed this step: {taken.en}. {rest.en}",
             f"Otra persona ha reservado este paso: {taken.es}. {rest.es}",
         ),

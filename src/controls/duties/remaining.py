@@ -11,13 +11,13 @@ begun are not counted on: nobody need ever take them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final, NamedTuple, TypeAlias
 
 from controls.duties.groups import LINE
-from controls.duties.satisfiability_problem import Apart, Cap, Past, Ring, Spread
+from controls.duties.satisfiability_problem import Apart, Cap, Past, Ring, Spread, members
 from controls.model.chain import ChainKind
 from controls.model.duty import Constraint, ConstraintKind
 
@@ -54,7 +54,8 @@ class Rest:
     `slots` holds for each step of the kind the numbers that stand for it: its own, and one more for each vote
     beyond the first that is still to be given. `marks` are the groups of one person each that the hands have
     in the problem, 0 for those who cannot act. `related` tells the groups that stand to a hand's person in a
-    relation, and `foes` the same for each group.
+    relation, and `foes` the same for each group. Where any act is two persons', `stands` has all acts that
+    hold a step: the step's bit, and the places of the act's hands.
     """
 
     kind: ChainKind
@@ -64,6 +65,7 @@ class Rest:
     marks: tuple[int, ...]
     related: Callable[[Hand, str], int]
     foes: Callable[[str], Sequence[int]]
+    stands: tuple[tuple[int, frozenset[int]], ...] = ()
 
     def numbers(self, steps: tuple[str, ...]) -> int:
         """The numbers of all that stands for `steps`."""
@@ -84,6 +86,21 @@ class Rest:
             if mark and hand.mine & numbers
         )
         return Cap(numbers, most, past, parts)
+
+    def called(self, hands: Iterable[int]) -> frozenset[int]:
+        """The hands in these places as a ring has them: below 0 for who cannot act, and else the group, which
+        is that person's alone."""
+        return frozenset(
+            self.marks[place].bit_length() - 1 if self.marks[place] else ~place for place in hands
+        )
+
+    def persons(self, steps: int, among: int, *, least: int) -> Spread | Ring:
+        """At least so many persons over `steps` and what holds one of `among` already, an act of two persons
+        being one of theirs, whichever makes them fewer."""
+        if not self.stands:
+            return self.spread(steps, among, least=least)
+        held = [(0, self.called(hands)) for step, hands in self.stands if step & among]
+        return Ring(least, (*held, *((1 << number, frozenset[int]()) for number in members(steps))))
 
     def spread(self, steps: int, among: int, *, least: int = 0, most: int | None = None) -> Spread:
         """So many persons over `steps` and whoever holds one of `among` already."""
@@ -108,7 +125,7 @@ def _sole_actor(_: Constraint, rest: Rest) -> Iterator[Part]:
         return
     later = () if rest.kind.free_order else tuple(rest.kind.following(rest.kind.mandatory[-1]))
     before = rest.wanted & ~rest.numbers(later)
-    yield rest.spread(before, among=-1, least=2)
+    yield rest.persons(before, among=-1, least=2)
     if before == last & rest.wanted and not any(hand.standing for hand in rest.hands):
         yield Bar(last, -1)  # of several votes the first one has nobody before it
 
@@ -140,7 +157,7 @@ def _at_most(constraint: Constraint, rest: Rest) -> Iterator[Part]:
 
 def _at_least(constraint: Constraint, rest: Rest) -> Iterator[Part]:
     numbers = rest.numbers(constraint.steps)
-    yield rest.spread(numbers & rest.wanted, numbers, least=constraint.limit)
+    yield rest.persons(numbers & rest.wanted, numbers, least=constraint.limit)
 
 
 def _bind(constraint: Constraint, rest: Rest) -> Iterator[Part]:
@@ -207,11 +224,7 @@ def _coalition(constraint: Constraint, rest: Rest) -> Iterator[Part]:
         hands = [number for number, hand in enumerate(rest.hands) if hand.mine & slots]
         remain = slots & rest.wanted
         if remain or hands:
-            # Below 0 for who cannot act, and else the group, which is that person's alone.
-            people = (
-                rest.marks[number].bit_length() - 1 if rest.marks[number] else ~number for number in hands
-            )
-            things.append((remain, frozenset(people)))
+            things.append((remain, rest.called(hands)))
             plain = plain and remain.bit_count() + len(hands) == 1
     if not plain:
         yield Ring(constraint.limit, tuple(things))

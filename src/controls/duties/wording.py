@@ -25,6 +25,12 @@ _STATE: Final = {
     ActState.REOPENED: Text(" (reopened, it still counts)", " (reabierto, sigue contando)"),
 }
 
+_BY: Final = {
+    Capacity.ACTOR: Text("by", "por"),
+    Capacity.APPROVER: Text("approved by", "aprobado por"),
+    Capacity.PRINCIPAL: Text("on behalf of", "en nombre de"),
+}
+
 
 def moment(at: datetime) -> str:
     """`2026-03-02 09:30:00 UTC`, the same in both languages."""
@@ -54,11 +60,15 @@ def act(done: Act, *, kind: ChainKind, with_chain: bool = False) -> Text:
     title = step_title(done.step, kind=kind)
     where = Text(f" on chain {done.chain}", f" en la cadena {done.chain}") if with_chain else Text("", "")
     state = _STATE[done.state]
-    by = Text("approved by", "aprobado por") if done.capacity is Capacity.APPROVER else Text("by", "por")
+    by = _BY[done.capacity]
     at = moment(done.at)
+    other = Text("", "")
+    if done.beside:
+        told = _BY[Capacity.ACTOR if done.capacity is Capacity.PRINCIPAL else Capacity.PRINCIPAL]
+        other = Text(f" {told.en} {done.beside}", f" {told.es} {done.beside}")
     return Text(
-        f"{title.en}{where.en}, {by.en} {done.person}, {at}{state.en}",
-        f"{title.es}{where.es}, {by.es} {done.person}, {at}{state.es}",
+        f"{title.en}{where.en}, {by.en} {done.person}{other.en}, {at}{state.en}",
+        f"{title.es}{where.es}, {by.es} {done.person}{other.es}, {at}{state.es}",
     )
 
 

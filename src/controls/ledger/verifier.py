@@ -20,16 +20,17 @@ When the answer is "verified", then
   and of a release this very one (on a ledger named demo/... a folder may publish releases: `watched`; an
   identity provider may change the directory under a key that two administrators gave out: `provisioned`,
   only roles that the key names, none that administers or supervises, and no person who holds such a role);
-  no account ever moved to another person; who was merged with whom, the entry of the merge says;
+  no account ever moved to another person; who was merged with whom, the entry of the merge says; whoever
+  acted for another person had a delegation of that very step in force (`delegated`);
   each approval was given in a case opened for the same person, action and resource, and was used once,
   before it expired;
 - recomputed from the entries alone: nobody acted on all mandatory steps of a chain (approving a step,
   amending for its first step, and proposing or confirming a change of directory, keys or rules, are such
-  acts; persons found to be one are one from the entry on that says so: `merged`), a step that does not
-  repeat was never held by two claims at once (one that takes votes: by more than these, or twice by one
-  person), and no constraint of the kinds `separate`, `at_most` and `votes` was broken
-  that denies, looks at one chain, and holds under no condition and for no period. Changes took effect with
-  the last vote that such a constraint asks for.
+  acts; what one did for another is the act of both; persons found to be one are one from the entry on that
+  says so: `merged`), a step that does not repeat was never held by two claims at once (one that takes votes:
+  by more than these, or twice by one person), and no constraint of the kinds `separate`, `at_most` and
+  `votes` was broken that denies, looks at one chain, and holds under no condition and for no period. Changes
+  took effect with the last vote that such a constraint asks for.
   On a chain counts what was done on all that it comes from, as its first act and none later declares, and
   together that keeps the duties, too, when a chain joins several.
 It does not show that decisions were right (`controls verify --replay` does), nor that nothing was cut off
@@ -83,6 +84,8 @@ ADMINISTRATION: Final = frozenset({"change", "directory", "key", "release"})
 CHANGES: Final = {
     "directory": "directory",
     "merge": "directory",
+    "delegation": "directory",
+    "delegation_end": "directory",
     "key_creation": "key",
     "key_revocation": "key",
     "release": "release",
@@ -157,6 +160,7 @@ class Report:
     watched: int = 0
     provisioned: int = 0
     merged: int = 0
+    delegated: int = 0
     failures: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -504,13 +508,15 @@ def steps_taken(line: Iterable[Chain], person: str, kind: str) -> set[str]:
 
 @dataclass
 class Claim:
-    """One claim; `state` is claimed, performed, abandoned, void or reopened."""
+    """One claim; `state` is claimed, performed, abandoned, void or reopened; `beside` is for whom the person
+    made it, or the person."""
 
-    __slots__ = ("chain", "person", "state", "step")
+    __slots__ = ("beside", "chain", "person", "state", "step")
     chain: Chain
     step: str
     person: str
     state: str
+    beside: str
 
 
 class Duties:
@@ -563,6 +569,8 @@ class Duties:
         for claim in self._claims.values():
             if claim.person == goes:
                 claim.person = sys.intern(stays)
+            if claim.beside == goes:
+                claim.beside = sys.intern(stays)
 
     def _decision(self, entry: dict[str, Any]) -> Iterator[Bad]:
         reopens, taken, approval = entry.get("reopens") or [], entry.get("claim"), entry.get("approval")
@@ -581,16 +589,18 @@ class Duties:
         if taken is None:
             return
         person, step = sys.intern(_text(entry, "person")), sys.intern(_text(taken, "step"))
+        beside = person if entry.get("on_behalf_of") is None else _text(entry["on_behalf_of"], "person")
+        hands = person, sys.intern(beside)
         if step not in rules.repeats and step != AMEND:
             raise duty(f"step {step} is not in the release's chain kind")
         if taken.get("shared") is True:
-            yield from self._share(taken, chain=chain, step=step, person=person)
+            yield from self._share(taken, chain=chain, step=step, hands=hands)
         else:
             repeats = rules.repeats.get(step, "anyone")
             votes = rules.votes.get(step, 1)
             yield from self._link(entry, chain)
-            yield from self._take(taken, chain=chain, step=step, person=person, repeats=repeats, votes=votes)
-        actors = [person]
+            yield from self._take(taken, chain=chain, step=step, hands=hands, repeats=repeats, votes=votes)
+        actors = list(hands)
         if approval is not None:
             actors.append(sys.intern(_text(approval, "approver")))
         for actor in dict.fromkeys(actors):
@@ -653,32 +663,45 @@ class Duties:
                     if newly(limit.exceeded, person, "" if limit.everywhere else kind):
                         yield duty(f"chains are joined on which {person} together breaks `{limit.name}`")
 
-    def _share(self, taken: dict[str, Any], *, chain: Chain, step: str, person: str) -> Iterator[Bad]:
+    def _share(
+        self, taken: dict[str, Any], *, chain: Chain, step: str, hands: tuple[str, str]
+    ) -> Iterator[Bad]:
         name = short(_text(taken, "id"))
         claim = self._claims.get(name)
-        if claim is None or (claim.chain, claim.step, claim.person) != (chain, step, person):
-            yield duty(f"claim {taken['id']} is shared, but {person} never made it on step {step}")
+        made = None if claim is None else (claim.chain, claim.step, claim.person, claim.beside)
+        if claim is None or made != (chain, step, *hands):
+            yield duty(f"claim {taken['id']} is shared, but {hands[0]} never made it so on step {step}")
         elif name not in chain.holders.get(step, ()):
             yield duty(f"claim {taken['id']} is shared after it ended ({claim.state})")
 
     def _take(
-        self, taken: dict[str, Any], *, chain: Chain, step: str, person: str, repeats: str, votes: int
+        self,
+        taken: dict[str, Any],
+        *,
+        chain: Chain,
+        step: str,
+        hands: tuple[str, str],
+        repeats: str,
+        votes: int,
     ) -> Iterator[Bad]:
+        person = hands[0]
         name = short(_text(taken, "id"))
         if name in self._claims:
             raise duty(f"claim {taken['id']} is made twice")
         holders = chain.holders.get(step, ())
         others = [self._claims[holder].person for holder in holders if self._claims[holder].person != person]
         if repeats == "never" and votes > 1:
-            if len(others) < len(holders):
-                yield duty(f"step {step} is claimed by {person}, whose vote on it is given or claimed")
+            held = (self._claims[holder] for holder in holders)
+            if any(claim.person in hands or claim.beside in hands for claim in held):
+                told = " for ".join(dict.fromkeys(hands))
+                yield duty(f"step {step} is claimed by {told}, whose vote on it is given or claimed")
             if len(holders) >= votes:
                 yield duty(f"step {step} is claimed by {person}, and has its {votes} votes")
         elif holders and repeats == "never":
             yield duty(f"step {step} is claimed by {person} while {self._claims[holders[0]].person} holds it")
         elif others and repeats == "same_person":
             yield duty(f"step {step} is claimed by {person}, but only {others[0]} may repeat it")
-        self._claims[name] = Claim(chain, step, person, "claimed")
+        self._claims[name] = Claim(chain, step, person, "claimed", hands[1])
         chain.holders[step] = (*holders, name)
 
     def _act(self, chain: Chain, person: str, step: str, rules: ChainRules) -> Iterator[Bad]:
@@ -775,14 +798,27 @@ Role = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
+class Delegated:
+    """Who may take which steps for somebody, and from when until when."""
+
+    name: str
+    delegate: str
+    chain: str
+    steps: tuple[str, ...]
+    start: str
+    end: str
+
+
+@dataclass(frozen=True)
 class Directory:
-    """What a directory blob says: accounts by reference, roles by person, commitments by path, and who was
-    found to be whom."""
+    """What a directory blob says: accounts by reference, roles by person, commitments by path, who was found
+    to be whom, and what each person delegated."""
 
     accounts: dict[bytes, Account]
     roles: dict[str, frozenset[Role]]
     private: dict[str, str]
     merged: dict[str, str]
+    delegated: dict[str, tuple[Delegated, ...]]
 
 
 class InForce:
@@ -803,6 +839,8 @@ class InForce:
         self._cases: dict[bytes, bytes] = {}  # review -> what it is about; nothing once it is resolved
         self._approvals: dict[bytes, Approved] = {}
         self._directories: dict[str, Directory] = {}
+        self._delegated: dict[str, tuple[Delegated, ...]] = {}  # by who delegated
+        self.delegated = 0  # acts that one person did for another
 
     def offer(self, digest: str, text: str) -> None:
         """A blob that may be a directory, which holds `persons`, or a release, which holds `files`."""
@@ -912,6 +950,7 @@ class InForce:
             yield from self._within_reach(made, entry)
         self._accounts.update(made.accounts)
         self._roles.update(made.roles)
+        self._delegated.update(made.delegated)
 
     def _within_reach(self, made: Directory, entry: dict[str, Any]) -> Iterator[Bad]:
         """What an identity provider's key changed and may not."""
@@ -927,8 +966,35 @@ class InForce:
             if beyond:
                 yield force(f"{', '.join(beyond)} of {person} was changed by a key that may not give it")
 
+    def _behalf(self, entry: dict[str, Any]) -> Iterator[Bad]:
+        """By what right a step was taken for somebody else."""
+        named, person, at = _as_object(entry["on_behalf_of"]), _text(entry, "person"), entry["at"]
+        principal = _text(named, "person")
+        held = self._accounts.get(short(_text(named, "account")))
+        if held is None or held.person != principal or not held.start <= at < held.end:
+            yield force(f"the account {named['account']} is not {principal}'s at this time")
+        if principal == person:
+            return
+        self.delegated += 1
+        name, step, kind = (
+            _text(named, "delegation"),
+            _text(entry["claim"], "step"),
+            _text(entry["chain"], "kind"),
+        )
+        given = next((item for item in self._delegated.get(principal, ()) if item.name == name), None)
+        if (
+            given is None
+            or self._one(given.delegate) != self._one(person)
+            or given.chain != kind
+            or step not in given.steps
+            or not given.start <= at < given.end
+        ):
+            yield force(f"{principal} has not delegated {step} of {kind} to {person} at this time ({name})")
+
     def _decision(self, entry: dict[str, Any]) -> Iterator[Bad]:
         review, approval = entry.get("review"), entry.get("approval")
+        if entry.get("on_behalf_of") is not None and entry.get("claim") is not None:
+            yield from self._behalf(entry)
         if review is None and approval is None:
             return
         about = _about(entry)
@@ -946,7 +1012,7 @@ class InForce:
             approval.get("review"),
         ):
             yield force(f"approval {name} is for something else, or of another approver")
-        elif self._one(given.approver) == self._one(_text(entry, "person")):
+        elif self._one(given.approver) in {self._one(person) for person in _hands(entry)}:
             yield force(f"approval {name} is of the person who used it, as was found meanwhile")
         elif not entry["at"] < given.until:
             yield force(f"approval {name} expired at {given.until}")
@@ -978,6 +1044,12 @@ class InForce:
             )
 
 
+def _hands(entry: dict[str, Any]) -> list[str]:
+    """Who asked, and for whom."""
+    named = entry.get("on_behalf_of")
+    return [_text(entry, "person"), *([] if named is None else [_text(named, "person")])]
+
+
 def force(message: str) -> Bad:
     return Bad(Failure.FORCE, message)
 
@@ -1003,7 +1075,7 @@ def roles_above(files: Any) -> frozenset[str]:
 
 def read_directory(persons: list[Any]) -> Directory:
     """What a directory blob says; raises Bad, KeyError, TypeError, ValueError if none."""
-    found = Directory({}, {}, {}, {})
+    found = Directory({}, {}, {}, {}, {})
     for position, person in enumerate(persons):
         name = _as_text(person["id"])
         for item in person["accounts"]:
@@ -1017,6 +1089,17 @@ def read_directory(persons: list[Any]) -> Directory:
         )
         for item in person.get("reports_to", []):
             _as_text(item["value"]), _as_text(item["from"]), _as_text(item["to"] or "~")
+        found.delegated[name] = tuple(
+            Delegated(
+                _as_text(item["id"]),
+                _as_text(item["delegate"]),
+                _as_text(item["chain"]),
+                tuple(map(_as_text, _as_list(item["steps"]))),
+                _as_text(item["from"]),
+                _as_text(item["to"]),
+            )
+            for item in person.get("delegations", [])
+        )
         if "merged_into" in person:
             found.merged[name] = _as_text(person["merged_into"])
         if "private" in person:  # department, desk, household and absences
@@ -1190,6 +1273,7 @@ class Verification:
         report.watched = self._force.watched
         report.provisioned = self._force.provisioned
         report.merged = self._force.merged
+        report.delegated = self._force.delegated
         report.verified = not report.failures
         return report
 
@@ -1386,6 +1470,10 @@ def show(report: Report, out: TextIO) -> None:
     if report.provisioned:
         told = f"{report.provisioned} changes by identity providers, each within the reach of its key"
         print(f"directory    {told if report.verified else told.partition(',')[0]}", file=out)
+    if report.delegated:
+        print(
+            f"delegated    {report.delegated} acts of one person for another, which count for both", file=out
+        )
     if report.merged:
         print(
             f"persons      {report.merged} found to be another one, and one with that one since then",

@@ -105,6 +105,7 @@ class Capacity(StrEnum):
 
     ACTOR = "actor"
     APPROVER = "approver"
+    PRINCIPAL = "principal"  # somebody else acted for this person
 
 
 STANDING = frozenset({ActState.CLAIMED, ActState.PERFORMED})
@@ -115,7 +116,9 @@ class Act:
     """One person's act on one step of one chain.
 
     `claim` is the claim's id; `decision` the decision that granted it; `key` the credential that asked;
-    `material` the canonical text of the material facts then; `index` its ledger entry.
+    `material` the canonical text of the material facts then; `index` its ledger entry. Where somebody acted
+    for somebody else there are two acts on the step, the actor's and the principal's, and `beside` is the
+    other person on each.
     """
 
     claim: str
@@ -131,6 +134,12 @@ class Act:
     index: int
     key: str = ""
     material: Mapping[str, str] = field(default_factory=dict)
+    beside: str = ""
+
+    @property
+    def hands(self) -> frozenset[str]:
+        """The one or two persons whose act it is."""
+        return frozenset((self.person, self.beside or self.person))
 
     def stands(self) -> bool:
         """Whether the act holds its step: claimed or performed, by its actor."""
@@ -167,7 +176,8 @@ class ChainHistory:
         return frozenset(act.person for act in self.acts if act.stands())
 
     def parties(self) -> frozenset[str]:
-        """Everybody who had a hand in the chain, approvers and abandoned claims included."""
+        """Everybody who had a hand in the chain, approvers, abandoned claims and those for whom others acted
+        included."""
         return frozenset(act.person for act in self.acts)
 
     def standing(self, step: str) -> tuple[Act, ...]:

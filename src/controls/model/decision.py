@@ -9,6 +9,7 @@ from datetime import datetime
 from controls.model.chain import Votes
 from controls.model.finding import Deadline, Finding, Outcome
 from controls.model.lineage import Link
+from controls.model.people import Principal
 from controls.model.record import record
 from controls.model.values import Json, Value, utc_text
 
@@ -83,7 +84,7 @@ class Decision:
 
     `facts` are the typed facts that were read; `engine` says which engines evaluated the rules;
     `approval` names the approval that cleared `cleared` findings; `votes` are the chain's steps that take
-    more than one person.
+    more than one person; `principal` is whom the request was made for.
     """
 
     request: str
@@ -101,6 +102,7 @@ class Decision:
     lines: tuple[Mapping[str, Value], ...] = ()
     engine: str = ""
     votes: Mapping[str, Votes] | None = None
+    principal: Principal | None = None
 
     @property
     def permitted(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from controls.model.record import record
@@ -55,3 +56,24 @@ class Account:
     ref: str
     person: Person
     kind: AccountKind = AccountKind.PERSON
+
+
+@record
+class Delegation:
+    """That `delegate` may take some steps by the grants of the person who gave it, `until` then."""
+
+    id: str
+    delegate: str
+    until: datetime
+
+
+@record
+class Principal:
+    """Whom a request is made for: the account that it names, and the delegation that covers it.
+
+    `account` is None where nobody is known under that name. `delegation` is None where there is none in force
+    that covers the step; whoever acts for himself or herself (a bot for the person it belongs to) needs none.
+    """
+
+    account: Account | None
+    delegation: Delegation | None = None

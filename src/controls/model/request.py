@@ -19,7 +19,8 @@ class Request:
     `action.x`, `context.account.x` is `account.x` and a plain `context.x` stays `context.x`.
     `asserted_at` is what the caller said about time: recorded, and it drives nothing.
     `claim=False` asks for an opinion without claiming the step. `lineage` are the older resources that this
-    one is said to come from.
+    one is said to come from. `on_behalf_of` is the login of the account that the subject is said to act for
+    (empty: for nobody else).
     """
 
     id: str
@@ -32,3 +33,4 @@ class Request:
     asserted_at: datetime | None = None
     claim: bool = True
     lineage: tuple[StatedLink, ...] = ()
+    on_behalf_of: str = ""

@@ -23,6 +23,7 @@ from controls.model.values import Json
 from controls.rules.vocabulary import read_facts
 from controls.services.answers import encode, receipt
 from controls.services.commands import Context, Render
+from controls.services.delegations import DelegationEnd, DelegationGrant
 from controls.services.directory_changes import DirectoryChange
 from controls.services.key_changes import KeyCreation, KeyRevocation
 from controls.services.person_merge import PersonMerge
@@ -55,10 +56,21 @@ class ChangeKind(Protocol):
 
 
 _KINDS: Final[Mapping[str, Any]] = {
-    kind.kind: kind for kind in (DirectoryChange, PersonMerge, KeyCreation, KeyRevocation, ReleaseActivation)
+    kind.kind: kind
+    for kind in (
+        DirectoryChange,
+        PersonMerge,
+        DelegationGrant,
+        DelegationEnd,
+        KeyCreation,
+        KeyRevocation,
+        ReleaseActivation,
+    )
 }
 _ENTRIES: Final = {
     PersonMerge.kind: EntryKind.DIRECTORY,
+    DelegationGrant.kind: EntryKind.DIRECTORY,
+    DelegationEnd.kind: EntryKind.DIRECTORY,
     DirectoryChange.kind: EntryKind.DIRECTORY,
     KeyCreation.kind: EntryKind.KEY,
     KeyRevocation.kind: EntryKind.KEY,
@@ -260,6 +272,13 @@ def _check_stranger(decision: Decision, change: ChangeKind) -> None:
             "own_merge",
             "Nobody has a hand in finding who he or she is",
             detail=f"{decision.person} is one of the two persons of this change.",
+            help="Two other administrators propose and confirm it.",
+        )
+    if isinstance(change, DelegationGrant) and decision.person == change.delegate:
+        raise Conflict(
+            "own_delegation",
+            "Nobody gives himself or herself somebody else's duties",
+            detail=f"{decision.person} is the delegate of this change.",
             help="Two other administrators propose and confirm it.",
         )
 

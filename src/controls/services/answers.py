@@ -14,9 +14,11 @@ from typing import TypeAlias
 
 import orjson
 
+from controls.duties.acting import accountable
 from controls.model.chain import ActState, ChainHistory
 from controls.model.decision import Decision
 from controls.model.finding import Effect, Finding, Origin, Outcome, Source
+from controls.model.people import Account, Delegation
 from controls.model.record import record
 from controls.model.values import Json, canonical, utc_text
 from controls.store.workspace import Sealed
@@ -84,6 +86,10 @@ def native(item: Item, sealed: Sealed) -> dict[str, Json]:
         "findings": [finding_json(finding) for finding in decision.findings if not finding.silent],
         "obligations": [duty.as_json() for duty in decision.obligations],
     }
+    principal = decision.principal
+    if principal is not None and principal.account is not None:
+        told = _principal_json(principal.account, principal.delegation, actor=decision.person)
+        answer["on_behalf_of"] = told
     if decision.approval:
         answer["approval"] = {
             "id": decision.approval,
@@ -102,6 +108,17 @@ def native(item: Item, sealed: Sealed) -> dict[str, Json]:
     answer["release"] = item.release
     answer["receipt"] = receipt(item.index, item.leaf, sealed)
     return answer
+
+
+def _principal_json(account: Account, delegation: Delegation | None, *, actor: str) -> dict[str, Json]:
+    """For whom it was asked, by what right, and who is accountable."""
+    person, given = account.person.id, delegation
+    told: dict[str, Json] = {"person": person, "account": account.ref}
+    if given is not None:
+        told |= {"delegation": given.id, "until": utc_text(given.until)}
+    if actor:
+        told["reason"] = dict(accountable(person, actor, given).as_json())
+    return told
 
 
 def _only_silent(decision: Decision) -> bool:

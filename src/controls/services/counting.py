@@ -64,8 +64,9 @@ class Counter:
         ends = [end for window in windows for end in (window.first, window.last) if end is not None]
         return tuple(from_microseconds(end.at) for end in ends)
 
-    def observe(self, work: Workspace, decision: Decision) -> None:
-        """Add the decided request to what counts it. One that does not say its group is in none."""
+    def observe(self, work: Workspace, decision: Decision, *, besides: Counter | None = None) -> None:
+        """Add the decided request to what counts it, but not to what another counter has added it to. One
+        that does not say its group is in none."""
         if not self.request.claim:
             return
         claim = decision.claim
@@ -73,8 +74,10 @@ class Counter:
         for aggregate in self.watched.observed:
             counts = granted or aggregate.counting is Counting.ASKED
             if counts and aggregate.version in work.counted:
+                counted = () if besides is None else besides.series.get(aggregate.version, ())
                 for series in self.series.get(aggregate.version, ()):
-                    work.observe(series, aggregate.amount_of(self.facts))
+                    if series not in counted:
+                        work.observe(series, aggregate.amount_of(self.facts))
 
     def _windows(self, work: Workspace, aggregate: Aggregate) -> tuple[Window, Window] | Gap:
         counted = work.counted.get(aggregate.version)

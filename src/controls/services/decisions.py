@@ -16,8 +16,9 @@ from controls.decide import (
     Situation,
     cleared_finding,
     decide,
-    material_digest,
+    material_of_approval,
 )
+from controls.duties.acting import other_of, principal_act
 from controls.ledger.envelope import EntryKind
 from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind, Repeats
 from controls.model.decision import Decision
@@ -166,7 +167,7 @@ def _record(
             "review": approval.review,
             "approver": approval.approver,
         }
-    case = _case(context, request, decision, chain=kind, claim=claim)
+    case = _case(context, request, situation, decision, chain=kind, claim=claim)
     if case is not None:
         fields["review"] = case.id
     if decision.lines:
@@ -193,30 +194,29 @@ def _record(
         work.add_links((kind.id, request.resource_id), intent.links, index=index)
         step = kind.step(intent.step)
         voting = decision.votes is not None and intent.step in decision.votes
-        work.add_act(
-            StoredAct(
-                act=Act(
-                    claim=claim,
-                    decision=request.id,
-                    chain=request.resource_id,
-                    step=intent.step,
-                    person=decision.person,
-                    account=decision.account,
-                    capacity=Capacity.ACTOR,
-                    # An amendment is no step that somebody performs later: the permit changes the facts.
-                    state=ActState.PERFORMED if step is None else ActState.CLAIMED,
-                    at=work.now,
-                    valid_until=intent.valid_until,
-                    index=index,
-                    key=key,
-                    material=intent.material,
-                ),
-                kind=kind.id,
-                exclusive=step is not None and step.repeats is Repeats.NEVER and not voting,
-                voting=voting,
-            ),
-            context.active.trails.get(kind.id, ()),
+        other = other_of(situation.principal, situation.account)
+        act = Act(
+            claim=claim,
+            decision=request.id,
+            chain=request.resource_id,
+            step=intent.step,
+            person=decision.person,
+            account=decision.account,
+            capacity=Capacity.ACTOR,
+            # An amendment is no step that somebody performs later: the permit changes the facts.
+            state=ActState.PERFORMED if step is None else ActState.CLAIMED,
+            at=work.now,
+            valid_until=intent.valid_until,
+            index=index,
+            key=key,
+            material=intent.material,
+            beside="" if other is None else other.person.id,
         )
+        exclusive = step is not None and step.repeats is Repeats.NEVER and not voting
+        trails = context.active.trails.get(kind.id, ())
+        work.add_act(StoredAct(act, kind.id, exclusive=exclusive, voting=voting), trails)
+        if other is not None:
+            work.add_act(StoredAct(principal_act(act, other), kind.id, exclusive=False), trails)
     return Told(
         decision=decision,
         index=index,
@@ -268,7 +268,13 @@ def _record_lines(
 
 
 def _case(
-    context: Context, request: Request, decision: Decision, *, chain: ChainKind | None, claim: str
+    context: Context,
+    request: Request,
+    situation: Situation,
+    decision: Decision,
+    *,
+    chain: ChainKind | None,
+    claim: str,
 ) -> ReviewCase | None:
     """The case for a supervisor: the open one about the same thing, or a new one; None when none is due."""
     step = chain is not None and (chain.step(request.action) is not None or request.action == AMEND)
@@ -284,7 +290,8 @@ def _case(
     if not wanted:
         return None
     named = tuple(cleared_finding(item) for item in wanted)
-    material = material_digest(decision.material, lineage=request.lineage)
+    material = material_of_approval(request, decision.material, situation.principal)
+    other = other_of(situation.principal, situation.account)
     for open_case in context.work.open_reviews_for(request.resource_type, request.resource_id):
         if (
             open_case.kind == kind
@@ -309,6 +316,7 @@ def _case(
         findings=named,
         reasons=tuple(reason for reason in titles(wanted) if isinstance(reason, dict)),
         opened_at=context.work.at,
+        beside="" if other is None else other.person.id,
     )
 
 

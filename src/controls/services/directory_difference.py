@@ -15,6 +15,7 @@ from controls.store.people import (
     AccountRecord,
     Assignment,
     AttributeRecord,
+    DelegationRecord,
     PersonRecord,
     Record,
     time_text,
@@ -85,6 +86,8 @@ def _identity(record: Record) -> tuple[str, ...]:
             return "attribute", record.attribute.value, record.value, str(record.valid_from)
         case Absence():
             return "absence", str(record.valid_from)
+        case DelegationRecord():
+            return "delegation", record.id
 
 
 def record_json(record: Record) -> dict[str, Json]:
@@ -99,6 +102,8 @@ def record_json(record: Record) -> dict[str, Json]:
             told = {record.attribute.value: record.value}
         case Absence():
             told = {"absence": True}
+        case DelegationRecord():
+            told = {"delegation": record.id, "delegate": record.delegate}
     return told | {"from": time_text(record.valid_from), "to": time_text(record.valid_to)}
 
 

@@ -44,6 +44,7 @@ def _merge(plan: PersonPlan, before: PersonRecord, at: int, new_id: NewId) -> Pe
                 begin=lambda line, start, _: Absence(plan.id, start, line.valid_to),
             )
         ),
+        delegations=before.delegations,
     )
 
 

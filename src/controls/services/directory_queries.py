@@ -67,6 +67,17 @@ def person_json(record: PersonRecord, *, private: bool) -> dict[str, Json]:
             if private or item.attribute not in _PRIVATE
         ],
     }
+    if ordered.delegations:
+        told["delegations"] = [
+            {
+                "delegation": item.id,
+                "delegate": item.delegate,
+                "chain": item.kind,
+                "steps": list[Json](item.steps),
+                **_times(item),
+            }
+            for item in ordered.delegations
+        ]
     if record.merged_into:
         told["merged_into"] = record.merged_into
     if private:

@@ -10,13 +10,14 @@ when it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final, TypeAlias
 
 from controls.decide import ActiveRelease
 from controls.duties.hearing import ANYONE
+from controls.model.chain import ChainKind
 from controls.model.duty import Constraint, ConstraintKind
 from controls.model.values import from_microseconds
 from controls.rules.release import Release
@@ -90,17 +91,39 @@ class GrantConflicts:
             if constraint.chain in ("", kind.id) and {step.id for step in kind.steps} >= set(
                 constraint.steps
             ):
-                others = self._others(constraint, kind.resource, held)
-                group = self._group(constraint, kind.resource, held.roles, others)
-                if group is not None and (
-                    self._group(constraint, kind.resource, held.before, others) is None
-                ):
-                    names = " and ".join([held.person, *group])
-                    return (
-                        f"{names} could do {', '.join(constraint.steps)} together, and {constraint.id} asks "
-                        f"for {constraint.limit} persons at least"
-                    )
+                own = self._does(constraint, kind.resource, held.roles)
+                before = self._does(constraint, kind.resource, held.before)
+                reason = self._too_few(constraint, kind.resource, held, own=own, before=before)
+                if reason:
+                    return reason
         return ""
+
+    def of_steps(
+        self, person: str, before: Set[str], after: Set[str], *, kind: ChainKind
+    ) -> Iterator[Conflict]:
+        """Every `coalition` of which a person could do too much who may take these steps of a chain."""
+        held = Held(person, frozenset(), frozenset(), self.at)
+        for constraint in self.release.constraints:
+            if constraint.kind is not ConstraintKind.COALITION or constraint.chain not in ("", kind.id):
+                continue
+            if _asks(constraint, self.at) and {step.id for step in kind.steps} >= set(constraint.steps):
+                known, own = _mask(constraint, before), _mask(constraint, after)
+                reason = self._too_few(constraint, kind.resource, held, own=own, before=known)
+                if reason:
+                    yield Conflict(constraint.id, constraint.kind, reason)
+
+    def _too_few(self, constraint: Constraint, resource: str, held: Held, *, own: int, before: int) -> str:
+        """Why somebody who may take the steps `own`, and not only those of `before`, makes too small a group
+        that could do all steps of a coalition."""
+        others = self._others(constraint, resource, held)
+        group = self._group(constraint, own, others)
+        if group is None or self._group(constraint, before, others) is not None:
+            return ""
+        names = " and ".join([held.person, *group])
+        return (
+            f"{names} could do {', '.join(constraint.steps)} together, and {constraint.id} asks "
+            f"for {constraint.limit} persons at least"
+        )
 
     def _others(self, constraint: Constraint, resource: str, held: Held) -> dict[int, str]:
         """Who else can do which steps: one person for each set of steps that no other set includes."""
@@ -129,15 +152,12 @@ class GrantConflicts:
                 if grant.resource == resource and grant.when is None and grant.role in roles | {ANYONE}
                 for action in grant.actions
             }
-            steps = enumerate(constraint.steps)
-            self._masks[place] = sum(1 << number for number, step in steps if step in granted)
+            self._masks[place] = _mask(constraint, granted)
         return self._masks[place]
 
-    def _group(
-        self, constraint: Constraint, resource: str, roles: frozenset[str], others: Mapping[int, str]
-    ) -> list[str] | None:
-        """The others with whom somebody who holds these roles makes too small a group that can do it all."""
-        own = self._does(constraint, resource, roles)
+    @staticmethod
+    def _group(constraint: Constraint, own: int, others: Mapping[int, str]) -> list[str] | None:
+        """The others with whom somebody who does `own` makes too small a group that can do it all."""
 
         @cache
         def cover(left: int, size: int) -> tuple[int, ...] | None:
@@ -184,6 +204,11 @@ def _asks(constraint: Constraint, moment: int) -> bool:
         and constraint.when is None
         and constraint.effective.holds(from_microseconds(moment))
     )
+
+
+def _mask(constraint: Constraint, steps: Set[str]) -> int:
+    """The constraint's steps among these, a bit for each."""
+    return sum(1 << number for number, step in enumerate(constraint.steps) if step in steps)
 
 
 def _largest(masks: Mapping[int, str]) -> list[int]:

@@ -7,8 +7,9 @@ whatever either did counts for the one who stays, everywhere.
 Guarantees: neither of the two has a hand in the merge; entries keep the person under whom each act was
 recorded, and the merge is one of them; the one who goes has nothing in force any more, and the logins are
 those of the one who stays; of two votes of theirs on one step the later is void; for every open chain on
-which the two together break a constraint a case is opened, for a supervisor who is no party. Roles are not
-taken over: whoever stays keeps his or her own, so that no constraint over roles is broken by it.
+which the two together break a constraint a case is opened, for a supervisor who is no party. Roles and what
+was delegated are not taken over: whoever stays keeps his or her own, so that no constraint over roles is
+broken by it.
 """
 
 from __future__ import annotations
@@ -158,6 +159,7 @@ class PersonMerge:
                 _ended(goes.roles, at),
                 _ended(goes.attributes, at),
                 _ended(goes.absences, at),
+                tuple(item.ended(at) for item in goes.delegations if item.valid_from < at),
                 merged_into=stays.id,
             ),
             replace(stays, accounts=(*stays.accounts, *logins), attributes=_begun(attributes)),
@@ -187,7 +189,10 @@ class PersonMerge:
                 yield united, kind, new
 
     def _as_one(self, act: Act) -> Act:
-        return replace(act, person=self.into) if act.person == self.person else act
+        """The act as the survivor's; two who were one beside the other are one now."""
+        person = self.into if act.person == self.person else act.person
+        beside = self.into if act.beside == self.person else act.beside
+        return replace(act, person=person, beside="" if beside == person else beside)
 
     def _breaches(self, history: ChainHistory, release: Release) -> list[Breach]:
         """What the two break on one chain; a condition is not evaluated, for its facts are not at hand."""

@@ -196,6 +196,8 @@ def review_json(case: ReviewCase) -> dict[str, Json]:
         told["claim"] = case.claim
     if case.chain_kind:
         told["chain"] = {"kind": case.chain_kind, "id": case.resource_id}
+    if case.beside:
+        told["on_behalf_of"] = case.beside
     if case.follows:
         told["follows"] = case.follows
     if case.resolved_at is not None:
@@ -235,6 +237,7 @@ def _act(stored: StoredAct) -> dict[str, Json]:
         "step": act.step,
         "person": act.person,
         "account": act.account,
+        **({"beside": act.beside} if act.beside else {}),
         "capacity": act.capacity.value,
         "state": act.state.value,
         "at": utc_text(act.at),

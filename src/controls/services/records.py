@@ -73,6 +73,9 @@ def decision_entry(
             private[name] = canonical(value)
     if not decision.account:
         private["subject.id"] = request.subject_id
+    principal = decision.principal
+    if request.on_behalf_of and (principal is None or principal.account is None):
+        private["on_behalf_of"] = request.on_behalf_of
     findings = decision.findings + decision.cleared
     for finding in findings:
         for name, value in finding.values.items():
@@ -84,7 +87,7 @@ def decision_entry(
     properties = stated | {
         name: item for name, item in hidden.items() if name in request.properties and name not in counted
     }
-    for extra in ("undeclared", "subject.id"):
+    for extra in ("undeclared", "subject.id", "on_behalf_of"):
         if extra in hidden:
             properties[extra] = hidden[extra]
     asked: dict[str, Json] = {
@@ -116,6 +119,12 @@ def decision_entry(
     if decision.account:
         fields["account"] = decision.account
         fields["person"] = decision.person
+    if principal is not None and principal.account is not None:
+        fields["on_behalf_of"] = {
+            "person": principal.account.person.id,
+            "account": principal.account.ref,
+            **({} if principal.delegation is None else {"delegation": principal.delegation.id}),
+        }
     if decision.chain_kind:
         fields["chain"] = {"kind": decision.chain_kind, "id": request.resource_id}
     if findings:

@@ -119,7 +119,7 @@ class Resolve:
                 case.resource_id,
                 history.parties()
                 | line_parties(context, (history.kind, history.chain))
-                | {context.directory.survivor(case.person)},
+                | {context.directory.survivor(person) for person in (case.person, case.beside)},
             ),
         )
         return decide(request, situation, active=active), request

@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from controls.decide import Situation, facts_of
+from controls.duties.acting import other_of
 from controls.model.chain import ChainHistory
 from controls.model.decision import Approval, Decision
-from controls.model.people import Account, Profile
+from controls.model.people import Account, Principal, Profile
 from controls.model.request import Request
 from controls.model.trail import TrailReading
 from controls.rules.vocabulary import FactReading
@@ -35,6 +36,7 @@ class Asked:
     request: Request
     reading: FactReading
     _counter: Counter | None = field(default=None, init=False)
+    _theirs: Counter | None = field(default=None, init=False)  # as of the person for whom it is asked
 
     def prepare(self, context: Context, needs: Needs) -> None:
         """Name everything that the situation reads."""
@@ -53,6 +55,12 @@ class Asked:
             facts = facts_of(request, values=self.reading.values, account=person)
             self._counter = Counter(watched, facts, request)
             self._counter.prepare(needs)
+            principal = self._principal(context, person)
+            other = other_of(principal, person)
+            if other is not None:
+                theirs = facts_of(request, values=self.reading.values, account=other)
+                self._theirs = Counter(watched, theirs, request)
+                self._theirs.prepare(needs)
 
     def situation(self, context: Context) -> Situation:
         """The situation now, what was recorded before in the same unit of work included."""
@@ -68,17 +76,34 @@ class Asked:
             if kind.id in active.related:
                 profiles = context.directory.profiles(at=work.at)
         account = context.directory.account(request.subject_id, at=work.at)
+        principal = self._principal(context, account)
         return Situation(
             reading=self.reading,
             account=account,
             history=history,
             now=work.now,
-            approvals=_approvals(context, request, account),
+            approvals=_approvals(context, request, account, other_of(principal, account)),
             trails=trails,
             profiles=profiles,
             aggregates=None if self._counter is None else self._counter.read(work),
             crowd=None if kind is None else context.directory.crowd(at=work.at),
             lineage=read_lineage(context, request, kind=kind),
+            principal=principal,
+            their_aggregates=None if self._theirs is None else self._theirs.read(work),
+        )
+
+    def _principal(self, context: Context, account: Account | None) -> Principal | None:
+        """Whom the request is made for; None when it names nobody."""
+        request = self.request
+        if not request.on_behalf_of:
+            return None
+        kind = context.active.release.chains.get(request.resource_type)
+        return context.directory.principal(
+            request.on_behalf_of,
+            delegate="" if account is None else account.person.id,
+            kind="" if kind is None else kind.id,
+            step=request.action,
+            at=context.work.at,
         )
 
     def counted(self, work: Workspace) -> tuple[datetime, ...]:
@@ -86,15 +111,20 @@ class Asked:
         return () if self._counter is None else self._counter.moments(work)
 
     def observe(self, context: Context, decision: Decision) -> None:
-        """Count the decided request in what its action adds to."""
+        """Count the decided request in what its action adds to, for each of two persons whose act it is."""
         if self._counter is not None:
             self._counter.observe(context.work, decision)
+            if self._theirs is not None:
+                self._theirs.observe(context.work, decision, besides=self._counter)
 
 
-def _approvals(context: Context, request: Request, account: Account | None) -> tuple[Approval, ...]:
-    """What was approved, but not by whoever was found to be the person who asks."""
+def _approvals(
+    context: Context, request: Request, account: Account | None, other: Account | None
+) -> tuple[Approval, ...]:
+    """What was approved, but not by whoever was found to be the person who asks, or for whom."""
     found = context.work.approvals_for(request.resource_type, request.resource_id)
     directory = context.directory
     if not directory.survivors or account is None:
         return found
-    return tuple(item for item in found if directory.survivor(item.approver) != account.person.id)
+    own = {account.person.id} if other is None else {account.person.id, other.person.id}
+    return tuple(item for item in found if directory.survivor(item.approver) not in own)

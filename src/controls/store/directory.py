@@ -7,6 +7,7 @@ time in which nothing begins or ends.
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
@@ -14,7 +15,16 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy import Table, bindparam, delete, select, update
 
 from controls.model.crowd import Crowd
-from controls.model.people import Account, AccountKind, Attribute, Person, Profile
+from controls.model.people import (
+    Account,
+    AccountKind,
+    Attribute,
+    Delegation,
+    Person,
+    Principal,
+    Profile,
+)
+from controls.model.values import from_microseconds
 from controls.store.among import among
 from controls.store.connection import StoreConnection
 from controls.store.people import (
@@ -22,6 +32,7 @@ from controls.store.people import (
     AccountRecord,
     Assignment,
     AttributeRecord,
+    DelegationRecord,
     PersonRecord,
     Provisioned,
     Record,
@@ -35,6 +46,7 @@ from controls.store.tables import (
     api_keys,
     assignments,
     attributes,
+    delegations,
     heads,
     merged_persons,
     persons,
@@ -128,6 +140,25 @@ class Directory:
                 person = Person(record.person, self.roles(record.person, at=at))
                 return Account(login, record.ref, person, record.kind)
         return None
+
+    def principal(self, login: str, *, delegate: str, kind: str, step: str, at: int) -> Principal:
+        """Whose account this is at the moment `at`, and what lets `delegate` take the step of a chain of that
+        kind for that person: the delegation in force that lasts longest."""
+        account = self.account(login, at=at)
+        if account is None:
+            return Principal(None)
+        covering = [
+            item
+            for item in self.people[account.person.id].delegations
+            if self.survivor(item.delegate) == delegate
+            and item.kind == kind
+            and step in item.steps
+            and holds(item, at)
+        ]
+        if not covering:
+            return Principal(account)
+        last = max(covering, key=lambda item: (item.valid_to, item.id))
+        return Principal(account, Delegation(last.id, delegate, from_microseconds(last.valid_to)))
 
     def roles(self, person: str, *, at: int) -> frozenset[str]:
         """The roles assigned to a person then, without inheritance."""
@@ -244,6 +275,7 @@ _KEPT: Final[Mapping[str, Table]] = {
     "roles": assignments,
     "attributes": attributes,
     "absences": absences,
+    "delegations": delegations,
 }
 _NAMING: Final = (persons.c.id, merged_persons.c.person, *(table.c.person for table in _KEPT.values()))
 _ALL: Final = {
@@ -288,6 +320,12 @@ async def _stored_people(
     away: dict[str, list[Absence]] = {}
     for row in await rows(absences):
         away.setdefault(row.person, []).append(Absence(row.person, row.valid_from, row.valid_to))
+    lent: dict[str, list[DelegationRecord]] = {}
+    for row in await rows(delegations):
+        steps = tuple(json.loads(row.steps))
+        lent.setdefault(row.person, []).append(
+            DelegationRecord(row.id, row.person, row.delegate, row.kind, steps, row.valid_from, row.valid_to)
+        )
     return {
         person: PersonRecord(
             person,
@@ -296,9 +334,10 @@ async def _stored_people(
             tuple(given.get(person, ())),
             tuple(known.get(person, ())),
             tuple(away.get(person, ())),
+            tuple(lent.get(person, ())),
             merged.get(person, ""),
         )
-        for person in names | merged | held | given | known | away
+        for person in names | merged | held | given | known | away | lent
     }
 
 
@@ -342,7 +381,10 @@ async def replace_provisioned(connection: StoreConnection, tenant: str, known: I
 
 
 def _fields(record: Record | Provisioned) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in record.__dataclass_fields__}
+    told = {name: getattr(record, name) for name in record.__dataclass_fields__}
+    if isinstance(record, DelegationRecord):
+        told["steps"] = json.dumps(record.steps)
+    return told
 
 
 async def keys_index(connection: StoreConnection, tenant: str) -> int:

@@ -22,11 +22,24 @@ _SHARED: Final = (
     .group_by(acts.c.kind, acts.c.chain)
     .having(func.count(acts.c.person.distinct()) == 2)
 )
+# An act of one for the other is that of one person, then: nobody is beside it.
 _UNITE: Final = [
-    update(table)
-    .where(table.c.tenant == bindparam("b_tenant"), table.c.person == bindparam("b_merged"))
-    .values(person=bindparam("b_survivor"))
-    for table in (acts, trail_marks)
+    *(
+        update(table)
+        .where(table.c.tenant == bindparam("b_tenant"), table.c.person == bindparam("b_merged"))
+        .values(person=bindparam("b_survivor"))
+        for table in (acts, trail_marks)
+    ),
+    update(acts)
+    .where(acts.c.tenant == bindparam("b_tenant"), acts.c.beside == bindparam("b_merged"))
+    .values(beside=bindparam("b_survivor")),
+    update(acts)
+    .where(
+        acts.c.tenant == bindparam("b_tenant"),
+        acts.c.beside == bindparam("b_survivor"),
+        acts.c.person == acts.c.beside,
+    )
+    .values(beside=""),
 ]
 
 

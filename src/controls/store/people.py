@@ -1,8 +1,8 @@
 """What the directory keeps of each person, and what the ledger says of it.
 
 Guarantees: every record is end-dated and half-open (`valid_from <= at < valid_to`), and none is forgotten;
-what the ledger says in clear is pseudonyms, roles, times, kinds of accounts, who reports to whom and who was
-found to be whom.
+what the ledger says in clear is pseudonyms, roles, times, kinds of accounts, who reports to whom, who acts
+for whom and who was found to be whom.
 Department, desk, household and absences tell where a person is and with whom he or she lives: they are one
 commitment a person. Names and logins are not in the ledger at all.
 """
@@ -62,7 +62,27 @@ class Absence:
     valid_to: int | None
 
 
-Record: TypeAlias = AccountRecord | Assignment | AttributeRecord | Absence
+@dataclass(frozen=True, slots=True)
+class DelegationRecord:
+    """That `delegate` may take `steps` of chains of `kind` for a person, by that person's grants, for a time.
+
+    It always has an end; one that was revoked ended then.
+    """
+
+    id: str
+    person: str
+    delegate: str
+    kind: str
+    steps: tuple[str, ...]
+    valid_from: int
+    valid_to: int
+
+    def ended(self, at: int) -> DelegationRecord:
+        """The same without what it would have had after `at`."""
+        return self if self.valid_to <= at else replace(self, valid_to=at)
+
+
+Record: TypeAlias = AccountRecord | Assignment | AttributeRecord | Absence | DelegationRecord
 
 
 def holds(record: Record, at: int) -> bool:
@@ -95,6 +115,7 @@ class PersonRecord:
     roles: tuple[Assignment, ...] = ()
     attributes: tuple[AttributeRecord, ...] = ()
     absences: tuple[Absence, ...] = ()
+    delegations: tuple[DelegationRecord, ...] = ()
     merged_into: str = ""  # who this person was found to be; whoever was merged has nothing in force any more
 
     def records(self) -> Iterable[Record]:
@@ -103,6 +124,7 @@ class PersonRecord:
         yield from self.roles
         yield from self.attributes
         yield from self.absences
+        yield from self.delegations
 
     def in_order(self) -> PersonRecord:
         """The same with its records in the one order that documents have."""
@@ -112,6 +134,7 @@ class PersonRecord:
             roles=tuple(sorted(self.roles, key=lambda item: (item.role, item.valid_from))),
             attributes=tuple(sorted(self.attributes, key=lambda item: (item.attribute, item.valid_from))),
             absences=tuple(sorted(self.absences, key=lambda item: item.valid_from)),
+            delegations=tuple(sorted(self.delegations, key=lambda item: item.id)),
         )
 
 
@@ -136,6 +159,17 @@ def public_document(record: PersonRecord) -> dict[str, Json]:
         ],
         "roles": [{"role": item.role, **_times(item)} for item in ordered.roles],
     }
+    if ordered.delegations:
+        said["delegations"] = [
+            {
+                "id": item.id,
+                "delegate": item.delegate,
+                "chain": item.kind,
+                "steps": list[Json](item.steps),
+                **_times(item),
+            }
+            for item in ordered.delegations
+        ]
     if record.merged_into:
         said["merged_into"] = record.merged_into
     return said | _attributes(ordered, _PUBLIC)

@@ -44,6 +44,7 @@ SERVICE_RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "role_assignments": _REPLACE,
     "person_attributes": _REPLACE,
     "absences": _REPLACE,
+    "delegations": _REPLACE,
     "merged_persons": _REPLACE,
     "scim_resources": _REPLACE,
     "api_keys": _KEEP,

@@ -63,6 +63,7 @@ class StoredAct:
             "exclusive": self.exclusive,
             "voting": self.voting,
             "case": self.case,
+            "beside": act.beside,
         }
 
     @staticmethod
@@ -82,6 +83,7 @@ class StoredAct:
                 index=row.index,
                 key=row.key,
                 material=json.loads(row.material),
+                beside=row.beside,
             ),
             kind=row.kind,
             exclusive=bool(row.exclusive),
@@ -96,7 +98,8 @@ class ReviewCase:
 
     `kind`: `hold` (the action waits), `flag` (it went ahead), `expired` (a claim outlived its time),
     `follow_up` (a flag was rejected) or `merge` (two persons of the chain were found to be one). `findings`
-    are what an approval would clear; `reasons` what a supervisor reads.
+    are what an approval would clear; `reasons` what a supervisor reads; `beside` is the person for whom
+    `person` asked.
     """
 
     id: str
@@ -117,6 +120,7 @@ class ReviewCase:
     resolved_by: str | None = None
     resolution: str | None = None
     follows: str = ""
+    beside: str = ""
 
     def row(self, tenant: str) -> dict[str, Any]:
         return {
@@ -139,6 +143,7 @@ class ReviewCase:
             "resolved_by": self.resolved_by,
             "resolution": self.resolution,
             "follows": self.follows,
+            "beside": self.beside,
         }
 
     @staticmethod

@@ -143,6 +143,7 @@ acts: Final = Table(
     Column("exclusive", Boolean, nullable=False),
     Column("voting", Boolean, nullable=False),
     Column("case", identifier(), nullable=False, server_default=text("''")),
+    Column("beside", identifier(), nullable=False, server_default=text("''")),
     PrimaryKeyConstraint("claim", "tenant"),
     Index("ix_acts_chain", "chain", "kind", "tenant", "index"),
     Index(
@@ -247,6 +248,7 @@ reviews: Final = Table(
     Column("resolved_by", identifier()),
     Column("resolution", identifier()),
     Column("follows", identifier(), nullable=False, server_default=text("''")),
+    Column("beside", identifier(), nullable=False, server_default=text("''")),
     PrimaryKeyConstraint("id", "tenant"),
     Index("ix_reviews_state", "state", "tenant", "opened_at", "id"),
     Index("ix_reviews_resource", "resource_id", "resource_type", "tenant"),
@@ -379,6 +381,21 @@ absences: Final = Table(
     Column("valid_from", BigInteger, nullable=False),
     Column("valid_to", BigInteger),
     PrimaryKeyConstraint("tenant", "person", "valid_from"),
+)
+
+# Who may take which steps for whom; `steps` is a JSON list.
+delegations: Final = Table(
+    "delegations",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("id", identifier(), nullable=False),
+    Column("person", identifier(), nullable=False),
+    Column("delegate", identifier(), nullable=False),
+    Column("kind", identifier(), nullable=False),
+    Column("steps", Text, nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_to", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "person", "id"),
 )
 
 # Who was found to be one with whom.

@@ -1,0 +1,36 @@
+"""What conditions read of one request: the caller's facts, and the service's own that no caller can state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from controls.model.condition import Facts
+from controls.model.people import Account
+from controls.model.request import Request
+from controls.model.values import Value
+from controls.model.window import AggregateReading
+
+
+def facts_of(request: Request, *, values: Mapping[str, Value], account: Account | None) -> dict[str, Value]:
+    """The facts of a request by their names."""
+    facts = dict(values) | {
+        "subject.type": request.subject_type,
+        "subject.id": request.subject_id,
+        "action.name": request.action,
+        "resource.type": request.resource_type,
+        "resource.id": request.resource_id,
+    }
+    return facts if account is None else facts | _person(account)
+
+
+def facts_about(account: Account, facts: Facts, aggregates: AggregateReading | None) -> Facts:
+    """The same facts where those about the person, and what is counted of a person, are another person's."""
+    values = dict(facts.values) | _person(account)
+    if aggregates is None:
+        return replace(facts, values=values)
+    return replace(facts, values=values | dict(aggregates.values), gaps=aggregates.gaps)
+
+
+def _person(account: Account) -> dict[str, Value]:
+    return {"person.id": account.person.id, "person.roles": tuple(sorted(account.person.roles))}
