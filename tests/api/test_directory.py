@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -251,6 +252,39 @@ def test_two_persons_are_found_to_be_one(own_api: StartApi) -> None:
     assert [act["person"] for act in api.get(f"/v1/chains/{order}").json()["acts"]] == ["p-05"]
     again = api.post("/v1/directory/merges", {"person": "p-06", "into": "p-07"}, key="admin1")
     assert (again.status_code, again.json()["errors"][0]["code"]) == (422, "person_merged")
+
+
+def test_a_delegation_over_http(api: Api) -> None:
+    """Proposed by one administrator, confirmed by another one, shown with the person, and revoked."""
+    said = {
+        "person": "p-11",
+        "delegate": "p-12",
+        "chain": "order_to_settlement",
+        "steps": ["settle"],
+        "until": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
+        "reason": "on holiday",
+    }
+    proposed = api.post("/v1/directory/delegations", said, key="admin1")
+    assert proposed.status_code == 200, proposed.text
+    change_schemas.ChangeAnswer.model_validate(proposed.json())
+    assert "holiday" not in proposed.text
+    assert confirm(api, proposed.json()["change"]).status_code == 200
+    (given,) = person(api, "p-11", key="reader")["delegations"]
+    assert (given["delegate"], given["chain"], given["steps"]) == ("p-12", "order_to_settlement", ["settle"])
+    ended = api.post("/v1/directory/delegation-ends", {"delegation": given["delegation"]}, key="admin1")
+    assert confirm(api, ended.json()["change"]).status_code == 200
+    again = api.post("/v1/directory/delegation-ends", {"delegation": given["delegation"]}, key="admin1")
+    assert (again.status_code, again.json()["code"]) == (409, "delegation_over")
+    for changed, code in (
+        ({"until": "tomorrow"}, "bad_time"),
+        ({"steps": []}, "too_short"),
+        ({"reason": " "}, "bad_character"),
+        ({"more": 1}, "unknown_field"),
+        ({"delegate": "p-05"}, "exclusive_roles"),
+    ):
+        wrong = api.post("/v1/directory/delegations", said | changed, key="admin1")
+        assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, code)
+    assert api.post("/v1/directory/delegations", said, key="caller").status_code == 403
 
 
 def test_the_same_proposal_under_one_key_is_one_change(api: Api) -> None:

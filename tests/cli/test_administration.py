@@ -8,6 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import httpx2
 import pytest
 
 from controls.cli.output import Exit
-from tests.desk import DESK_RULES, Desk, an_order, ask, start_desk
+from tests.desk import DESK_RULES, Desk, an_order, ask, run_apart, start_desk
 
 from .commands import Running, controls, serving, verify, well
 from .conftest import acting
@@ -406,6 +407,41 @@ def test_two_persons_are_merged_by_two_administrators(desk: Desk) -> None:
     confirmed(desk, told["change"])
     said = controls("directory", "merge", "p-06", "p-05", "--json", env=acting(desk))
     assert (said.code, said.json()["errors"][0]["code"]) == (Exit.USAGE, "person_merged")
+
+
+async def _given_by(desk: Desk, person: str) -> str:
+    """The delegation that a person has given."""
+    service = desk.build()
+    await service.start()
+    try:
+        _, directory = await service.snapshot()
+        return directory.people[person].delegations[0].id
+    finally:
+        await service.close()
+
+
+def test_a_delegation_is_made_and_revoked_by_two_administrators(desk: Desk) -> None:
+    """From the command line; what is wrong with it is named, and a time needs its zone."""
+    until = (datetime.now(UTC) + timedelta(days=2)).isoformat(timespec="seconds")
+    about = ("--chain", "order_to_settlement", "--reason", "on holiday", "--until", until)
+    told = proposed(desk, "directory", "delegate", "p-05", "p-06", "--steps", "capture, execute", *about)
+    assert told["summary"].startswith("p-06 takes capture, execute (order_to_settlement) for p-05 until 20")
+    confirmed(desk, told["change"])
+    said = controls(
+        "directory", "delegate", "p-05", "p-07", "--steps", "capture", *about, "--json", env=acting(desk)
+    )
+    assert (said.code, said.json()["errors"][0]["code"]) == (Exit.USAGE, "separate")
+    wrong = (*about[:-1], "tomorrow")
+    said = controls("directory", "delegate", "p-05", "p-06", "--steps", "capture", *wrong, env=acting(desk))
+    assert said.code == Exit.USAGE
+    assert "--until" in said.err
+
+    delegation = run_apart(lambda: _given_by(desk, "p-05"))
+    told = proposed(desk, "directory", "undelegate", delegation)
+    assert told["summary"] == "p-06 takes capture, execute (order_to_settlement) for p-05 no longer"
+    confirmed(desk, told["change"])
+    said = controls("directory", "undelegate", delegation, "--json", env=acting(desk))
+    assert (said.code, said.json()["code"]) == (Exit.FAILURE, "delegation_over")
 
 
 # -- what a file would change, and who is away -------------------------------------------------------------
