@@ -148,6 +148,19 @@ def looked(
     return ahead.finding(taken, crowd=crowd or Crowd({name: frozenset({"red"}) for name in people}))
 
 
+def test_what_is_delegated_is_no_proof() -> None:
+    """Whether somebody could do the rest for somebody else is not worked out, and said so."""
+    ana = {"ana": frozenset({"red"})}
+    for lent, rule in (
+        (frozenset({(KIND.id, "settle")}), "strand_unknown"),
+        (frozenset({("other_chain", "settle")}), "would_strand"),
+    ):
+        found = looked("capture", "ana", "ana", crowd=Crowd(ana, lent=lent))
+        assert found is not None
+        assert (found.rule, found.effect) == (rule, Effect.REVIEW)
+        assert ("steps of it are delegated" in found.message.en) is (rule == "strand_unknown")
+
+
 def test_one_person_alone_strands_every_chain() -> None:
     """Somebody alone may begin what nobody else can finish: the supervisor is told what is missing."""
     found = looked("capture", "ana", "ana")

@@ -3,7 +3,8 @@
 Guarantees: a function of the request, the chain's history, the crowd and the release alone, so that it says
 the same when it is asked again; `would_strand` is proven, that is, there is no way to share the remaining
 steps among those who are authorised and available; where it cannot be told it is `strand_unknown`, never
-silence.
+silence. What was done for somebody counts for both; that somebody may still act for somebody else is not
+worked out, so where nothing else helps and one of the steps is delegated it is `strand_unknown`.
 
 What is looked at:
 - the steps that remain: the mandatory ones, and those that are begun and keep others waiting;
@@ -195,6 +196,9 @@ class _Kept:
             return None
         rules, person, action = self._rules, taken.act.person, taken.act.step
         if isinstance(answer, Stranded):
+            lent = self._crowd.lent
+            if lent and any((rules.kind.id, rules.steps[number]) in lent for number in answer.steps):
+                return strand_unknown(rules.kind, person=person, action=action, rules=(), delegated=True)
             orphans = [
                 Orphan(rules.steps[number], able, rules.eligible(number))
                 for number, able in zip(answer.steps, answer.able, strict=True)

@@ -187,7 +187,7 @@ class Directory:
         return (
             item
             for one in self.people.values()
-            for of in (one.accounts, one.absences, one.roles, one.attributes)
+            for of in (one.accounts, one.absences, one.roles, one.attributes, one.delegations)
             for item in of
         )
 
@@ -211,6 +211,7 @@ class Directory:
                 )
             },
             self._profiles_at(start),
+            self._lent_at(start),
         )
 
     def _crowd_at(self, at: int) -> Crowd:
@@ -220,7 +221,17 @@ class Directory:
         return self._crowd_of((one.id for one in self.people.values() if _has_account(one, at=at)), at=at)
 
     def _crowd_of(self, persons: Iterable[str], *, at: int) -> Crowd:
-        return Crowd({person: self.roles(person, at=at) for person in sorted(persons)}, self.profiles(at=at))
+        held = {person: self.roles(person, at=at) for person in sorted(persons)}
+        return Crowd(held, self.profiles(at=at), self._lent_at(at))
+
+    def _lent_at(self, at: int) -> frozenset[tuple[str, str]]:
+        return frozenset(
+            (item.kind, step)
+            for one in self.people.values()
+            for item in one.delegations
+            if holds(item, at)
+            for step in item.steps
+        )
 
     def _profiles_at(self, at: int) -> Mapping[str, Profile]:
         return {one.id: self._profile(one, at) for one in self.people.values()}
