@@ -199,7 +199,7 @@ def documents(draw: st.DrawFn) -> tuple[Any, str]:
 
 
 @pytest.mark.differential
-@settings(max_examples=20_000 if LONG else 60)
+@settings(max_examples=2_000 if LONG else 60)
 @given(written=documents())
 def test_both_read_what_was_written(written: tuple[Any, str]) -> None:
     """A tree in any mixture of styles comes back, and both programs agree where everything stands."""
@@ -223,7 +223,7 @@ _PIECES = (
 
 
 @pytest.mark.differential
-@settings(max_examples=50_000 if LONG else 300)
+@settings(max_examples=20_000 if LONG else 300)
 @given(pieces=st.lists(st.sampled_from(_PIECES), min_size=1, max_size=20))
 @example(pieces=["a: ", ">-", "\n  ", "x y", "\n\n", "  ", "b"])
 @example(pieces=["- ", "&a ", "{", "a: b", "}", "\n- ", "*a"])

@@ -58,13 +58,13 @@ def would_strand(kind: ChainKind, *, person: str, action: str, orphans: Sequence
 def strand_unknown(
     kind: ChainKind, *, person: str, action: str, rules: Sequence[str], delegated: bool = False
 ) -> Finding:
-    """It could not be told: because of `rules` that may apply or not, because steps are `delegated` or else for
-    want of time."""
+    """It could not be told: because of `rules` that may apply or not, because steps are `delegated`, or else
+    for want of time."""
     step = step_title(action, kind=kind)
     if delegated:
         why = Text(
-            "nobody could do the rest by the own grants, but steps of it are delegated, and whether those who "
-            "act for others could is not worked out",
+            "nobody could do the rest by the own grants, but steps of it are delegated, and whether those "
+            "who act for others could is not worked out",
             "nadie podría dar el resto con sus propias autorizaciones, pero hay pasos delegados, y no se "
             "calcula si podrían quienes actúan por otros",
         )

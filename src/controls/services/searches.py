@@ -25,6 +25,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from time import monotonic
 from typing import Final
+from unicodedata import category
 
 from controls.decide import decide
 from controls.model.errors import FieldError, InvalidInput, Unavailable
@@ -210,7 +211,8 @@ def _after(place: bytes) -> str:
         name = place.decode()
     except UnicodeDecodeError:
         raise token_invalid() from None
-    if name and not name.replace(" ", "").isprintable():
+    # No control characters, which no database takes; ids may hold all others.
+    if any(category(letter) == "Cc" for letter in name):
         raise token_invalid()  # a database takes no control characters
     return name
 
