@@ -30,7 +30,7 @@ def takes(cell: str, value: Any, type_: ValueType, values: tuple[str, ...] = ())
 @pytest.mark.parametrize(
     ("cell", "type_", "inside", "outside"),
     [
-        ("buy", STRING, ["buy"], ["sell", ""]),
+        ("buy", STRING, ["buy"], ["sell", "Buy"]),
         ('"a, b"', STRING, ["a, b"], ["a", "b"]),
         ('"-", "< 5"', STRING, ["-", "< 5"], ["5"]),
         ("buy, sell", STRING, ["buy", "sell"], ["hold"]),

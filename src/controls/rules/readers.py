@@ -1,7 +1,9 @@
 """JSON -> typed values, by one precompiled function per declared type. This is on every request's path.
 
 Guarantees: a reader returns a value of exactly its type or raises `MalformedValue` with what to send, in
-English and Spanish; sizes are bounded, fractions never pass through binary floats, strings come out in NFC.
+English and Spanish; sizes are bounded, fractions never pass through binary floats. Strings come out in NFC;
+empty ones, blanks around the text and characters that cannot be seen are refused: a field left empty would
+pass for stated, and a look-up would miss.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ MAX_INTEGER: Final = 10**28
 # Within 29 characters a plain number cannot pass the 34 digits and the exponents of `parse_decimal`.
 _PLAIN: Final = re.compile(r"-?[0-9]{1,28}\Z|(?=.{3,29}\Z)-?[0-9]+\.[0-9]+\Z")
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,27})\Z")
+_LINES: Final = str.maketrans("\r\n\t", "   ")  # what may part the lines and columns of a text
 _CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
 
 _MONEY: Final = Text(
@@ -42,6 +45,15 @@ _INT: Final = Text(
 )
 _BOOL: Final = Text(en="send true or false", es="envíe true o false")
 _STRING: Final = Text(en="send a string", es="envíe un texto")
+_EMPTY: Final = Text(
+    en="send a text that is not empty, or leave it out",
+    es="envíe un texto que no esté vacío u omítalo",
+)
+_BLANKS: Final = Text(
+    en="send it without blanks before or after the text",
+    es="envíelo sin espacios antes ni después del texto",
+)
+_HIDDEN: Final = Text(en="send no characters that cannot be seen", es="no envíe caracteres que no se ven")
 _SURROGATE: Final = Text(
     en="send valid Unicode: there is half a character in it",
     es="envíe Unicode válido: contiene medio carácter",
@@ -191,9 +203,27 @@ def _string(max_length: int) -> Reader:
         text = raw
         if len(text) > max_length:
             raise MalformedValue(too_long)
-        return text if text.isascii() else _normalised(text, max_length, too_long)
+        if not text.isascii():
+            text = _normalised(text, max_length, too_long)
+        elif text.isalnum():  # most are
+            return text
+        if text.isprintable() and text and text[0] != " " != text[-1]:
+            return text
+        return _visible(text)
 
     return read
+
+
+def _visible(text: str) -> str:
+    """The text where it only runs over several lines."""
+    bare = text.strip()
+    if not bare:
+        raise MalformedValue(_EMPTY)
+    if len(bare) < len(text):
+        raise MalformedValue(_BLANKS)
+    if not text.translate(_LINES).isprintable():
+        raise MalformedValue(_HIDDEN)
+    return text
 
 
 def _normalised(text: str, max_length: int, too_long: Text) -> str:
