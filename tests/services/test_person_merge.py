@@ -158,6 +158,44 @@ async def test_open_chains_that_both_have_acted_on_are_looked_at_again(service: 
     await verified(desk)
 
 
+async def test_lines_on_which_both_have_acted_are_looked_at_again(
+    tmp_path: Path, migrated_database_url: str
+) -> None:
+    """One captured the block, the other approved what became of it: a case for the open chain, once."""
+    desk = start_desk(
+        tmp_path, database_url=migrated_database_url, rules=FIXTURES / "lineage", directory=HANDS
+    )
+    service = desk.build()
+    await service.start()
+    try:
+        block, half, other = (an_order(lineage=links) for links in (None, [], []))
+        for child in (half, other):
+            child["properties"]["lineage"] = [{"relation": "split_from", "id": block["id"]}]
+        await done(service, desk, "capture", "ana", block)
+        await done(service, desk, "capture", "cai", half)
+        await done(service, desk, "approve", "ben", half)
+        await done(service, desk, "capture", "ben", other)
+        await merged(service, desk, "p-06", "p-05")
+        (case,) = (await service.queries.reviews(state="open", limit=50, cursor=None))["reviews"]  # type: ignore[misc]
+        assert isinstance(case, dict)
+        assert (case["kind"], case["person"], case["action"]) == ("merge", "p-05", "approve")
+        assert case["resource"] == {"type": "order", "id": half["id"]}
+        (reason,) = case["reasons"]  # type: ignore[misc]
+        assert isinstance(reason, dict)
+        assert reason["rule"] == "apart"
+        said = f"acted on capture, approve, on {half['id']} and the chains that hang together with it"
+        assert said in reason["message"]["en"]  # type: ignore[call-overload, index, operator]
+        resolve = Resolve(
+            service.new_id("res"), desk.key_ids["supervisor1"], str(case["id"]), Resolution.REJECT, "seen"
+        )
+        assert (await submit(service, resolve))["state"] == "rejected"
+        assert "apart" in rules(await asked(service, desk, "approve", "ana", other))
+        await done(service, desk, "execute", "dee", half)
+    finally:
+        await service.close()
+    await verified(desk)
+
+
 async def test_a_finished_chain_is_left_to_the_analysis(service: Service, desk: Desk) -> None:
     """Nothing can be done about it any more but to know it, which `controls duties analyse` tells."""
     order = an_order()

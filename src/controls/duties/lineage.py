@@ -89,18 +89,20 @@ def joined_findings(rules: Joined, *, history: ChainHistory, reading: LineageRea
     if len(reading.parents) < 2:
         return
     together = [item for line in reading.lines for item in line]
-    broken = _broken(rules, together)
+    broken = broken_together(rules, together)
     if not broken:
         return
-    known = {breach for line in reading.parents for breach in _broken(rules, line)}
+    known = {breach for line in reading.parents for breach in broken_together(rules, line)}
     for (number, person), (violation, where) in broken.items():
         if (number, person) not in known:
             constraint = rules.constraints[number]
             yield _broken_together(constraint, person, violation, kind=where, chain=history.chain)
 
 
-def _broken(rules: Joined, items: Iterable[TrailAct]) -> dict[tuple[int, str], tuple[Violation, ChainKind]]:
-    """The constraints that acts break taken together, by constraint and person.
+def broken_together(
+    rules: Joined, items: Iterable[TrailAct]
+) -> dict[tuple[int, str], tuple[Violation, ChainKind]]:
+    """The constraints that acts break taken together, by the constraint's number and person.
 
     What is counted only grows, so it is enough to ask for each person's last act on each step.
     """

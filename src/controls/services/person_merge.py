@@ -7,9 +7,9 @@ whatever either did counts for the one who stays, everywhere.
 Guarantees: neither of the two has a hand in the merge; entries keep the person under whom each act was
 recorded, and the merge is one of them; the one who goes has nothing in force any more, and the logins are
 those of the one who stays; of two votes of theirs on one step the later is void; for every open chain on
-which the two together break a constraint a case is opened, for a supervisor who is no party. Roles and what
-was delegated are not taken over: whoever stays keeps his or her own, so that no constraint over roles is
-broken by it.
+which the two together break a constraint a case is opened, for a supervisor who is no party, and so for every
+line of chains that is not finished (`controls.duties.lineage`). Roles and what was delegated are not taken
+over: whoever stays keeps his or her own, so that no constraint over roles is broken by it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,20 @@ from functools import partial
 from typing import Any, ClassVar, Final, TypeVar
 
 from controls.duties.breaches import Breach, Breaches
+from controls.duties.lineage import Joined, broken_together
 from controls.ledger.envelope import EntryKind
 from controls.model.chain import Act, ActState, ChainHistory, ChainKind
+from controls.model.condition import Facts
+from controls.model.duty import Constraint
 from controls.model.errors import FieldError, InvalidInput
+from controls.model.finding import Text
 from controls.model.people import Attribute
 from controls.model.values import Json
 from controls.rules.release import Release
 from controls.services.commands import Context
 from controls.services.directory_changes import record_people
 from controls.services.directory_checks import check_administrators
+from controls.services.lineage import line_acts
 from controls.store.directory import Directory, replace_people
 from controls.store.merging import unite
 from controls.store.people import (
@@ -47,6 +52,18 @@ _R = TypeVar("_R", AccountRecord, Assignment, AttributeRecord, Absence)
 CASES_AT_MOST: Final = 500
 
 
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """An open chain on which, or on a line of which, the two together break constraints, each by acts on
+    steps. `last` is the last step that they acted on; `line` says that what the chain comes from counts."""
+
+    kind: ChainKind
+    chain: str
+    last: str
+    constraints: tuple[tuple[Constraint, tuple[str, ...]], ...]
+    line: bool = False
+
+
 @dataclass(slots=True)
 class PersonMerge:
     """Make of two persons the one that they are: `person` is found to be `into`, who stays."""
@@ -55,7 +72,7 @@ class PersonMerge:
     into: str
     kind: ClassVar[str] = "merge"
     scope: ClassVar[str] = "directory"
-    _broken: list[tuple[ChainHistory, ChainKind, list[Breach]]] = field(default_factory=list, init=False)
+    _broken: list[_Broken] = field(default_factory=list, init=False)
 
     @property
     def persons(self) -> tuple[str, str]:
@@ -84,6 +101,7 @@ class PersonMerge:
         work, tenant = context.work, context.work.head.tenant
         records = self._records(context)
         self._broken = list(self._found(context))
+        self._broken += self._found_on_lines(context)
         voided = sorted(self._double_votes(context))
         for claim in voided:
             work.change_act(claim, state=ActState.VOID)
@@ -101,25 +119,22 @@ class PersonMerge:
 
     def follow_up(self, context: Context, *, entry: str) -> None:
         """Open the cases, each with an entry of its own, after that of the merge, whose id is `entry`."""
-        for history, kind, breaches in self._broken[:CASES_AT_MOST]:
+        for broken in self._broken[:CASES_AT_MOST]:
             case = context.new_id("rev")
-            last = next(act for act in reversed(history.acts) if act.person == self.into)
             context.work.append(
                 EntryKind.REVIEW,
                 context.new_id("rvw"),
                 {
                     "review": case,
-                    "chain": {"kind": history.kind, "id": history.chain},
+                    "chain": {"kind": broken.kind.id, "id": broken.chain},
                     "person": self.into,
-                    "constraints": list[Json](sorted({breach.constraint.id for breach in breaches})),
+                    "constraints": list[Json](sorted({item.id for item, _ in broken.constraints})),
                     "opened_by": entry,
                 },
-                chain=f"{history.kind}:{history.chain}",
+                chain=f"{broken.kind.id}:{broken.chain}",
                 person=self.into,
             )
-            context.work.add_review(
-                _case(case, last, kind, breaches, merge=self, entry=entry, at=context.work.at)
-            )
+            context.work.add_review(_case(case, broken, merge=self, entry=entry, at=context.work.at))
 
     def payload(self) -> dict[str, Json]:
         return {"person": self.person, "into": self.into}
@@ -174,19 +189,59 @@ class PersonMerge:
                 if len({act.person for act in standing}) == 2:
                     yield from (act.claim for act in standing if act.person != standing[0].person)
 
-    def _found(self, context: Context) -> Iterator[tuple[ChainHistory, ChainKind, list[Breach]]]:
+    def _found(self, context: Context) -> Iterator[_Broken]:
         """Open chains on which the two, taken for one, break what neither broke alone."""
         release = context.active.release
-        kinds = {kind.id: kind for kind in release.chains.values()}
         for place in sorted(context.work.shared):
-            before, kind = context.work.history(*place), kinds.get(place[0])
-            if kind is None or all(before.performed(step) for step in kind.mandatory):
+            before, kind = context.work.history(*place), context.active.kinds.get(place[0])
+            if kind is None or _finished(before, kind):
                 continue
             united = ChainHistory(before.kind, before.chain, tuple(map(self._as_one, before.acts)))
             known = {breach.constraint.id for breach in self._breaches(before, release)}
             new = [breach for breach in self._breaches(united, release) if breach.constraint.id not in known]
             if new:
-                yield united, kind, new
+                last = next(act.step for act in reversed(united.acts) if act.person == self.into)
+                yield _Broken(kind, before.chain, last, tuple(map(self._steps_of, new)))
+
+    def _found_on_lines(self, context: Context) -> Iterator[_Broken]:
+        """Open chains on whose lines the two do that, unless a chain of the line tells it by itself."""
+        work, active = context.work, context.active
+        told = {
+            ((item.kind.id, item.chain), rule.id) for item in self._broken for rule, _ in item.constraints
+        }
+        constraints = tuple(item for item in active.release.constraints if item.when is None)
+        facts = Facts({}, ChainHistory("", ""), work.now)
+        rules = Joined(constraints, active.kinds, facts, context.directory.profiles(at=work.at))
+        lines = {
+            frozenset(line | {place})
+            for place in work.shared
+            if work.lineage.linked(place)
+            for line in work.lineage.lines(place)
+        }
+        for line in sorted(lines, key=sorted):
+            acts = line_acts(context, line)
+            known = broken_together(rules, acts)
+            united = tuple(replace(item, act=self._as_one(item.act)) for item in acts)
+            new = [
+                constraints[number]
+                for number, person in broken_together(rules, united)
+                if person == self.into and not {(number, self.into), (number, self.person)} & known.keys()
+            ]
+            new = [rule for rule in new if not any((place, rule.id) in told for place in line)]
+            open_ones = [
+                place for place in line if not _finished(work.history(*place), active.kinds.get(place[0]))
+            ]
+            if not new or not open_ones:
+                continue
+            mine = tuple(item.step for item in united if item.act.person == self.into)
+            kind, chain = max(open_ones, key=lambda place: work.history(*place).acts[0].index)
+            told |= {((kind, chain), rule.id) for rule in new}
+            steps = [(rule, _of_steps(rule, mine)) for rule in new]
+            yield _Broken(active.kinds[kind], chain, mine[-1], tuple(steps), line=True)
+
+    def _steps_of(self, breach: Breach) -> tuple[Constraint, tuple[str, ...]]:
+        steps = dict.fromkeys(act.step for act in breach.acts if act.person == self.into)
+        return breach.constraint, tuple(steps)
 
     def _as_one(self, act: Act) -> Act:
         """The act as the survivor's; two who were one beside the other are one now."""
@@ -233,9 +288,18 @@ def _begun(records: tuple[_R, ...]) -> tuple[_R, ...]:
     return tuple(item for item in records if item.valid_to is None or item.valid_from < item.valid_to)
 
 
-def _case(
-    case: str, last: Act, kind: ChainKind, breaches: list[Breach], *, merge: PersonMerge, entry: str, at: int
-) -> ReviewCase:
+def _finished(history: ChainHistory, kind: ChainKind | None) -> bool:
+    """Whether nothing can be done about it any more; nor about what the rules know no more."""
+    return kind is None or all(history.performed(step) for step in kind.mandatory)
+
+
+def _of_steps(constraint: Constraint, taken: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the steps taken, those that the constraint is about."""
+    named = {*constraint.steps, *constraint.distinct_from}
+    return tuple(dict.fromkeys(step for step in taken if step in named or not named))
+
+
+def _case(case: str, broken: _Broken, *, merge: PersonMerge, entry: str, at: int) -> ReviewCase:
     return ReviewCase(
         id=case,
         kind="merge",
@@ -243,30 +307,36 @@ def _case(
         decision=entry,
         claim="",
         person=merge.into,
-        action=last.step,
-        resource_type=kind.resource,
-        resource_id=last.chain,
-        chain_kind=kind.id,
+        action=broken.last,
+        resource_type=broken.kind.resource,
+        resource_id=broken.chain,
+        chain_kind=broken.kind.id,
         material="",
         findings=(),
-        reasons=tuple(_reason(breach, merge) for breach in breaches),
+        reasons=tuple(_reason(*item, broken=broken, merge=merge) for item in broken.constraints),
         opened_at=at,
     )
 
 
-def _reason(breach: Breach, merge: PersonMerge) -> dict[str, Json]:
-    steps = ", ".join(dict.fromkeys(act.step for act in breach.acts if act.person == merge.into))
-    rule = breach.constraint.id
+def _reason(
+    constraint: Constraint, steps: tuple[str, ...], *, broken: _Broken, merge: PersonMerge
+) -> dict[str, Json]:
+    acted, rule = ", ".join(steps), constraint.id
+    line = Text(
+        f", on {broken.chain} and the chains that hang together with it",
+        f", en {broken.chain} y las cadenas enlazadas con ella",
+    )
+    where = line if broken.line else Text("", "")
     return {
         "rule": rule,
-        "effect": breach.constraint.then.value,
-        "title": dict(breach.constraint.title.as_json()),
+        "effect": constraint.then.value,
+        "title": dict(constraint.title.as_json()),
         "message": {
-            "en": f"{merge.person} was found to be {merge.into}, who with that has acted on {steps}: {rule} "
-            "does not allow it of one person. Either resolution closes the case; say in the reason what was "
-            "done.",
-            "es": f"Se ha visto que {merge.person} es {merge.into}, que con ello ha actuado en {steps}: "
-            f"{rule} no lo permite a una sola persona. Cualquier resolución cierra el caso; indique en el "
-            "motivo lo que se ha hecho.",
+            "en": f"{merge.person} was found to be {merge.into}, who with that has acted on "
+            f"{acted}{where.en}: {rule} does not allow it of one person. Either resolution closes the case; "
+            "say in the reason what was done.",
+            "es": f"Se ha visto que {merge.person} es {merge.into}, que con ello ha actuado en "
+            f"{acted}{where.es}: {rule} no lo permite a una sola persona. Cualquier resolución cierra el "
+            "caso; indique en el motivo lo que se ha hecho.",
         },
     }

@@ -10,7 +10,9 @@ from typing import Final
 
 from sqlalchemy import bindparam, func, select, update
 
+from controls.model.lineage import ChainKey, Lineage
 from controls.store.connection import StoreConnection
+from controls.store.lineage import LINKED, load_links
 from controls.store.tables import acts, trail_marks
 
 _SHARED: Final = (
@@ -21,6 +23,14 @@ _SHARED: Final = (
     )
     .group_by(acts.c.kind, acts.c.chain)
     .having(func.count(acts.c.person.distinct()) == 2)
+)
+_OF_LINES: Final = (
+    select(acts.c.person, acts.c.kind, acts.c.chain, LINKED)
+    .where(
+        acts.c.tenant == bindparam("tenant"),
+        acts.c.person.in_((bindparam("merged"), bindparam("survivor"))),
+    )
+    .distinct()
 )
 # An act of one for the other is that of one person, then: nobody is beside it.
 _UNITE: Final = [
@@ -45,10 +55,25 @@ _UNITE: Final = [
 
 async def shared_chains(
     connection: StoreConnection, tenant: str, *, merged: str, survivor: str
-) -> set[tuple[str, str]]:
-    """The chains (kind and id) on which both have acted. Reads all acts, once in a life."""
+) -> set[ChainKey]:
+    """The chains on which both have acted, and those of lines on which both have that either acted on. Reads
+    all acts, once in a life."""
     asked = {"tenant": tenant, "merged": merged, "survivor": survivor}
-    return {(row.kind, row.chain) for row in await connection.execute(_SHARED, asked)}
+    shared: set[ChainKey] = {(row.kind, row.chain) for row in await connection.execute(_SHARED, asked)}
+    touched: dict[str, set[ChainKey]] = {merged: set(), survivor: set()}
+    for row in await connection.execute(_OF_LINES, asked):
+        if row.linked:
+            touched[row.person].add((row.kind, row.chain))
+    fewer, others = sorted(touched.values(), key=len)
+    lineage = Lineage()
+    for chain, link in await load_links(connection, tenant, fewer) if fewer and others else ():
+        lineage.add(chain, link)
+    for chain in fewer:
+        for line in lineage.lines(chain):
+            met = others & line
+            if met:
+                shared |= met | {chain}
+    return shared
 
 
 async def unite(connection: StoreConnection, tenant: str, *, merged: str, survivor: str) -> None:

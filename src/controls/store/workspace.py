@@ -111,7 +111,7 @@ class Workspace:
         self.approvals: dict[str, Approval] = {}
         self.changes: dict[str, Change] = {}
         self.expired: list[StoredAct] = []
-        self.shared: set[tuple[str, str]] = set()  # chains on which both of two persons have acted
+        self.shared: set[tuple[str, str]] = set()  # where both of two persons have acted
         self.counted: Mapping[str, CountedAggregate] = {}
         self.windows: dict[Series, Window] = {}
         # What this batch writes.
