@@ -252,7 +252,7 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             if other is not None:
                 act = replace(act, beside=other.person.id)
                 so_far = replace(history, acts=(*history.acts, principal_act(act, other)))
-            for line in with_lines(so_far, lineage):
+            for line in with_lines(so_far, () if lineage is None else lineage.lines):
                 taken = Taken(kind, line, act, reading.values, claim.reopens)
                 ahead = active.ahead.finding(taken, crowd=situation.crowd)
                 if ahead is not None:

@@ -19,6 +19,7 @@ from controls.services.duty_ledger import examine_ledger
 from controls.services.identifiers import new_id
 from controls.services.ledger_export import export_ledger
 from controls.services.outcomes import Reported, ReportOutcome
+from controls.services.outlooks import chain_outlook
 from controls.services.releases import check_release
 from controls.store.tables import lineage_links
 from tests.desk import Desk, start_desk, submit
@@ -96,6 +97,38 @@ def test_the_rules_are_sound() -> None:
     chains = {item.id: item.chain for item in checked.release.constraints}
     assert chains["apart"] == "order"
     assert chains["not_to_the_end"] == chains["two_of_four"] == ""
+
+
+async def test_an_outlook_counts_what_was_done_on_all_lines(running: Counted) -> None:
+    """Whoever is named for a step would be let take it, and nobody else, on one line and on several; where
+    all others of a line are kept from it, nobody can."""
+    logins = {"p-03": "sara.super", "p-05": "ana", "p-06": "ben", "p-07": "cai", "p-08": "dee"}
+
+    async def outlook(name: str) -> tuple[str, list[str]]:
+        told: Any = await chain_outlook(running.service, name, kind=None, on=None)
+        (approval,) = [item for item in told["steps"] if item["step"] == "approve"]
+        could = []
+        for person, login in logins.items():
+            body = step("approve", login, name)
+            answer = await running.ask(body | {"context": {"claim": False}})
+            if "apart" not in rules_of(answer):
+                could.append(person)
+        assert approval["persons"] == could
+        assert approval["count"] == len(could)
+        return told["state"], could
+
+    await done(running, step("capture", "ana", "O-1"))
+    await done(running, step("capture", "ben", "O-2", "O-1"), step("capture", "ana", "O-3", "O-1"))
+    assert await outlook("O-2") == ("can_be_done", ["p-03", "p-07", "p-08"])
+    assert await outlook("O-3") == ("can_be_done", ["p-03", "p-06", "p-07", "p-08"])
+    assert await outlook("O-1") == ("can_be_done", ["p-03", "p-07", "p-08"])
+    older = "O-3"
+    for number, login in enumerate(("ben", "cai", "dee"), start=4):
+        await done(running, step("capture", login, f"O-{number}", older))
+        older = f"O-{number}"
+    assert await outlook(older) == ("can_be_done", ["p-03"])
+    assert await outlook("O-1") == ("can_be_done", ["p-03"])
+    assert (await running.ask(step("capture", "sara.super", "O-7", older)))["outcome"] == "review"
 
 
 # --- Resetting history ------------------------------------------------------------------------------------

@@ -239,10 +239,9 @@ def _broken_together(
     )
 
 
-def with_lines(history: ChainHistory, lineage: LineageReading | None) -> Iterator[ChainHistory]:
+def with_lines(history: ChainHistory, lines: Sequence[Sequence[TrailAct]]) -> Iterator[ChainHistory]:
     """The history with what counts against persons from each line: acts that hold nothing on this chain."""
-    lines = () if lineage is None else lineage.lines[:LINES_AHEAD]
-    for line in lines or ((),):
+    for line in lines[:LINES_AHEAD] or ((),):
         others = tuple(
             replace(
                 item.act,

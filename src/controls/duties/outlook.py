@@ -89,6 +89,31 @@ def outlook_of(problem: Problem, steps: Mapping[int, str], *, people: Sequence[t
     return Outlook(told, verdict, absences=absences, exact=exact)
 
 
+def outlook_of_lines(each: Sequence[Outlook], *, together: Outlook) -> Outlook:
+    """The outlook of a chain on several lines. Whoever takes a step takes it on every one of them, so what is
+    proven impossible on one is impossible; what is possible `together`, which is stricter, is possible."""
+    critical = {person for one in each for person in one.critical}
+    untold = {person for one in (*each, together) for person in (*one.untold, *one.critical)} - critical
+    steps = tuple(
+        replace(first, people=tuple(sorted(set(first.people).intersection(*(step.people for step in rest)))))
+        for first, *rest in zip(*(one.steps for one in each), strict=True)
+    )
+    stranded = next((one for one in each if one.verdict is Verdict.UNSATISFIABLE), None)
+    if stranded is not None:
+        return replace(stranded, steps=steps)
+    if together.verdict is not Verdict.SATISFIABLE:
+        return Outlook(steps, Verdict.GAVE_UP)
+    least = 0 if critical or untold else together.absences
+    return Outlook(
+        steps,
+        Verdict.SATISFIABLE,
+        absences=least,
+        exact=bool(critical) or any(one.exact and one.absences == least for one in each),
+        critical=tuple(sorted(critical)),
+        untold=tuple(sorted(untold)),
+    )
+
+
 def _survived(problem: Problem, budget: Budget) -> tuple[int, bool]:
     """How many absences the rest survives, one at least, and whether one more would strand it."""
     tried = 0

@@ -1,6 +1,7 @@
 """The outlook of one chain: what remains, who can do it, and how many may be away, now or on a day to come.
 
-Guarantees: chain, people and rules are of one moment, read in one transaction; nothing is recorded. The facts
+Guarantees: chain, people and rules are of one moment, read in one transaction; nothing is recorded. What was
+done on the chains that this one comes from, and on those that came of it, counts as in decisions. The facts
 that the chain's acts put on record hold for what remains; what nobody has stated yet counts as it does when a
 step is decided (`duties.lookahead`). On a day, only who is there for all of it (UTC) is counted on.
 """
@@ -8,26 +9,31 @@ step is decided (`duties.lookahead`). On a day, only who is there for all of it 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 from controls.decide import ActiveRelease
+from controls.duties.lineage import with_lines
 from controls.duties.lookahead import Taken
-from controls.duties.outlook import Outlook
+from controls.duties.outlook import Outlook, outlook_of_lines
 from controls.duties.satisfiability import Verdict
 from controls.duties.wording import names, step_titles
 from controls.model.chain import ChainHistory, ChainKind
 from controls.model.condition import Facts
+from controls.model.crowd import Crowd
 from controls.model.errors import FieldError, InvalidInput, NotFound, Unavailable
 from controls.model.finding import Text
+from controls.model.trail import TrailAct
 from controls.model.values import Json, microseconds, utc_text
+from controls.services.commands import Context
+from controls.services.lineage import line_acts
 from controls.services.queries import kind_of_chain
 from controls.services.service import Service
 from controls.services.values_on_record import values_on_record
-from controls.store.listings import acts_of_chain
-from controls.store.rows import StoredAct
-from controls.store.unit import read_head
+from controls.store.unit import load, read_head
+from controls.store.workspace import Needs, Workspace
 
 # How many persons are named for one step; `count` says how many there are.
 NAMED_AT_MOST: Final = 200
@@ -57,13 +63,16 @@ async def chain_outlook(service: Service, id: str, *, kind: str | None, on: date
             ):
                 continue
             wanted = await kind_of_chain(connection, service.tenant, id, kind=kind)
-            rows = await acts_of_chain(connection, service.tenant, wanted, id)
-        chain = next((item for item in active.release.chains.values() if item.id == wanted), None)
-        if not rows or chain is None:
+            work = Workspace(head, now=now, entropy=_nothing)
+            needs = Needs()
+            needs.chains.add((wanted, id))
+            await load(connection, work, needs)
+        chain, history = active.kinds.get(wanted), work.history(wanted, id)
+        if not history.acts or chain is None:
             raise NotFound(
                 "chain_unknown",
                 "Nothing is known of this chain",
-                detail="" if not rows else f"The rules in force know no chain kind {wanted}.",
+                detail="" if not history.acts else f"The rules in force know no chain kind {wanted}.",
                 help="Check its id and kind.",
             )
         if on is None:
@@ -73,14 +82,32 @@ async def chain_outlook(service: Service, id: str, *, kind: str | None, on: date
             crowd = directory.crowd_throughout(
                 max(microseconds(start), microseconds(now)), microseconds(start + timedelta(days=1))
             )
-        history = ChainHistory(wanted, id, tuple(StoredAct.read(row).act for row in rows))
+        context = Context(work, active, directory, {}, _no_name)
+        own = (wanted, id)
+        lines = [line_acts(context, line) for line in work.lineage.lines(own) if line]
         taken = _taken(active, chain, history, now=now)
         # No part of what is kept for decisions is touched, so a thread may work it out beside them.
-        found = await asyncio.to_thread(active.ahead.outlook, taken, crowd=crowd)
+        found = await asyncio.to_thread(_outlook, active, taken, lines, crowd=crowd)
         return _told(found, chain, id=id, now=now, on=on)
     raise Unavailable(
         "outlook_overtaken", "What is in force changed meanwhile", help="Ask for the outlook again."
     )
+
+
+def _outlook(
+    active: ActiveRelease, taken: Taken, lines: Sequence[Sequence[TrailAct]], *, crowd: Crowd
+) -> Outlook:
+    """The outlook with what was done on all lines that the chain is part of."""
+
+    def found(history: ChainHistory) -> Outlook:
+        return active.ahead.outlook(replace(taken, history=history), crowd=crowd)
+
+    each = [found(history) for history in with_lines(taken.history, lines)]
+    if len(each) == 1:
+        return each[0]
+    every = {item.act.claim: item for line in lines for item in line}
+    (together,) = with_lines(taken.history, [tuple(every.values())])
+    return outlook_of_lines(each, together=found(together))
 
 
 def _start_of(day: date, *, now: datetime) -> datetime:
@@ -183,3 +210,11 @@ def _sentence(found: Outlook, kind: ChainKind) -> Text:
         f"Lo que queda se puede hacer falte quien falte, hasta {least.es}{count} "
         f"{'persona' if count == 1 else 'personas'}.",
     )
+
+
+def _nothing(_: int) -> bytes:
+    raise AssertionError("an outlook conceals nothing, for it records nothing")
+
+
+def _no_name(_: str) -> str:
+    raise AssertionError("an outlook names nothing, for it records nothing")
