@@ -8,8 +8,10 @@ import pytest
 from sqlalchemy import text
 
 from controls.model.errors import VerificationFailed
+from controls.model.people import Profile
 from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_file import read_absences, read_directory
+from controls.services.directory_queries import one_person
 from controls.services.service import Service
 from controls.store.database import Database
 from tests.desk import DESK_PEOPLE, Desk, ask, start_desk, submit
@@ -94,12 +96,71 @@ async def test_absences_are_held_against_the_ledger_too(desk: Desk) -> None:
     await service.close()
 
 
-async def test_without_what_opens_a_commitment_nobody_vouches_for_a_person(desk: Desk) -> None:
-    """A salt that was deleted while the record still stands leaves it unproved: nothing is permitted."""
+async def erased(desk: Desk) -> None:
+    """Erase all that was disclosed of the first directory."""
     await write(desk, 'DELETE FROM ledger_disclosures WHERE "index" = 0')
+
+
+async def test_of_an_erased_person_nothing_private_is_used(desk: Desk) -> None:
+    """A service starts without what opens a commitment; what it was about is not known any more, whatever
+    the tables hold. What stands in clear is still proved, and others are as before."""
+    await erased(desk)
     service = desk.build()
-    with pytest.raises(VerificationFailed, match="was committed to for p-05 is gone"):
+    await service.start()
+    try:
+        _, directory = await service.snapshot()
+        tina = directory.people["p-05"]
+        assert tina.concealed
+        assert [item.attribute.value for item in tina.attributes] == ["reports_to"]
+        assert [one.id for one in directory.people.values() if one.concealed] == ["p-05"]
+        at = service.now()
+        assert directory.profiles(at=at)["p-05"] == Profile("p-05", reports_to="p-14")
+        assert not directory.available("p-05", at=at)
+        assert directory.available("p-06", at=at)
+        assert one_person(directory, "p-05", private=True)["concealed"] is True
+        answer = await submit(service, desk.decide(ask("capture", "tina.trader")))
+        assert answer["outcome"] == "permit"
+    finally:
+        await service.close()
+
+
+@pytest.mark.parametrize("what", ["a role ended", "another superior", "an account that is a bot's"])
+async def test_what_stands_in_clear_of_an_erased_person_is_still_proved(desk: Desk, what: str) -> None:
+    """Erasing opens no way to slip in anything that decides."""
+    await erased(desk)
+    await write(desk, SLIPPED[what])
+    service = desk.build()
+    with pytest.raises(VerificationFailed, match="p-05"):
         await service.start()
+    await service.close()
+
+
+async def test_what_is_slipped_into_erased_records_has_no_effect(desk: Desk) -> None:
+    """Another desk, or none, of a person of whom that was erased: nobody reads it."""
+    await erased(desk)
+    await write(desk, SLIPPED["another desk"])
+    await write(desk, SLIPPED["a household left"])
+    service = desk.build()
+    await service.start()
+    _, directory = await service.snapshot()
+    assert directory.profiles(at=service.now())["p-05"] == Profile("p-05", reports_to="p-14")
+    await service.close()
+
+
+async def test_an_erased_person_is_described_anew(desk: Desk) -> None:
+    """The next change of the directory about the person is the last word, and what it says is known."""
+    await erased(desk)
+    service = desk.build()
+    await service.start()
+    rows = "person,name,account,roles,desk\np-05,Tina Toro,tina.trader,trader,credit\n"
+    await confirm(service, desk, await propose(service, desk, DirectoryChange(read_directory(rows))))
+    await service.close()
+    service = desk.build()
+    await service.start()
+    _, directory = await service.snapshot()
+    assert not directory.people["p-05"].concealed
+    assert directory.profiles(at=service.now())["p-05"] == Profile("p-05", desk="credit", reports_to="p-14")
+    assert directory.available("p-05", at=service.now())
     await service.close()
 
 

@@ -90,8 +90,10 @@ class ChangeTold(Told):
 
 
 class OneChange(ChangeTold):
-    """A change; a proposed one of the directory with what it would do now, for who administers that."""
+    """A change; a proposed one of the directory with what it would do now, for who administers that.
+    `outdated` says why one that an older version of the service stored must be proposed anew."""
 
+    outdated: str | None = None
     effect: str | None = None
     differences: list[PersonDifference] | None = None
 

@@ -191,7 +191,7 @@ class DelegationTold(PeriodTold):
 
 class PersonTold(Told):
     """A person with all records; name, absences and household only for who administers the directory.
-    `merged_into` is who this person was found to be."""
+    `merged_into` is who this person was found to be; of a `concealed` one the private records were erased."""
 
     person: str
     name: str | None = None
@@ -201,6 +201,7 @@ class PersonTold(Told):
     absences: list[PeriodTold] | None = None
     delegations: list[DelegationTold] | None = None
     merged_into: str | None = None
+    concealed: bool | None = None
 
 
 class PersonPage(Told):

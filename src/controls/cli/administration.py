@@ -252,6 +252,8 @@ def show(
     OUT.print(f"proposed {told['proposed_at']} by {told['proposed_by']}", markup=False)
     if "confirmed_at" in told:
         OUT.print(f"confirmed {told['confirmed_at']} by {told['confirmed_by']}", markup=False)
+    if "outdated" in told:
+        OUT.print(str(told["outdated"]), markup=False)
     if "effect" in told:
         print_differences(told)
 

@@ -79,8 +79,22 @@ _ENTRIES: Final = {
 
 
 def read_change(kind: str, payload: str) -> ChangeKind:
-    """The change that was stored."""
-    change: ChangeKind = _KINDS[kind].from_payload(json.loads(payload))
+    """The change that was stored.
+
+    Raises:
+        Conflict: an older program stored it, and what it left out cannot be guessed.
+    """
+    try:
+        change: ChangeKind = _KINDS[kind].from_payload(json.loads(payload))
+    except (KeyError, TypeError, ValueError) as error:
+        lacking = isinstance(error, KeyError)
+        told = f"lacks {error.args[0]}, which this version needs" if lacking else "has another form"
+        raise Conflict(
+            "change_outdated",
+            "This change was proposed to an older version of the service",
+            detail=f"What is stored of it {told}.",
+            help="Propose it anew, and let another administrator confirm that.",
+        ) from error
     return change
 
 

@@ -10,8 +10,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from controls.model.errors import NotFound
+from controls.model.errors import Conflict, NotFound
 from controls.model.values import Json, from_microseconds, utc_text
+from controls.services.administration import read_change
 from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_queries import told_difference
 from controls.services.person_merge import PersonMerge
@@ -40,7 +41,8 @@ class ChangeQueries:
         return _page("changes", [_change(row) for row in rows[:limit]], rows, limit)
 
     async def change(self, id: str, *, directory: Directory | None, at: int) -> dict[str, Json]:
-        """One change; `directory`: with what it would do to that one, if it is proposed and about it.
+        """One change; `directory`: with what it would do to that one, if it is proposed and about it. Of one
+        that cannot be read any more `outdated` says why.
 
         Raises:
             NotFound: there is no such change.
@@ -51,7 +53,11 @@ class ChangeQueries:
             raise NotFound("change_unknown", "There is no such change", help="List them: GET /v1/changes.")
         told = _change(row)
         if directory is not None and row.state == "proposed" and row.kind == DirectoryChange.kind:
-            change = DirectoryChange.from_payload(json.loads(row.payload))
+            try:
+                change = read_change(row.kind, row.payload)
+            except Conflict as outdated:
+                return told | {"outdated": f"{outdated.title}: {outdated.help}"}
+            assert isinstance(change, DirectoryChange)
             told |= told_difference(change, directory, at=at)
         return told
 
@@ -61,7 +67,9 @@ class ChangeQueries:
             row = await change_named(connection, self.tenant, id)
         if row is None or row.kind != PersonMerge.kind:
             return None
-        return PersonMerge.from_payload(json.loads(row.payload)).persons
+        change = read_change(row.kind, row.payload)
+        assert isinstance(change, PersonMerge)
+        return change.persons
 
     async def releases(self, *, limit: int, cursor: str | None) -> dict[str, Json]:
         """Every time that a release was proposed, newest first; the last one started the ledger. `state` is
@@ -115,7 +123,8 @@ class ChangeQueries:
             for row in rows:
                 if digest_named(row.summary) == digest:
                     found = await change_named(connection, self.tenant, row.id)
-                    return ReleaseActivation.from_payload(json.loads(found.payload)).document
+                    # Whatever else an older program stored of it, this has always been there.
+                    return str(json.loads(found.payload)["document"]).encode()
             if not rows:
                 return None
             before = rows[-1].proposed_at, rows[-1].id

@@ -80,6 +80,8 @@ def person_json(record: PersonRecord, *, private: bool) -> dict[str, Json]:
         ]
     if record.merged_into:
         told["merged_into"] = record.merged_into
+    if record.concealed:
+        told["concealed"] = True
     if private:
         told["name"] = record.name
         told["absences"] = [_times(item) for item in ordered.absences]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from controls.model.errors import NotFound, RuleFilesInvalid
+from controls.model.errors import Conflict, NotFound, RuleFilesInvalid
 from controls.services.administration import read_change
 from controls.services.candidates import MAX_BUILT, Candidates
 from controls.services.release_changes import ReleaseActivation, activation
@@ -95,7 +95,7 @@ class ReleaseCandidates:
             if change not in seen:
                 try:
                     release = await self.prepared(change)
-                except (RuleFilesInvalid, ExamplesFailed, ReleaseUnusable) as error:
+                except (RuleFilesInvalid, ExamplesFailed, ReleaseUnusable, Conflict) as error:
                     _log.warning("release_refused", change=change, code=error.code, detail=error.detail)
                 else:
                     _log.info("release_built", change=change, release=release)

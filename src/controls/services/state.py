@@ -12,6 +12,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import structlog
+
 from controls.decide import ActiveRelease
 from controls.model.errors import ControlsError, Unavailable, VerificationFailed
 from controls.services.candidates import Candidates
@@ -20,6 +22,8 @@ from controls.store.connection import StoreConnection
 from controls.store.directory import Directory, keys_index, load_directory, load_keys
 from controls.store.ledger_reads import blob
 from controls.store.rows import ApiKey, Head
+
+_log = structlog.get_logger("controls.state")
 
 
 class ReleaseAhead(Unavailable):
@@ -65,6 +69,9 @@ class StateCache:
                 connection, head.tenant, index=head.directory_index, known=directory
             )
             self._directory = directory
+            concealed = sum(person.concealed for person in directory.people.values())
+            if concealed:
+                _log.warning("persons_concealed", persons=concealed, directory=directory.index)
         keys = self._keys
         if keys is None or keys[0] != head.keys_index:
             keys = (head.keys_index, await load_keys(connection, head.tenant))

@@ -38,7 +38,7 @@ from controls.store.people import (
     Record,
     holds,
 )
-from controls.store.registers import check_keys, check_people, recorded_people
+from controls.store.registers import check_keys, checked_people, recorded_people
 from controls.store.rows import ApiKey
 from controls.store.tables import (
     absences,
@@ -170,7 +170,8 @@ class Directory:
         return self._profiles.at(at)
 
     def present(self, *, at: int) -> frozenset[str]:
-        """The persons who can act then: they have an account in force that is no bot's, and are not away."""
+        """The persons who can act then: they have an account in force that is no bot's, and are not away.
+        Nobody counts on a person of whom that was erased."""
         return self._present.at(at)
 
     def available(self, person: str, *, at: int) -> bool:
@@ -246,7 +247,9 @@ class Directory:
         return frozenset(
             one.id
             for one in self.people.values()
-            if _has_account(one, at=at) and not any(holds(item, at) for item in one.absences)
+            if _has_account(one, at=at)
+            and not one.concealed
+            and not any(holds(item, at) for item in one.absences)
         )
 
 
@@ -269,15 +272,15 @@ async def load_directory(
     if known is not None and known.index < index:
         recorded = await recorded_people(connection, tenant, after=known.index, upto=index)
         if recorded.alone:
-            people = await _stored_people(connection, tenant, only=recorded.people)
-            check_people(recorded.people, people)
+            stored = await _stored_people(connection, tenant, only=recorded.people)
             found = await _provisioned(connection, tenant, only=recorded.resources)
-            return Directory(index=index, people=people.values(), provisioned=found, before=known)
+            people = checked_people(recorded.people, stored)
+            return Directory(index=index, people=people, provisioned=found, before=known)
     recorded = await recorded_people(connection, tenant, after=-1, upto=index)
-    people = await _stored_people(connection, tenant)
-    check_people(recorded.people, people)
+    stored = await _stored_people(connection, tenant)
     found = await _provisioned(connection, tenant)
-    return Directory(index=index, people=people.values(), provisioned=found)
+    people = checked_people(recorded.people, stored)
+    return Directory(index=index, people=people, provisioned=found)
 
 
 # Where each sort of a person's records is.

@@ -107,7 +107,11 @@ class Provisioned:
 
 @dataclass(frozen=True, slots=True)
 class PersonRecord:
-    """One person as the directory holds him or her."""
+    """One person as the directory holds him or her.
+
+    `concealed`: attributes and absences that the ledger only commits to were erased, so that nobody knows of
+    any. It lasts until a change of the directory says something of the person anew.
+    """
 
     id: str
     name: str
@@ -117,6 +121,12 @@ class PersonRecord:
     absences: tuple[Absence, ...] = ()
     delegations: tuple[DelegationRecord, ...] = ()
     merged_into: str = ""  # who this person was found to be; whoever was merged has nothing in force any more
+    concealed: bool = False
+
+    def conceal(self) -> PersonRecord:
+        """The same without what the ledger only commits to."""
+        public = tuple(item for item in self.attributes if item.attribute in _PUBLIC)
+        return replace(self, attributes=public, absences=(), concealed=True)
 
     def records(self) -> Iterable[Record]:
         """All records, of every sort."""

@@ -2,7 +2,8 @@
 
 Guarantees: persons, accounts, roles and keys are used only as the entries put them in force; a row that was
 slipped into a table, or changed in it, is an error that permits nothing. What is only committed to is held
-against the commitment, with the salt of the last disclosure. (Logins and names are not in the ledger, for
+against the commitment, with the salt of the last disclosure; where that was erased nobody can tell any more
+whether it is as it was, so nothing of it is used (`concealed`). (Logins and names are not in the ledger, for
 privacy: which login stands for which account rests on the database.)
 """
 
@@ -76,6 +77,11 @@ class RecordedPerson:
     path: str
     opening: Mapping[str, Any] | None
 
+    @property
+    def erased(self) -> bool:
+        """Whether something was committed to, and what opens it is gone."""
+        return "private" in self.said and self.opening is None
+
     def differs_from(self, stored: PersonRecord) -> str:
         """Why this is not what the entry that stored this person would say; empty when it is."""
         wrong = f"what is stored of {stored.id} is not what the ledger has"
@@ -83,10 +89,10 @@ class RecordedPerson:
         if said != {name: _sorted(value) for name, value in public_document(stored).items()}:
             return wrong
         private, committed = private_document(stored), self.said.get("private")
-        if not private or not committed:
+        if self.erased:
+            return ""  # of what is stored of it nothing is used
+        if self.opening is None or not private or not committed:
             return wrong if private or committed else ""
-        if self.opening is None:
-            return f"what opens what was committed to for {stored.id} is gone: its disclosure was deleted"
         salt = bytes.fromhex(self.opening["salt"])
         return "" if committed == {"hmac": commit(self.path, private, salt)} else wrong
 
@@ -127,8 +133,10 @@ async def recorded_people(connection: StoreConnection, tenant: str, *, after: in
     )
 
 
-def check_people(recorded: Mapping[str, RecordedPerson], stored: Mapping[str, PersonRecord]) -> None:
-    """Refuse persons who are not as the entries made them.
+def checked_people(
+    recorded: Mapping[str, RecordedPerson], stored: Mapping[str, PersonRecord]
+) -> list[PersonRecord]:
+    """The stored persons, who must be as the entries made them, without what was erased of them.
 
     Raises:
         VerificationFailed: it names the first person that differs.
@@ -142,6 +150,7 @@ def check_people(recorded: Mapping[str, RecordedPerson], stored: Mapping[str, Pe
         wrong = there.differs_from(here)
         if wrong:
             raise _differs("directory", wrong)
+    return [record.conceal() if recorded[person].erased else record for person, record in stored.items()]
 
 
 def _sorted(value: Any) -> Any:
