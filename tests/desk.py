@@ -21,7 +21,7 @@ from typing import Any
 
 from controls.bootstrap import build_service, open_signer, read_rule_files, writer_settings
 from controls.model.lineage import Relation, StatedLink
-from controls.model.request import Request
+from controls.model.request import BreakGlass, Request
 from controls.rules.release import Release, compile_release
 from controls.services import keys as api_keys
 from controls.services.activate import activate
@@ -283,6 +283,7 @@ def ask(
     subject_type: str = "account",
     context: Mapping[str, Any] | None = None,
     on_behalf_of: str = "",
+    break_glass: Mapping[str, Any] | None = None,
     **properties: Any,
 ) -> dict[str, Any]:
     """The body of `POST /v1/decisions`: may `login` take `action` on the order?
@@ -308,6 +309,8 @@ def ask(
         body["context"] = said
     if on_behalf_of:
         body["on_behalf_of"] = on_behalf_of
+    if break_glass:
+        body["break_glass"] = dict(break_glass)
     return body
 
 
@@ -340,6 +343,7 @@ def a_request(body: Mapping[str, Any]) -> Request:
         claim=claim,
         lineage=tuple(links),
         on_behalf_of=body.get("on_behalf_of", ""),
+        break_glass=BreakGlass(**{"minutes": 30, **body["break_glass"]}) if "break_glass" in body else None,
     )
 
 

@@ -2,7 +2,8 @@
 
 Guarantees: pure (same request, same situation, same answer to the byte); whatever is missing, malformed,
 unknown or broken leads to a finding that does not permit; the strictest finding wins; an approval clears
-exactly the review findings it names, never a deny, and only when they are all that is found.
+exactly the findings it names, and only when they are all that is found: never a deny but those that
+`controls.duties.breaking` lets a second person lift, where the request asks for that.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 
 from controls.duties.acting import acting_findings, other_of, principal_act
 from controls.duties.ballots import Ballots, ballots_of
+from controls.duties.breaking import beyond_glass, no_step_to_break, not_broken
 from controls.duties.enforcement import Enforcement
 from controls.duties.facts import facts_about, facts_of
 from controls.duties.hearing import Question
@@ -236,6 +238,10 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
     except ControlsError as failure:
         findings.append(reasons.engine_failure(failure.code, failure.detail))
     claim = None
+    glass = request.break_glass is not None
+    if glass and (kind is None or (step is None and request.action != AMEND)):
+        findings.append(no_step_to_break())
+    beyond = beyond_glass(findings, active.enforcement.constraints) if glass else ()
     if kind is not None and (step is not None or request.action == AMEND):
         shared = order.shared
         claim = ClaimIntent(
@@ -246,7 +252,7 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             reopens=amended.reopens,
             links=links,
         )
-        if situation.crowd is not None and not _denies(findings):
+        if situation.crowd is not None and not (beyond if glass else _denies(findings)):
             act = _claimed(request, account, claim=claim, now=situation.now)
             so_far = history
             if other is not None:
@@ -318,15 +324,20 @@ def _concluded(
     step: Step | None = None,
     votes: Mapping[str, Votes] | None = None,
 ) -> Decision:
-    """The strictest finding wins; an approval may clear the reviews among them."""
+    """The strictest finding wins; an approval may clear what holds the action up."""
     material = material or {}
     account = situation.account
     outcome = strictest(finding.effect for finding in findings if not finding.observed)
     kept: tuple[Finding, ...] = tuple(findings)
     cleared: tuple[Finding, ...] = ()
     approval = ""
-    if outcome is Outcome.REVIEW and account is not None:
-        held = tuple(item for item in kept if item.effect is Effect.REVIEW and not item.observed)
+    breakable = False
+    if outcome is Outcome.DENY and request.break_glass is not None:
+        beyond = beyond_glass(kept, active.enforcement.constraints)
+        breakable = not beyond
+        kept = kept if breakable else (*kept, not_broken(beyond))
+    if (outcome is Outcome.REVIEW or breakable) and account is not None:
+        held = holding(kept)
         for offered in situation.approvals:
             if _clears(offered, request, situation, material=material, held=held):
                 approval = offered.id
@@ -359,6 +370,7 @@ def _concluded(
         engine=active.engine.name,
         votes=votes,
         principal=situation.principal,
+        breakable=breakable and not approval,
     )
 
 
@@ -407,6 +419,12 @@ def material_of_approval(request: Request, material: Mapping[str, str], principa
     return material_digest(
         material, lineage=request.lineage, on_behalf_of="" if known is None else known.person.id
     )
+
+
+def holding(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings that hold an action up, of which an approval must name each."""
+    stopping = (Effect.REVIEW, Effect.DENY)
+    return tuple(item for item in findings if item.effect in stopping and not item.observed)
 
 
 def _clears(
@@ -484,6 +502,7 @@ __all__ = [
     "decide",
     "facts_in",
     "facts_of",
+    "holding",
     "material_digest",
     "material_of",
     "material_of_approval",

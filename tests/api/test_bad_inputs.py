@@ -98,12 +98,11 @@ def test_fields_that_are_wrong(api: Api, path: str, value: Any, pointer: str, co
 @pytest.mark.parametrize(
     ("path", "value", "pointer", "code"),
     [
-        ("/break_glass", {"reason": "fire"}, "/break_glass", "not_yet_supported"),
         ("/context/on_behalf_of", "x", "/context/on_behalf_of", "misplaced_field"),
-        ("/context/break_glass", True, "/context/break_glass", "not_yet_supported"),
+        ("/context/break_glass", True, "/context/break_glass", "misplaced_field"),
         ("/subject/properties/on_behalf_of", "x", "/subject/properties/on_behalf_of", "misplaced_field"),
         ("/resource/properties/on_behalf_of", "x", "/resource/properties/on_behalf_of", "misplaced_field"),
-        ("/resource/properties/break_glass", 1, "/resource/properties/break_glass", "not_yet_supported"),
+        ("/resource/properties/break_glass", 1, "/resource/properties/break_glass", "misplaced_field"),
         ("/context/order", {"notional": "1.00 EUR"}, "/context/order", "ambiguous_fact"),
         ("/context/order.x", {"notional": "1.00 EUR"}, "/context/order.x", "ambiguous_fact"),
         ("/context/subject", {"desk": "x"}, "/context/subject", "ambiguous_fact"),

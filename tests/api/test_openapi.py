@@ -35,6 +35,7 @@ def test_every_route_of_the_issue_is_there(document: Any) -> None:
         ("get", "/v1/decisions/{id}/counterfactuals"),
         ("get", "/v1/chains/{id}"),
         ("get", "/v1/chains/{id}/outlook"),
+        ("get", "/v1/exceptions"),
         ("get", "/v1/reviews"),
         ("get", "/v1/reviews/{id}"),
         ("post", "/v1/reviews/{id}/resolution"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controls.api import schemas
+from controls.api import review_schemas, schemas
 from tests.api.conftest import Api
 from tests.desk import an_order, ask
 
@@ -38,7 +38,7 @@ def test_an_approval_clears_its_findings_once(either_api: Api) -> None:
     assert "claim" not in answer
     told = resolve(either_api, answer["review"]["id"], "approve")
     assert told.status_code == 200, told.text
-    schemas.ResolutionAnswer.model_validate(told.json())
+    review_schemas.ResolutionAnswer.model_validate(told.json())
     cleared = either_api.ask("capture", "tina.trader", order)
     assert cleared["outcome"] == "permit"
     assert cleared["approval"]["id"] == told.json()["approval"]["id"]
@@ -133,7 +133,7 @@ def test_cases_are_listed_page_by_page(either_api: Api) -> None:
     cursor = ""
     while True:
         page = either_api.get(f"{path}{cursor}").json()
-        schemas.ReviewPage.model_validate(page)
+        review_schemas.ReviewPage.model_validate(page)
         seen += [case["id"] for case in page["reviews"]]
         if "next" not in page:
             break
@@ -142,7 +142,7 @@ def test_cases_are_listed_page_by_page(either_api: Api) -> None:
     assert wanted <= set(seen)
     for case in wanted:
         read = either_api.get(f"/v1/reviews/{case}").json()
-        schemas.ReviewTold.model_validate(read)
+        review_schemas.ReviewTold.model_validate(read)
         assert read["state"] == "open"
 
 
@@ -165,3 +165,34 @@ def test_reviews_do_not_go_through_the_front_door(api: Api) -> None:
     """Asking to resolve a case as an ordinary decision is refused."""
     body = ask("resolve", "sara.super", {"type": "review", "id": NOWHERE})
     assert api.post("/v1/decisions", body).json()["code"] == "reserved_type"
+
+
+def test_break_glass_over_http(api: Api) -> None:
+    """Asked for in the request, authorised as a review, used once, and in the report of exceptions."""
+    people = [{"person": "p-05", "name": "Tina Toro", "accounts": [], "roles": []}]
+    people[0]["roles"] = [{"role": "trader"}, {"role": "risk_officer"}]
+    change = api.post("/v1/directory/changes", {"persons": people}, key="admin1").json()["change"]
+    assert api.post(f"/v1/changes/{change}/confirmation", {}, key="admin2").status_code == 200
+    order = an_order()
+    captured = api.post("/v1/decisions", ask("capture", "tina.trader", order)).json()
+    api.post(f"/v1/decisions/{captured['id']}/outcome", {"outcome": "performed"})
+    fire = {"reason": "the risk desk is out", "minutes": 10}
+    body = ask("approve", "tina.trader", order, break_glass=fire)
+    held = api.post("/v1/decisions", body).json()
+    assert held["outcome"] == "deny"
+    case = api.get(held["review"]["href"]).json()
+    review_schemas.ReviewTold.model_validate(case)
+    assert (case["kind"], case["state"]) == ("break_glass", "open")
+    said = {"resolution": "approve", "reason": "there is nobody else"}
+    told = api.post(f"/v1/reviews/{case['id']}/resolution", said, key="supervisor1")
+    assert told.json()["approval"]["expires_at"] == case["due_at"]
+    used = api.post("/v1/decisions", body).json()
+    schemas.DecisionAnswer.model_validate(used)
+    assert used["outcome"] == "permit"
+    page = api.get("/v1/exceptions", key="reader").json()
+    review_schemas.ExceptionPage.model_validate(page)
+    assert [row["kind"] for row in page["exceptions"]][:2] == ["break_glass", "break_glass_request"]
+    assert page["exceptions"][0]["review"]["id"] == used["review"]["id"]
+    assert api.get("/v1/exceptions", key="verifier").status_code == 403
+    for wrong in ({"minutes": 5}, {"reason": "x", "minutes": 0}, {"reason": "x", "minutes": 121}):
+        assert api.post("/v1/decisions", body | {"break_glass": wrong}).status_code == 422

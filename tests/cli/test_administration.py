@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from controls.cli.output import Exit
-from tests.desk import DESK_RULES, Desk, an_order, ask, run_apart, start_desk
+from tests.desk import DESK_RULES, Desk, an_order, ask, run_apart, start_desk, submit
 
 from .commands import Running, controls, serving, verify, well
 from .conftest import acting
@@ -407,6 +407,38 @@ def test_two_persons_are_merged_by_two_administrators(desk: Desk) -> None:
     confirmed(desk, told["change"])
     said = controls("directory", "merge", "p-06", "p-05", "--json", env=acting(desk))
     assert (said.code, said.json()["errors"][0]["code"]) == (Exit.USAGE, "person_merged")
+
+
+def test_the_report_of_exceptions(desk: Desk) -> None:
+    """Nothing at first; then who acted for whom, as a table and as JSON."""
+    said = well("duties", "exceptions", env=desk.environment())
+    assert (said.out, "Nobody has used an exception" in said.err) == ("", True)
+    until = (datetime.now(UTC) + timedelta(days=2)).isoformat(timespec="seconds")
+    about = ("--chain", "order_to_settlement", "--reason", "on holiday", "--until", until)
+    told = proposed(desk, "directory", "delegate", "p-05", "p-06", "--steps", "capture", *about)
+    confirmed(desk, told["change"])
+    order = an_order()
+
+    async def act() -> None:
+        service = desk.build()
+        await service.start()
+        try:
+            command = desk.decide(ask("capture", "tomas.trader", order, on_behalf_of="tina.trader"))
+            assert (await submit(service, command))["outcome"] == "permit"
+        finally:
+            await service.close()
+
+    run_apart(act)
+    (row,) = well("duties", "exceptions", "--json", env=desk.environment()).json()["exceptions"]
+    assert (row["kind"], row["person"], row["on_behalf_of"], row["step"]) == (
+        "delegation",
+        "p-06",
+        "p-05",
+        "capture",
+    )
+    shown = well("duties", "exceptions", env=desk.environment()).out
+    assert "acted for" in shown
+    assert "p-06 for p-05" in shown
 
 
 async def _given_by(desk: Desk, person: str) -> str:

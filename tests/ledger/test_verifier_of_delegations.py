@@ -145,3 +145,62 @@ def test_an_approval_of_whom_it_is_done_for_is_none() -> None:
     found = verified(ledger.export(), key=ledger.keys.verifying)
     assert found.code == Failure.FORCE
     assert "is of the person who used it" in found.problems[0].message
+
+
+# -- break-glass -------------------------------------------------------------------------------------------
+
+
+def lifted(rule: str, **more: Json) -> dict[str, Any]:
+    cleared: list[Json] = [{"rule": rule, "version": "1", "effect": "deny"}]
+    return {"break_glass": True, "cleared": cleared, **more}
+
+
+def broken(**said: Any) -> LedgerBuilder:
+    """ana captured, and approves with what `said` says of an exception."""
+    absolute = b'"id":"maker_checker"', b'"absolute":true,"id":"maker_checker"'
+    release = RELEASE_BYTES.replace(*absolute) if said.pop("absolute", False) else RELEASE_BYTES
+    ledger = LedgerBuilder(release, persons=ACCOUNTS)
+    ledger.claim("ana", "capture", account="acc-1")
+    approval = ledger.approve(ledger.open_case("ana", "approve", account="acc-1"), "eva", "approve")
+    if said.pop("approved", True):
+        said["approval"] = approval
+    ledger.claim("ana", "approve", account="acc-1", **said)
+    return ledger
+
+
+def test_what_a_second_person_lifted_is_no_failure_and_counted() -> None:
+    """Of that very constraint, for that one act."""
+    report = verified(broken(**lifted("maker_checker")).export(), key=LedgerBuilder().keys.verifying)
+    assert (report.problems, report.exceptions) == ([], 1)
+    shown = StringIO()
+    show(report, shown)
+    assert "exceptions   1 acts for which a second person lifted a constraint" in shown.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (lifted("few"), "allows 1"),
+        (lifted("maker_checker", absolute=True), "allows 1"),
+        (lifted("maker_checker", approved=False), "without an approval"),
+        ({}, "allows 1"),
+    ],
+)
+def test_what_nobody_lifted_is_found(said: dict[str, Any], told: str) -> None:
+    """Another constraint, an absolute one, without a second person, or without any exception."""
+    found = problems(broken(**said))
+    assert len(found) == 1
+    assert told in found[0]
+
+
+def test_the_whole_chain_is_lifted_by_nobody() -> None:
+    """It is built in."""
+    ledger = delegating()
+    for step in ("approve", "execute", "settle"):
+        ledger.claim("ana", step, account="acc-1")
+    case = ledger.open_case("ana", "capture", account="acc-1")
+    approval = ledger.approve(case, "zoe", "capture")
+    said = lifted("maker_checker")
+    said["cleared"].append({"rule": "whole_chain", "version": "1", "effect": "deny"})
+    ledger.claim("ana", "capture", account="acc-1", approval=approval, **said)
+    assert problems(ledger) == ["ana has acted on every mandatory step of the chain"]

@@ -21,6 +21,7 @@ from controls.api.changes import change_routes
 from controls.api.decisions import decision_routes
 from controls.api.directory import directory_routes
 from controls.api.entrance import Entrance
+from controls.api.exceptions import exception_routes
 from controls.api.exchange import Exchange, ExchangeMiddleware
 from controls.api.json_body import escape
 from controls.api.ledger import ledger_routes
@@ -67,6 +68,7 @@ def create_app(service: Service, *, settings: Settings) -> FastAPI:
     routers = (
         decision_routes(entrance),
         review_routes(entrance),
+        exception_routes(entrance),
         change_routes(entrance),
         directory_routes(entrance),
         release_routes(entrance),

@@ -1,8 +1,8 @@
 """From a body to the `Request` that is decided: how JSON's four entities become facts with dotted names.
 
 Guarantees: each fact has exactly one origin (a name that two parts of a request would state is refused as
-`ambiguous_fact`, so a context cannot pose as the resource); what the service cannot do yet is refused, never
-ignored; and what is refused is refused with a pointer to every place.
+`ambiguous_fact`, so a context cannot pose as the resource); a field of the request that stands elsewhere is
+refused, never ignored; and what is refused is refused with a pointer to every place.
 
 `resource.properties.k` of an order is the fact `order.k`; `subject.properties.k` is `subject.k`;
 `action.properties.k` is `action.k`; `resource.properties.lineage` is no fact but says which older resources
@@ -36,7 +36,7 @@ from controls.api.schemas import (
 )
 from controls.model.errors import FieldError, InvalidInput
 from controls.model.lineage import Relation, StatedLink
-from controls.model.request import Request
+from controls.model.request import BreakGlass, Request
 from controls.model.values import Json
 from controls.rules.literals import parse_timestamp
 from controls.rules.readers import FIRST_MOMENT, LAST_MOMENT
@@ -60,10 +60,8 @@ RESERVED: Final = frozenset(
         "table",
     }
 )
-# Fields that have a place in the design and no meaning yet.
-LATER: Final = frozenset({"break_glass"})
 # Fields of the request itself, which mean something at its top and would be overlooked elsewhere.
-OF_REQUEST: Final = frozenset({"on_behalf_of"})
+OF_REQUEST: Final = frozenset({"on_behalf_of", "break_glass"})
 
 _NAME: Final = re.compile(PRINTABLE.replace("$", r"\Z"))
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -77,8 +75,6 @@ def read_decision(body: Json, *, id: str, prefix: str = "") -> Request:
     Raises:
         InvalidInput: it is not one, with everything that is wrong with it.
     """
-    if isinstance(body, dict) and not LATER.isdisjoint(body):
-        raise _later(f"{prefix}/{name}" for name in sorted(LATER.intersection(body)))
     asked = _validated(DecisionRequest, body, prefix=prefix)
     return _Facts(asked, prefix=prefix, free_context=False).request(id)
 
@@ -109,10 +105,8 @@ def read_evaluation(body: Mapping[str, Json], *, id: str) -> Request:
     """The request of one AuthZEN evaluation.
 
     Raises:
-        InvalidInput: a required attribute is missing, or of the wrong type, or not possible yet.
+        InvalidInput: a required attribute is missing, or of the wrong type.
     """
-    if not LATER.isdisjoint(body):
-        raise _later(f"/{name}" for name in sorted(LATER.intersection(body)))
     asked = _validated(EvaluationRequest, body, prefix="")
     return _Facts(asked, prefix="", free_context=True).request(id)
 
@@ -131,7 +125,7 @@ def merged_items(body: Mapping[str, Json]) -> list[dict[str, Json] | None] | Non
         return None
     if not isinstance(items, list):
         raise invalid_fields([FieldError("/evaluations", "wrong_type", "must be a list")])
-    defaults = {name: body[name] for name in (*_ENTITIES, *OF_REQUEST, *LATER) if name in body}
+    defaults = {name: body[name] for name in (*_ENTITIES, *OF_REQUEST) if name in body}
     return [{**defaults, **item} if isinstance(item, dict) else None for item in items]
 
 
@@ -207,6 +201,9 @@ class _Facts:
             claim=self.claim,
             lineage=self.lineage,
             on_behalf_of=asked.on_behalf_of,
+            break_glass=None
+            if asked.break_glass is None
+            else BreakGlass(asked.break_glass.reason, asked.break_glass.minutes),
         )
 
     def _lineage(self, stated: Json) -> None:
@@ -292,9 +289,7 @@ class _Facts:
         self.facts.update(stated)
 
     def _reserved(self, pointer: str, members: Mapping[str, Json]) -> None:
-        """Fields that have, or will have, a meaning at the top of the request only."""
-        for name in () if LATER.isdisjoint(members) else sorted(LATER.intersection(members)):
-            self._wrong(f"{pointer}/{name}", "not_yet_supported", "is reserved and not supported yet")
+        """Fields that have a meaning at the top of the request only."""
         for name in () if OF_REQUEST.isdisjoint(members) else sorted(OF_REQUEST.intersection(members)):
             told = "is a field of the request itself, beside subject and action"
             self._wrong(f"{pointer}/{name}", "misplaced_field", told)
@@ -304,9 +299,6 @@ class _Facts:
 
     def _refused(self) -> InvalidInput:
         """The most telling code stands for the whole, the rest is in `errors`."""
-        later = [item.pointer for item in self.errors if item.code == "not_yet_supported"]
-        if later:
-            return _later(later)
         for code, title in _TITLES.items():
             if any(item.code == code for item in self.errors):
                 first = next(item for item in self.errors if item.code == code)
@@ -340,16 +332,3 @@ _HELP: Final = {
     "reserved_type": "Use /v1/reviews and the administration commands, or another name for your resource.",
     "ambiguous_fact": "State facts of the resource in resource.properties, and others under another name.",
 }
-
-
-def _later(pointers: Iterable[str]) -> InvalidInput:
-    errors = tuple(
-        FieldError(pointer, "not_yet_supported", "is reserved and not supported yet") for pointer in pointers
-    )
-    return InvalidInput(
-        "not_yet_supported",
-        "The request asks for something that is not supported yet",
-        detail=f"{errors[0].pointer} is reserved; it is refused rather than ignored.",
-        help="Leave it out, and ask for the account that acts and the order as it is.",
-        errors=errors,
-    )

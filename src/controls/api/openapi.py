@@ -14,7 +14,14 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from controls.api import change_schemas, directory_schemas, schemas, scim_documents, search_schemas
+from controls.api import (
+    change_schemas,
+    directory_schemas,
+    review_schemas,
+    schemas,
+    scim_documents,
+    search_schemas,
+)
 from controls.api.problems import SCIM, Form, declared, declared_plain, declared_scim, form_of
 
 _REF: Final = "#/components/schemas/{model}"
@@ -46,6 +53,7 @@ proceed**; a 4xx or 5xx means that no decision exists.
 _MODULES: Final = (
     vars(schemas)
     | vars(search_schemas)
+    | vars(review_schemas)
     | vars(directory_schemas)
     | vars(change_schemas)
     | vars(scim_documents)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
-from controls.api import schemas
+from controls.api import review_schemas
 from controls.api.decisions import JSON, OurId
 from controls.api.entrance import Entrance, json_of, once, token_of
 from controls.api.openapi import answers, body, keyed, reference
@@ -34,7 +34,7 @@ def review_routes(entrance: Entrance) -> APIRouter:
     @router.get(
         "/v1/reviews",
         summary="Review cases, oldest first",
-        responses=answers(schemas.ReviewPage, says="One page.", problems=(401, 403, 422, 503)),
+        responses=answers(review_schemas.ReviewPage, says="One page.", problems=(401, 403, 422, 503)),
         openapi_extra=keyed(),
     )
     async def listing(
@@ -47,7 +47,7 @@ def review_routes(entrance: Entrance) -> APIRouter:
     @router.get(
         "/v1/reviews/{id}",
         summary="One review case",
-        responses=answers(schemas.ReviewTold, says="The case.", problems=(401, 403, 404, 422, 503)),
+        responses=answers(review_schemas.ReviewTold, says="The case.", problems=(401, 403, 404, 422, 503)),
         openapi_extra=keyed(),
     )
     async def read(request: HttpRequest, id: OurId) -> Response:
@@ -59,11 +59,11 @@ def review_routes(entrance: Entrance) -> APIRouter:
         "/v1/reviews/{id}/resolution",
         summary="Approve or reject",
         responses=answers(
-            schemas.ResolutionAnswer,
+            review_schemas.ResolutionAnswer,
             says="The resolution is on record.",
             problems=(400, 401, 403, 404, 409, 413, 415, 422, 503),
         ),
-        openapi_extra=body(reference(schemas.ResolutionRequest)),
+        openapi_extra=body(reference(review_schemas.ResolutionRequest)),
     )
     async def resolution(request: HttpRequest, id: OurId) -> Response:
         """Needs the scope `review`, and a key that is bound to a supervisor who is no party to the chain."""
@@ -71,7 +71,7 @@ def review_routes(entrance: Entrance) -> APIRouter:
         token = token_of(request)
         said = await json_of(request)
         try:
-            asked = schemas.ResolutionRequest.model_validate(said)
+            asked = review_schemas.ResolutionRequest.model_validate(said)
         except ValidationError as error:
             raise invalid(error.errors(include_url=False, include_input=False)) from None
         command = Resolve(

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, WithJsonSchema
 
+from controls.duties.breaking import LONGEST_MINUTES, MINUTES
 from controls.model.lineage import MAX_LINKS, Relation
 
 MAX_ID = 256
@@ -118,6 +119,13 @@ class Resource(Asked):
     properties: ResourceProperties = Field(default_factory=dict)
 
 
+class BreakGlassAsked(Asked):
+    """An emergency: why, and for how many minutes from now on a second person may lift what denies."""
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"\S")]
+    minutes: Annotated[int, Field(ge=1, le=LONGEST_MINUTES)] = MINUTES
+
+
 class DecisionRequest(Asked):
     """May this subject take this action on this resource?
 
@@ -127,6 +135,10 @@ class DecisionRequest(Asked):
 
     `on_behalf_of` is a login of the person for whom the subject acts, by a delegation in force: that person's
     grants authorise, and the act counts for both. A bot may name the person it belongs to.
+
+    With `break_glass` a denial by duty constraints that are not absolute opens a case (`review`) for a second
+    person. Once that one has approved, the same request is permitted once while the minutes last, and a third
+    person must look at it afterwards.
     """
 
     subject: Subject
@@ -134,19 +146,13 @@ class DecisionRequest(Asked):
     resource: Resource
     context: Properties = Field(default_factory=dict)
     on_behalf_of: Id = ""
+    break_glass: BreakGlassAsked | None = None
 
 
 class OutcomeRequest(Asked):
     """What became of the step that a decision claimed."""
 
     outcome: Literal["performed", "abandoned"]
-
-
-class ResolutionRequest(Asked):
-    """A supervisor's word on a review case. Who speaks is the account that the key is bound to."""
-
-    resolution: Literal["approve", "reject"]
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"\S")]
 
 
 class OpenSubject(Subject):
@@ -171,6 +177,7 @@ class EvaluationRequest(BaseModel):
     resource: OpenResource
     context: Properties = Field(default_factory=dict)
     on_behalf_of: Id = ""
+    break_glass: BreakGlassAsked | None = None
 
 
 class EvaluationItem(BaseModel):
@@ -183,6 +190,7 @@ class EvaluationItem(BaseModel):
     resource: OpenResource | None = None
     context: Properties | None = None
     on_behalf_of: Id | None = None
+    break_glass: BreakGlassAsked | None = None
 
 
 class EvaluationOptions(BaseModel):
@@ -373,25 +381,6 @@ class OutcomeAnswer(Told):
     receipt: Receipt
 
 
-class ApprovalGiven(Told):
-    """What a supervisor's approval is called, and until when it can be used."""
-
-    id: str
-    expires_at: str
-
-
-class ResolutionAnswer(Told):
-    """The case is resolved, on record."""
-
-    id: str
-    review: str
-    state: Literal["approved", "rejected"]
-    approval: ApprovalGiven | None = None
-    follow_up: str | None = None
-    findings: list[FindingTold]
-    receipt: Receipt
-
-
 class LedgerEntry(Told):
     """An entry as it is on record. `bytes` is what was hashed; `entry` the same, parsed."""
 
@@ -415,12 +404,14 @@ class ConsistencyProof(TreeProof):
 
 
 class ActTold(Told):
-    """One person's act on one step."""
+    """One person's act on one step. Where somebody acted for somebody else there is an act of each, and
+    `beside` is the other one."""
 
     step: str
     person: str
     account: str
-    capacity: Literal["actor", "approver"]
+    capacity: Literal["actor", "approver", "principal"]
+    beside: str | None = None
     state: Literal["claimed", "performed", "abandoned", "void", "reopened"]
     at: str
     valid_until: str
@@ -437,56 +428,9 @@ class ChainAnswer(Told):
     acts: list[ActTold]
 
 
-class ReasonTold(Told):
-    """Why a case was opened."""
-
-    rule: str
-    effect: str
-    title: Translated
-    message: Translated
-
-
-class ResourceTold(Told):
-    type: str
-    id: str
-
-
 class ChainName(Told):
     kind: str
     id: str
-
-
-class Resolved(Told):
-    """Who resolved a case, and in which entry."""
-
-    at: str
-    by: str
-    resolution: str
-
-
-class ReviewTold(Told):
-    """A review case."""
-
-    id: str
-    kind: Literal["hold", "flag", "expired", "follow_up", "merge"]
-    state: Literal["open", "approved", "rejected"]
-    decision: str
-    person: str
-    action: str
-    resource: ResourceTold
-    reasons: list[ReasonTold]
-    opened_at: str
-    claim: str | None = None
-    chain: ChainName | None = None
-    follows: str | None = None
-    resolved: Resolved | None = None
-
-
-class ReviewPage(Told):
-    """Review cases, oldest first; `next` is the cursor of the following page."""
-
-    reviews: list[ReviewTold]
-    next: str | None = None
 
 
 class Health(Told):

@@ -1,4 +1,7 @@
-"""`controls duties analyse`: who could break a separation of duties, who did, and how many it would take."""
+"""`controls duties analyse`: who could break a separation of duties, who did, and how many it would take.
+
+`controls duties exceptions`: who used an exception, and what is still to be looked at.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,22 @@ from controls.bootstrap import shipped
 from controls.cli.duty_csv import findings_csv
 from controls.cli.duty_page import LANGUAGES, page
 from controls.cli.duty_tables import show
+from controls.cli.exceptions import show_exceptions
 from controls.cli.output import ERR, Exit, JsonOption, guarded, print_json
 from controls.cli.troubles import database_explained, read_rules, read_text, unwritable
 from controls.model.errors import Forbidden, InvalidInput, Unauthenticated
 from controls.model.finding import Outcome
+from controls.model.values import Json, microseconds
 from controls.rules.release import compile_release
 from controls.services.access_exports import read_exports
 from controls.services.directory_file import read_directory
 from controls.services.duty_analysis import Examined, examine_directory, examine_exports
 from controls.services.duty_ledger import examine_ledger
 from controls.services.duty_report import Report
+from controls.services.exceptions import Exceptions
 from controls.services.foreign_separations import read_separations
 from controls.services.keys import authenticate
+from controls.services.queries import PAGE_LIMIT
 from controls.settings import Settings
 from controls.store.database import Database
 from controls.store.directory import load_keys
@@ -40,11 +47,6 @@ class FailOn(StrEnum):
 
     CONFLICTS = "conflicts"  # with what the directory itself must keep, or a violation
     VIOLATIONS = "violations"
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `analyse` a command of its own while it is the only one."""
 
 
 @app.command()
@@ -119,6 +121,34 @@ def analyse(
         report.breaches or (fail_on is FailOn.CONFLICTS and report.standing_conflicts)
     ):
         raise typer.Exit(Exit.TESTS_FAILED)
+
+
+@app.command()
+@guarded
+def exceptions(
+    limit: Annotated[int, typer.Option(min=1, max=PAGE_LIMIT, help="How many, from the newest on.")] = 50,
+    cursor: Annotated[str, typer.Option(help="`next` of the page before, as --json shows it.")] = "",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Show who acted for somebody else or had a constraint lifted, when and on which chain, and whether
+    somebody has looked at it; what should have been looked at by now stands out."""
+    settings = Settings()
+
+    async def read() -> dict[str, Json]:
+        database = Database(settings.database_url)
+        try:
+            report = Exceptions(database, settings.tenant)
+            return await report.page(at=microseconds(datetime.now(UTC)), limit=limit, cursor=cursor or None)
+        finally:
+            await database.close()
+
+    with database_explained(settings.database_url):
+        told = asyncio.run(read())
+    if as_json:
+        print_json(told)
+    else:
+        show_exceptions(told)
 
 
 def _directory_or_ledger(

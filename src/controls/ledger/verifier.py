@@ -29,8 +29,9 @@ When the answer is "verified", then
   acts; what one did for another is the act of both; persons found to be one are one from the entry on that
   says so: `merged`), a step that does not repeat was never held by two claims at once (one that takes votes:
   by more than these, or twice by one person), and no constraint of the kinds `separate`, `at_most` and
-  `votes` was broken that denies, looks at one chain, and holds under no condition and for no period. Changes
-  took effect with the last vote that such a constraint asks for.
+  `votes` was broken that denies, looks at one chain, and holds under no condition and for no period, unless
+  it is not absolute and a second person lifted it for that one act (`exceptions`). Changes took effect with
+  the last vote that such a constraint asks for.
   On a chain counts what was done on all that it comes from, as its first act and none later declares, and
   together that keeps the duties, too, when a chain joins several.
 It does not show that decisions were right (`controls verify --replay` does), nor that nothing was cut off
@@ -161,6 +162,7 @@ class Report:
     provisioned: int = 0
     merged: int = 0
     delegated: int = 0
+    exceptions: int = 0
     failures: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -341,6 +343,7 @@ class Limit:
     most: int
     ordered: bool
     everywhere: bool = False
+    absolute: bool = False  # no exception ever relaxes it
 
     def exceeded(self, steps: Set[str]) -> bool:
         """Whether acts on `steps` by one person are too many, in whatever order they came."""
@@ -448,16 +451,18 @@ def _votes(steps: Mapping[str, Any], constraints: Iterable[dict[str, Any]]) -> d
 
 
 def _limits(item: dict[str, Any]) -> Iterator[Limit]:
-    name, kind = str(item["id"]), item["kind"]
+    name, kind, absolute = str(item["id"]), item["kind"], item.get("absolute") is True
     if kind == "votes":
         for step in _list(item.get("distinct_from", ())):
-            yield Limit(name, (frozenset({item["step"]}), frozenset({step})), most=1, ordered=False)
+            pair = frozenset({item["step"]}), frozenset({step})
+            yield Limit(name, pair, most=1, ordered=False, absolute=absolute)
         return
     named = item["groups"].values() if "groups" in item else item["steps"]
     groups = tuple(frozenset(_list(steps)) for steps in named)
     most = 1 if kind == "separate" else int(item["max"])
     everywhere = item.get("everywhere") is True
-    yield Limit(name, groups, most=most, ordered=item.get("ordered") is True, everywhere=everywhere)
+    ordered = item.get("ordered") is True
+    yield Limit(name, groups, most=most, ordered=ordered, everywhere=everywhere, absolute=absolute)
 
 
 class Chain:
@@ -527,6 +532,7 @@ class Duties:
         self._rules: dict[str, dict[str, ChainRules]] = {}
         self.chains: dict[tuple[str, str], Chain] = {}
         self._claims: dict[bytes, Claim] = {}
+        self.broken = 0  # acts for which a second person lifted a constraint (break-glass)
 
     def offer(self, digest: str, text: str) -> None:
         """A blob that may be a release: a JSON object that holds `files`."""
@@ -603,8 +609,17 @@ class Duties:
         actors = list(hands)
         if approval is not None:
             actors.append(sys.intern(_text(approval, "approver")))
+        lifted = self._lifted(entry) if entry.get("break_glass") is True else frozenset()
         for actor in dict.fromkeys(actors):
-            yield from self._act(chain, actor, step, rules)
+            yield from self._act(chain, actor, step, rules, lifted=lifted)
+
+    def _lifted(self, entry: dict[str, Any]) -> frozenset[str]:
+        """The constraints that a second person lifted for this act."""
+        self.broken += 1
+        if entry.get("approval") is None:
+            raise duty("a constraint was lifted without an approval")
+        lifted = (item for item in _as_list(entry.get("cleared", [])) if item.get("effect") == "deny")
+        return frozenset(_text(item, "rule") for item in lifted)
 
     def _plain_act(self, entry: dict[str, Any], step: str) -> Iterator[Bad]:
         chain, rules = self._chain(entry)
@@ -704,7 +719,15 @@ class Duties:
         self._claims[name] = Claim(chain, step, person, "claimed", hands[1])
         chain.holders[step] = (*holders, name)
 
-    def _act(self, chain: Chain, person: str, step: str, rules: ChainRules) -> Iterator[Bad]:
+    def _act(
+        self,
+        chain: Chain,
+        person: str,
+        step: str,
+        rules: ChainRules,
+        *,
+        lifted: frozenset[str] = frozenset(),
+    ) -> Iterator[Bad]:
         before = chain.acts.get(person, ())
         again = step in before
         if again and not any(limit.ordered for limit in rules.limits):
@@ -715,6 +738,8 @@ class Duties:
             if not again and step in rules.mandatory and rules.mandatory <= steps | {step}:
                 found[""] = duty(f"{person} has acted on every mandatory step of the chain")
             for limit in rules.limits:
+                if limit.name in lifted and not limit.absolute:
+                    continue
                 counted = every if limit.everywhere else steps
                 too_many = limit.broken(counted, step) if limit.ordered or not again else []
                 if too_many:
@@ -1274,6 +1299,7 @@ class Verification:
         report.provisioned = self._force.provisioned
         report.merged = self._force.merged
         report.delegated = self._force.delegated
+        report.exceptions = self._duties.broken
         report.verified = not report.failures
         return report
 
@@ -1474,6 +1500,9 @@ def show(report: Report, out: TextIO) -> None:
         print(
             f"delegated    {report.delegated} acts of one person for another, which count for both", file=out
         )
+    if report.exceptions:
+        told = "acts for which a second person lifted a constraint that is not absolute"
+        print(f"exceptions   {report.exceptions} {told}", file=out)
     if report.merged:
         print(
             f"persons      {report.merged} found to be another one, and one with that one since then",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from controls.model.chain import Votes
-from controls.model.finding import Deadline, Finding, Outcome
+from controls.model.finding import Deadline, Effect, Finding, Outcome
 from controls.model.lineage import Link
 from controls.model.people import Principal
 from controls.model.record import record
@@ -63,7 +63,10 @@ class ClearedFinding:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A supervisor's approval: clears exactly the named findings for this person, action and resource."""
+    """A supervisor's approval: clears exactly the named findings for this person, action and resource.
+
+    Denials are among them only where it authorises break-glass.
+    """
 
     id: str
     review: str
@@ -84,7 +87,8 @@ class Decision:
 
     `facts` are the typed facts that were read; `engine` says which engines evaluated the rules;
     `approval` names the approval that cleared `cleared` findings; `votes` are the chain's steps that take
-    more than one person; `principal` is whom the request was made for.
+    more than one person; `principal` is whom the request was made for. `breakable`: break-glass was asked
+    for, and a second person may lift what denies.
     """
 
     request: str
@@ -103,6 +107,12 @@ class Decision:
     engine: str = ""
     votes: Mapping[str, Votes] | None = None
     principal: Principal | None = None
+    breakable: bool = False
+
+    @property
+    def broke_glass(self) -> bool:
+        """Whether a denial was lifted."""
+        return any(finding.effect is Effect.DENY for finding in self.cleared)
 
     @property
     def permitted(self) -> bool:

@@ -11,6 +11,14 @@ from controls.model.values import Json
 
 
 @record
+class BreakGlass:
+    """That the person asks for an exception: why, and for how many minutes from now on."""
+
+    reason: str
+    minutes: int
+
+
+@record
 class Request:
     """Who (subject) wants to do what (action) to what (resource).
 
@@ -20,7 +28,7 @@ class Request:
     `asserted_at` is what the caller said about time: recorded, and it drives nothing.
     `claim=False` asks for an opinion without claiming the step. `lineage` are the older resources that this
     one is said to come from. `on_behalf_of` is the login of the account that the subject is said to act for
-    (empty: for nobody else).
+    (empty: for nobody else). With `break_glass`, denials that a second person may lift are to be lifted.
     """
 
     id: str
@@ -34,3 +42,4 @@ class Request:
     claim: bool = True
     lineage: tuple[StatedLink, ...] = ()
     on_behalf_of: str = ""
+    break_glass: BreakGlass | None = None

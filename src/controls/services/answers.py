@@ -124,7 +124,8 @@ def _principal_json(account: Account, delegation: Delegation | None, *, actor: s
 def _only_silent(decision: Decision) -> bool:
     """The case of the decision is about flags of which whoever asked is not told."""
     flags = [item for item in decision.findings if item.effect is Effect.FLAG and not item.observed]
-    return decision.outcome is Outcome.PERMIT and all(item.silent for item in flags)
+    passed = decision.outcome is Outcome.PERMIT and not decision.broke_glass
+    return passed and all(item.silent for item in flags)
 
 
 def authzen(item: Item, sealed: Sealed) -> dict[str, Json]:

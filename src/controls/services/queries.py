@@ -196,6 +196,8 @@ def review_json(case: ReviewCase) -> dict[str, Json]:
         told["claim"] = case.claim
     if case.chain_kind:
         told["chain"] = {"kind": case.chain_kind, "id": case.resource_id}
+    if case.due_at is not None:
+        told["due_at"] = utc_text(from_microseconds(case.due_at))
     if case.beside:
         told["on_behalf_of"] = case.beside
     if case.follows:

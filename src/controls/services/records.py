@@ -73,6 +73,9 @@ def decision_entry(
             private[name] = canonical(value)
     if not decision.account:
         private["subject.id"] = request.subject_id
+    glass = request.break_glass
+    if glass is not None:
+        private["break_glass.reason"] = glass.reason
     principal = decision.principal
     if request.on_behalf_of and (principal is None or principal.account is None):
         private["on_behalf_of"] = request.on_behalf_of
@@ -87,7 +90,7 @@ def decision_entry(
     properties = stated | {
         name: item for name, item in hidden.items() if name in request.properties and name not in counted
     }
-    for extra in ("undeclared", "subject.id", "on_behalf_of"):
+    for extra in ("undeclared", "subject.id", "on_behalf_of", "break_glass.reason"):
         if extra in hidden:
             properties[extra] = hidden[extra]
     asked: dict[str, Json] = {
@@ -104,6 +107,8 @@ def decision_entry(
         ]
     if not request.claim:
         asked["claim"] = False
+    if glass is not None:
+        asked["break_glass"] = {"minutes": glass.minutes}
     fields: dict[str, Json] = {
         "key": key,
         "request": asked,

@@ -2,7 +2,8 @@
 
 Guarantees: a resolution that does not evaluate to permit changes nothing (and is recorded); an approval
 clears exactly the findings of its case, for the same person, action, resource and material facts, once and
-until it expires; the approver counts as having acted on the step.
+until it expires; the approver counts as having acted on the step. The case of a break-glass is approved by a
+second person while its minutes last; what is done under it opens a case that a third one resolves.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from controls.model.chain import Act, ActState, Capacity, ChainHistory
 from controls.model.decision import Approval, Decision
 from controls.model.errors import Conflict, FieldError, Forbidden, NotFound
 from controls.model.request import Request
-from controls.model.values import Json, utc_text
+from controls.model.values import Json, from_microseconds, utc_text
 from controls.rules.vocabulary import read_facts
 from controls.services.answers import encode, finding_json, receipt
 from controls.services.commands import Context, Render
 from controls.services.lineage import line_parties
 from controls.services.records import decision_entry
-from controls.store.rows import ReviewCase, StoredAct
+from controls.store.rows import BREAK_GLASS, EXCEPTION, ReviewCase, StoredAct
 from controls.store.workspace import Needs
 
 APPROVAL_VALID_FOR: Final = timedelta(hours=24)
@@ -77,6 +78,15 @@ class Resolve:
                 detail=f"Its outcome was reported after this case was opened: {case.action} of "
                 f"{case.resource_id} is {state}, and that stands.",
                 help="Reject the case, which closes it and leaves the claim as it is.",
+            )
+        lapsed = case.kind == BREAK_GLASS and case.due_at is not None and work.at >= case.due_at
+        if lapsed and self.resolution is Resolution.APPROVE:
+            raise Conflict(
+                "break_glass_lapsed",
+                "This request for break-glass is over",
+                detail=f"It was for {case.action} of {case.resource_id} until "
+                f"{utc_text(from_microseconds(case.due_at or 0))}.",
+                help="Reject it, which closes the case; the person may ask again.",
             )
         decision, request = self._decide(context, case)
         if not decision.permitted:
@@ -143,7 +153,7 @@ class Resolve:
         fields |= {"review": case.id, "resolution": self.resolution.value, **hidden}
         approval = self._approval(context, case, decision)
         void = case.kind == "expired" and self.resolution is Resolution.APPROVE
-        follow = case.kind == "flag" and self.resolution is Resolution.REJECT
+        follow = case.kind in ("flag", EXCEPTION) and self.resolution is Resolution.REJECT
         if approval is not None:
             fields["approval"] = {"id": approval.id, "expires_at": utc_text(approval.expires_at)}
         if case.chain_kind:
@@ -179,7 +189,10 @@ class Resolve:
         if void:
             work.change_act(case.claim, state=ActState.VOID)
         if follow:
-            work.add_review(replace(case, id=follow_up, kind="follow_up", opened_at=work.at, follows=case.id))
+            follow_case = replace(
+                case, id=follow_up, kind="follow_up", opened_at=work.at, follows=case.id, due_at=None
+            )
+            work.add_review(follow_case)
         state = _STATES[self.resolution]
 
         def told() -> dict[str, Json]:
@@ -194,8 +207,11 @@ class Resolve:
         return lambda sealed: encode(told() | {"receipt": receipt(index, leaf, sealed)})
 
     def _approval(self, context: Context, case: ReviewCase, decision: Decision) -> Approval | None:
-        if case.kind != "hold" or self.resolution is not Resolution.APPROVE:
+        if case.kind not in ("hold", BREAK_GLASS) or self.resolution is not Resolution.APPROVE:
             return None
+        until = context.work.now + APPROVAL_VALID_FOR
+        if case.due_at is not None:
+            until = from_microseconds(case.due_at)
         return Approval(
             id=context.new_id("apr"),
             review=case.id,
@@ -206,7 +222,7 @@ class Resolve:
             resource_id=case.resource_id,
             material=case.material,
             findings=case.findings,
-            expires_at=context.work.now + APPROVAL_VALID_FOR,
+            expires_at=until,
         )
 
     def _make_party(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -92,14 +92,20 @@ class StoredAct:
         )
 
 
+# Kinds of cases about exceptions.
+BREAK_GLASS: Final = "break_glass"
+EXCEPTION: Final = "exception"
+
+
 @dataclass(frozen=True, slots=True)
 class ReviewCase:
     """A case for a supervisor.
 
     `kind`: `hold` (the action waits), `flag` (it went ahead), `expired` (a claim outlived its time),
-    `follow_up` (a flag was rejected) or `merge` (two persons of the chain were found to be one). `findings`
-    are what an approval would clear; `reasons` what a supervisor reads; `beside` is the person for whom
-    `person` asked.
+    `follow_up` (a flag was rejected), `merge` (two persons of the chain were found to be one), `break_glass`
+    (a second person may lift what denies, until `due_at`) or `exception` (it was lifted and used; somebody
+    must look at it by `due_at`). `findings` are what an approval would clear; `reasons` what a supervisor
+    reads; `beside` is the person for whom `person` asked.
     """
 
     id: str
@@ -121,6 +127,7 @@ class ReviewCase:
     resolution: str | None = None
     follows: str = ""
     beside: str = ""
+    due_at: int | None = None
 
     def row(self, tenant: str) -> dict[str, Any]:
         return {
@@ -144,6 +151,7 @@ class ReviewCase:
             "resolution": self.resolution,
             "follows": self.follows,
             "beside": self.beside,
+            "due_at": self.due_at,
         }
 
     @staticmethod

@@ -153,6 +153,14 @@ acts: Final = Table(
         postgresql_where=text("state = 'claimed' AND \"case\" = ''"),
         sqlite_where=text("state = 'claimed' AND \"case\" = ''"),
     ),
+    Index(
+        "ix_acts_of_principals",
+        "tenant",
+        "at",
+        "decision",
+        postgresql_where=text("capacity = 'principal'"),
+        sqlite_where=text("capacity = 'principal'"),
+    ),
     # One live claim per non-repeating step, even if the code above the database were wrong.
     Index(
         "uq_acts_live_step",
@@ -249,9 +257,18 @@ reviews: Final = Table(
     Column("resolution", identifier()),
     Column("follows", identifier(), nullable=False, server_default=text("''")),
     Column("beside", identifier(), nullable=False, server_default=text("''")),
+    Column("due_at", BigInteger),
     PrimaryKeyConstraint("id", "tenant"),
     Index("ix_reviews_state", "state", "tenant", "opened_at", "id"),
     Index("ix_reviews_resource", "resource_id", "resource_type", "tenant"),
+    Index(
+        "ix_reviews_dated",
+        "tenant",
+        "opened_at",
+        "id",
+        postgresql_where=text("due_at IS NOT NULL"),
+        sqlite_where=text("due_at IS NOT NULL"),
+    ),
 )
 
 approvals: Final = Table(
