@@ -46,6 +46,12 @@ class TestUnknownChain:
         assert "begins with: Capture" in answer.findings[0].message.en
         assert answer.findings[0].effect is Effect.DENY
 
+    def test_an_approval_of_what_was_then_not_done_begins_nothing(self) -> None:
+        """Else an optional first step would be skipped on a chain that nobody has begun."""
+        kind = a_kind(a_step("draft", optional=True), a_step("capture", after=("draft",)), a_step("approve"))
+        approved = an_act("draft", "sara", capacity=Capacity.APPROVER)
+        assert refused("capture", "ana", a_history(approved), kind=kind) == ["unknown_chain"]
+
     def test_free_order_begins_anywhere(self) -> None:
         """In a chain kind of free order any step may begin."""
         kind = a_kind(*KIND.steps, free=True)
@@ -74,7 +80,8 @@ class TestNotYet:
 
     def test_an_approval_is_no_progress(self) -> None:
         """An approver's act does not perform the step."""
-        history = a_history(an_act("capture", "ana", capacity=Capacity.APPROVER))
+        begun = an_act("capture", "ana", state=ActState.ABANDONED)
+        history = a_history(begun, an_act("capture", "eva", capacity=Capacity.APPROVER))
         assert refused("approve", "ben", history) == ["not_yet"]
 
     def test_names_what_is_missing(self) -> None:

@@ -101,7 +101,7 @@ def _live(item: Act, *, now: datetime) -> bool:
 
 
 def _begins_nothing(kind: ChainKind, *, step: Step, history: ChainHistory) -> Finding | None:
-    if history.acts or not step.after:
+    if history.begun() or not step.after:
         return None
     return unknown_chain(kind, action=step.id, title=step.title, history=history)
 
