@@ -265,6 +265,23 @@ def test_erased_values_cannot_be_asked_again(own_api: StartApi) -> None:
     assert "order." in told.json()["detail"]
 
 
+def test_whoever_acts_for_somebody_else(api: Api) -> None:
+    """Without a delegation nobody acts for another person; the same person may ask for himself."""
+    order = walked(api, 1)
+    body = ask("approve", "rita.risk", order) | {"on_behalf_of": "raul.risk"}
+    answer = api.post("/v1/decisions", body).json()
+    assert [finding["rule"] for finding in answer["findings"]] == ["no_delegation"]
+    told = whatif(api, answer)
+    assert told["now"] == "deny"
+    assert {offer["changes"][0]["account"] for offer in told["counterfactuals"]} == {"rita.risk", "raul.risk"}
+    nobody = api.post("/v1/decisions", body | {"on_behalf_of": "zoe.unknown"}).json()
+    assert [finding["rule"] for finding in nobody["findings"]] == ["unknown_principal"]
+    assert {offer["changes"][0]["account"] for offer in whatif(api, nobody)["counterfactuals"]} == {
+        "rita.risk",
+        "raul.risk",
+    }
+
+
 def test_nobody_known_asks(api: Api) -> None:
     """Somebody who is not in the directory is replaced by somebody who is."""
     answer = api.ask("capture", "zoe.unknown", an_order())

@@ -135,7 +135,8 @@ class OutlookAnswer(Told):
 
 
 class OtherPerson(Told):
-    """Somebody else asks, by this account; `open` are the steps that he or she holds unfinished."""
+    """Somebody asks by this account and for nobody else; `open` are the steps that he or she holds
+    unfinished."""
 
     kind: Literal["person"]
     person: str

@@ -44,7 +44,8 @@ _SOON: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class AnotherPerson:
-    """Somebody else asks, with this account; `open` are the steps that he or she holds unfinished."""
+    """Somebody asks with this account and for nobody else; `open` are the steps that he or she holds
+    unfinished."""
 
     account: Account
     open: int
@@ -253,7 +254,7 @@ class Worlds:
             return crowd
         key = (context.work.at, person.id, person.roles)
         if key not in self._crowds:
-            self._crowds[key] = Crowd({**crowd.roles, person.id: person.roles}, crowd.profiles)
+            self._crowds[key] = replace(crowd, roles={**crowd.roles, person.id: person.roles})
         return self._crowds[key]
 
     def _act(self, context: Context, asked: Asked, step: EarlierStep) -> Act:
@@ -294,8 +295,11 @@ def _requests(request: Request, changes: Changes) -> list[Request]:
             properties[item.name] = canonical(item.value)  # type: ignore[arg-type]
     login = next((item.account.login for item in changes if isinstance(item, AnotherPerson)), "")
     asked = replace(request, properties=properties)
-    before = [replace(asked, subject_id=item.account.login, action=item.step) for item in _steps(changes)]
-    return [*before, replace(asked, subject_id=login) if login else asked]
+    before = [
+        replace(asked, subject_id=item.account.login, action=item.step, on_behalf_of="")
+        for item in _steps(changes)
+    ]
+    return [*before, replace(asked, subject_id=login, on_behalf_of="") if login else asked]
 
 
 def _with(history: ChainHistory, done: Sequence[tuple[EarlierStep, Act]]) -> ChainHistory:

@@ -115,7 +115,8 @@ class Proposals:
         if not any(self._personal(finding) for finding in _told(world)):
             return []
         account = world.situation.account
-        own = "" if account is None else account.person.id
+        # Whoever asks for somebody else could also ask for himself or herself.
+        own = "" if account is None or world.request.on_behalf_of else account.person.id
         roles = self.eligible(world.request.action)
         others = [item for item in self.people() if item.account.person.id != own]
         able = [item for item in others if ANYONE in roles or item.account.person.roles & roles]

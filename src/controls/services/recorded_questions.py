@@ -19,7 +19,7 @@ from controls.model.values import Json
 from controls.store.directory import Directory
 
 # What stands among an entry's properties and is none.
-_BESIDES: Final = frozenset({"subject.id", "undeclared"})
+_BESIDES: Final = frozenset({"subject.id", "undeclared", "on_behalf_of"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def recorded_question(row: Any, *, directory: Directory) -> RecordedQuestion:
         Request(
             id=entry["id"],
             subject_type=asked["subject_type"],
-            subject_id=_login(entry, disclosed, directory),
+            subject_id=_login(entry.get("account"), "subject.id", disclosed, directory),
             action=asked["action"],
             resource_type=asked["resource"]["type"],
             resource_id=asked["resource"]["id"],
@@ -68,15 +68,24 @@ def recorded_question(row: Any, *, directory: Directory) -> RecordedQuestion:
                 StatedLink(Relation(link["relation"]), link["type"], link["id"])
                 for link in asked.get("lineage", ())
             ),
+            on_behalf_of=_principal(entry, disclosed, directory),
         ),
         entry["outcome"],
     )
 
 
-def _login(entry: Mapping[str, Any], disclosed: Mapping[str, Any], directory: Directory) -> str:
-    reference = entry.get("account")
+def _principal(entry: Mapping[str, Any], disclosed: Mapping[str, Any], directory: Directory) -> str:
+    """The login for whom it was asked; empty when it was for nobody else."""
+    known = entry.get("on_behalf_of")
+    if known is None and "on_behalf_of" not in entry["request"].get("properties", {}):
+        return ""
+    return _login(None if known is None else known["account"], "on_behalf_of", disclosed, directory)
+
+
+def _login(reference: str | None, name: str, disclosed: Mapping[str, Any], directory: Directory) -> str:
+    """The login of an account on record; of one that nobody knew the name that was disclosed."""
     if reference is None:
-        return str(_disclosed("subject.id", disclosed))
+        return str(_disclosed(name, disclosed))
     known = directory.references.get(reference)
     if known is None:
         raise Conflict(
