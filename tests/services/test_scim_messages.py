@@ -317,3 +317,28 @@ def test_any_filter_is_read_or_refused(text: str) -> None:
     """A filter comes from a query string: anybody's text."""
     found = answered(read_filter, text)
     assert found == "invalidFilter" or isinstance(found, Filter)
+
+
+@pytest.mark.parametrize(
+    ("read", "operation", "told"),
+    [
+        (patched_user, {"op": "remove", "path": 'roles[value eq "trader"]'}, "invalidPath"),
+        (patched_user, {"op": "remove", "path": USER}, "invalidPath"),
+        (patched_user, {"op": "replace", "value": {USER: {"roles": ["trader"]}}}, "invalidValue"),
+        (patched_user, {"op": "add", "path": "groups", "value": [{"value": "trader"}]}, "mutability"),
+        (patched_group, {"op": "remove", "path": 'members[display eq "Ana"]'}, "invalidPath"),
+        (patched_group, {"op": "add", "path": "members.value", "value": "a"}, "invalidPath"),
+    ],
+)
+def test_nobody_is_left_in_the_belief_that_roles_changed(
+    read: Callable[[Any], object], operation: Any, told: str
+) -> None:
+    """Ways to give or take a role that change nothing here are refused, not passed over."""
+    assert code(read, a_patch(operation)) == told
+
+
+def test_a_schema_alone_stands_for_its_attributes() -> None:
+    """As path and as name: what is said there is not passed over either."""
+    wanted = UserWanted(active=False)
+    assert patched_user(a_patch({"op": "replace", "value": {USER: {"active": False}}})) == wanted
+    assert patched_user(a_patch({"op": "replace", "path": USER, "value": {"active": "False"}})) == wanted

@@ -133,21 +133,32 @@ def patched_user(said: Mapping[str, Json]) -> UserWanted:
         if operation == "remove":
             if not path:
                 raise refused("scim_target", "A `remove` needs a path.")
-            found.append((_plain_name(path), None))
+            if _attribute(_plain_name(path)) in _REFUSED:
+                raise refused(
+                    "scim_path", f"{path[:64]} of a user cannot be taken: roles are taken by groups."
+                )
+            found += _assignments({path: None})
         elif path:
             found += _assignments({path: value})
         elif isinstance(value, dict):
             found += _assignments(value)
         else:
             raise refused("scim_syntax", "An operation without a path needs an object as its value.")
+    if any(value and _attribute(name) == "groups" for name, value in found):
+        raise refused("scim_mutability", "The groups of a user change by a PATCH of each group's members.")
     return _user(found)
+
+
+def _attribute(name: str) -> str:
+    """What a path begins with."""
+    return name.partition(".")[0].partition("[")[0]
 
 
 def _user(assignments: list[Assignment]) -> UserWanted:
     """The attributes that are kept, later assignments before earlier ones."""
     said = dict(assignments)
     for name, value in said.items():
-        if value and name.partition(".")[0].partition("[")[0] in _REFUSED:
+        if value and _attribute(name) in _REFUSED:
             raise refused("scim_value", f"{name[:64]} of a user cannot be given: roles are given by groups.")
     login = _login(said["username"]) if "username" in said else None
     active = _truth(said["active"]) if "active" in said else None
@@ -254,6 +265,8 @@ def _patched(wanted: GroupWanted, operation: str, name: str, value: Json) -> Gro
         return replace(wanted, name=_text("displayName", value))
     if name == "externalid":
         return replace(wanted, external_id=_text("externalId", value))
+    if _attribute(name) == "members":
+        raise refused("scim_path", 'Members are named as members[value eq "the id of a user"].')
     return wanted
 
 
@@ -311,6 +324,10 @@ def _assignments(said: Mapping[str, Json]) -> Iterator[Assignment]:
         if name in ("enterprise", "name") and isinstance(value, dict):
             for part, item in value.items():
                 yield f"{name}.{part.lower()}", item
+        elif not name:  # a schema alone, which stands for its attributes
+            if not isinstance(value, dict):
+                raise refused("scim_path", f"{key[:64]} names no attribute.")
+            yield from _assignments(value)
         else:
             yield name, value
 
@@ -323,6 +340,8 @@ def _plain_path(text: str) -> str:
     """A path without the schema before it; what is of the enterprise extension begins with `enterprise`."""
     lower = text.lower()
     for schema in (USER, GROUP):
+        if lower == schema.lower():
+            return ""
         if lower.startswith(schema.lower() + ":"):
             return text[len(schema) + 1 :]
     if lower == ENTERPRISE.lower():
