@@ -264,7 +264,9 @@ def test_what_is_slipped_into_the_database_does_not_verify(
         """What a doctored service would do with its registers."""
 
     monkeypatch.setattr("controls.store.directory.check_keys", look_away)
-    monkeypatch.setattr("controls.store.directory.check_people", lambda *_: None)
+    monkeypatch.setattr(
+        "controls.store.directory.checked_people", lambda _recorded, stored: tuple(stored.values())
+    )
     desk = start_desk(tmp_path, database_url=migrated_sqlite_url)
     keys = [Key.of(desk.vkey)]
     whole = asyncio.run(exported(desk))
