@@ -36,7 +36,7 @@ from tests.rules.trees import RATES, Tree, render
 
 LONG_RUN = os.environ.get("CONTROLS_FUZZ") == "1"
 DIFFERENTIAL = settings(
-    max_examples=30_000 if LONG_RUN else 1_500,
+    max_examples=30_000 if LONG_RUN else 700,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )

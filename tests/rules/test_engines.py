@@ -316,7 +316,7 @@ def wanted_findings(rules: Sequence[Rule], facts: Facts) -> tuple[Finding, ...]:
 @pytest.mark.differential
 @pytest.mark.parametrize("limits", ["real", "low"])
 @given(programs=rule_programs, requests=st.lists(truths_of_leaves, min_size=1, max_size=4))
-@settings(max_examples=10_000 if LONG_RUN else 1_000)
+@settings(max_examples=10_000 if LONG_RUN else 300)
 def test_durable_reference_and_oracle_agree(
     limits: str, programs: list[tuple[bytes, int]], requests: list[bytes]
 ) -> None:
