@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
-from controls.duties.acting import acting_findings, other_of, principal_act
+from controls.duties.acting import acting_findings, claimed_act, other_of, principal_act
 from controls.duties.ballots import Ballots, ballots_of
 from controls.duties.breaking import beyond_glass, no_step_to_break, not_broken
 from controls.duties.enforcement import Enforcement
@@ -28,7 +28,7 @@ from controls.duties.resembling import resembling
 from controls.duties.trails import RESEMBLES, trails_of
 from controls.ledger.canonical import canonical_bytes
 from controls.model import reasons
-from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind, Step, Votes
+from controls.model.chain import AMEND, ChainHistory, ChainKind, Step, Votes
 from controls.model.condition import Facts
 from controls.model.crowd import Crowd
 from controls.model.decision import Approval, ClaimIntent, ClearedFinding, Decision, Obligation
@@ -123,6 +123,7 @@ class Situation:
     (None: they read none). `crowd` is everybody who can act (None: nobody looks ahead whether the rest of a
     chain can be done). `lineage` is what other chains have to do with it (None: nothing). `principal` is whom
     the request is made for (None: it names nobody), `their_aggregates` what the rules read of that person.
+    `mitigated` are, by person, the constraints with which a conflict is accepted, each with the mitigation.
     """
 
     reading: FactReading
@@ -136,6 +137,7 @@ class Situation:
     aggregates: AggregateReading | None = None
     crowd: Crowd | None = None
     lineage: LineageReading | None = None
+    mitigated: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     principal: Principal | None = None
     their_aggregates: AggregateReading | None = None
 
@@ -211,12 +213,19 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         trails=situation.trails,
         profiles=situation.profiles,
         lines=() if lineage is None else lineage.lines,
+        mitigated=situation.mitigated.get(account.person.id, {}),
     )
     both = [facts]
     if other is not None:
         theirs = facts_about(other, facts, situation.their_aggregates)
         both.append(theirs)
-        question = replace(question, person=other.person, facts=theirs, actor=question)
+        question = replace(
+            question,
+            person=other.person,
+            facts=theirs,
+            actor=question,
+            mitigated=situation.mitigated.get(other.person.id, {}),
+        )
     findings += active.enforcement.decide(question).findings
     links: tuple[Link, ...] = ()
     if lineage is not None and kind is not None and not history.begun():
@@ -253,10 +262,9 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             links=links,
         )
         if situation.crowd is not None and not (beyond if glass else _denies(findings)):
-            act = _claimed(request, account, claim=claim, now=situation.now)
+            act = claimed_act(request, account, claim=claim, now=situation.now, other=other)
             so_far = history
             if other is not None:
-                act = replace(act, beside=other.person.id)
                 so_far = replace(history, acts=(*history.acts, principal_act(act, other)))
             for line in with_lines(so_far, () if lineage is None else lineage.lines):
                 taken = Taken(kind, line, act, reading.values, claim.reopens)
@@ -292,24 +300,6 @@ def facts_in(request: Request, situation: Situation, *, active: ActiveRelease) -
 
 def _denies(findings: Sequence[Finding]) -> bool:
     return any(finding.effect is Effect.DENY and not finding.observed for finding in findings)
-
-
-def _claimed(request: Request, account: Account, *, claim: ClaimIntent, now: datetime) -> Act:
-    """The act that a permit would put on record, as far as it is known already."""
-    return Act(
-        claim=claim.shared,
-        decision=request.id,
-        chain=request.resource_id,
-        step=claim.step,
-        person=account.person.id,
-        account=account.ref,
-        capacity=Capacity.ACTOR,
-        state=ActState.CLAIMED,
-        at=now,
-        valid_until=claim.valid_until,
-        index=-1,
-        material=claim.material,
-    )
 
 
 def _concluded(

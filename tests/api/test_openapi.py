@@ -48,6 +48,8 @@ def test_every_route_of_the_issue_is_there(document: Any) -> None:
         ("post", "/v1/directory/merges"),
         ("post", "/v1/directory/delegations"),
         ("post", "/v1/directory/delegation-ends"),
+        ("post", "/v1/directory/mitigations"),
+        ("post", "/v1/directory/mitigation-ends"),
         ("get", "/v1/releases"),
         ("post", "/v1/releases"),
         ("get", "/v1/releases/{digest}"),

@@ -32,6 +32,8 @@ Kind = Literal[
     "merge",
     "delegation",
     "delegation_end",
+    "mitigation",
+    "mitigation_end",
     "key_creation",
     "key_revocation",
     "release",

@@ -20,6 +20,7 @@ from controls.services.administration import PROPOSE, ChangeKind, Propose
 from controls.services.delegations import DelegationEnd, DelegationGrant
 from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_queries import one_person, persons_page
+from controls.services.mitigations import Mitigation, MitigationEnd
 from controls.services.person_merge import PersonMerge
 
 # A cursor is a person's id of at most 128 characters, in base64.
@@ -145,6 +146,46 @@ def directory_routes(entrance: Entrance) -> APIRouter:
             lambda asked: DelegationEnd(asked.delegation),
         )
 
+    @router.post(
+        "/v1/directory/mitigations",
+        summary="Propose to accept a person's conflict for a time",
+        responses=answers(
+            change_schemas.ChangeAnswer,
+            says="The mitigation is proposed; another administrator confirms it.",
+            problems=(400, 401, 403, 409, 413, 415, 422, 503),
+        ),
+        openapi_extra=body(reference(directory_schemas.MitigationRequest)),
+    )
+    async def mitigate(request: HttpRequest) -> Response:
+        """Needs the scope `directory`, and a key that is bound to an administrator who is not the person.
+        While it is in force the grant can be made that the constraint refuses, and each act in the conflict
+        opens a case with a deadline."""
+        return await _proposed(
+            request,
+            "POST /v1/directory/mitigations",
+            directory_schemas.MitigationRequest,
+            _mitigation_of,
+        )
+
+    @router.post(
+        "/v1/directory/mitigation-ends",
+        summary="Propose to end a mitigation",
+        responses=answers(
+            change_schemas.ChangeAnswer,
+            says="The end is proposed; another administrator confirms it.",
+            problems=(400, 401, 403, 404, 409, 413, 415, 422, 503),
+        ),
+        openapi_extra=body(reference(directory_schemas.MitigationEndRequest)),
+    )
+    async def end_mitigation(request: HttpRequest) -> Response:
+        """Needs the scope `directory`, and a key that is bound to an administrator."""
+        return await _proposed(
+            request,
+            "POST /v1/directory/mitigation-ends",
+            directory_schemas.MitigationEndRequest,
+            lambda asked: MitigationEnd(asked.mitigation),
+        )
+
     async def _proposed(
         request: HttpRequest, route: str, model: type[_Asked], change_of: Callable[[_Asked], ChangeKind]
     ) -> Response:
@@ -172,6 +213,12 @@ def _change_of(asked: directory_schemas.DirectoryChangeRequest) -> DirectoryChan
     return DirectoryChange(
         tuple(item.plan(f"/persons/{number}") for number, item in enumerate(asked.persons))
     )
+
+
+def _mitigation_of(asked: directory_schemas.MitigationRequest) -> Mitigation:
+    until = directory_schemas.read_time(asked.until)
+    assert until is not None  # the schema has read it
+    return Mitigation(asked.person, asked.constraint, asked.owner, asked.control, asked.evidence, until)
 
 
 def _delegation_of(asked: directory_schemas.DelegationRequest) -> DelegationGrant:

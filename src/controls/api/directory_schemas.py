@@ -14,6 +14,7 @@ from controls.model.values import microseconds
 from controls.services.delegations import MAX_REASON
 from controls.services.directory_file import is_id, is_text
 from controls.services.directory_plans import AbsenceLine, AccountLine, PersonPlan, RoleLine
+from controls.services.mitigations import MAX_TEXT
 
 MAX_PERSONS: Final = 1_000
 MAX_RECORDS: Final = 200  # accounts, roles or absences of one person in one request
@@ -156,6 +157,26 @@ class DelegationEndRequest(Asked):
     delegation: Id
 
 
+class MitigationRequest(Asked):
+    """That `owner` accepts a person's conflict with a constraint until a moment, at most 366 days away.
+
+    `control` says what is done instead, `evidence` where that can be seen; both are recorded as commitments.
+    """
+
+    person: Id
+    constraint: Id
+    owner: Id
+    control: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
+    evidence: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
+    until: Time
+
+
+class MitigationEndRequest(Asked):
+    """That a conflict is accepted no longer."""
+
+    mitigation: Id
+
+
 class PeriodTold(Told):
     """Half-open: `to` is the first moment after it, or null."""
 
@@ -189,6 +210,17 @@ class DelegationTold(PeriodTold):
     steps: list[str]
 
 
+class MitigationTold(PeriodTold):
+    """With which constraint a conflict is accepted, and by whom; what is done about it only for who
+    administers the directory."""
+
+    mitigation: str
+    constraint: str
+    owner: str
+    control: str | None = None
+    evidence: str | None = None
+
+
 class PersonTold(Told):
     """A person with all records; name, absences and household only for who administers the directory.
     `merged_into` is who this person was found to be; of a `concealed` one the private records were erased."""
@@ -200,6 +232,7 @@ class PersonTold(Told):
     attributes: list[AttributeTold]
     absences: list[PeriodTold] | None = None
     delegations: list[DelegationTold] | None = None
+    mitigations: list[MitigationTold] | None = None
     merged_into: str | None = None
     concealed: bool | None = None
 

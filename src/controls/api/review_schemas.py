@@ -97,9 +97,10 @@ class ReviewPage(Told):
 
 class ExceptionTold(Told):
     """One step that was taken for another person (`delegation`), a constraint that was lifted (`break_glass`)
-    or is asked to be (`break_glass_request`), with what became of the case about it."""
+    or is asked to be (`break_glass_request`), or an act in an accepted conflict (`mitigation`), with what
+    became of the case about it."""
 
-    kind: Literal["delegation", "break_glass", "break_glass_request"]
+    kind: Literal["delegation", "break_glass", "break_glass_request", "mitigation"]
     at: str
     person: str
     on_behalf_of: str | None = None

@@ -22,6 +22,7 @@ from controls.services.directory_checks import check_people
 from controls.services.directory_file import ABSENCE_COLUMNS, COLUMNS, read_absences, read_directory
 from controls.services.directory_plans import PersonPlan
 from controls.services.directory_queries import told_difference
+from controls.services.mitigations import Mitigation, MitigationEnd
 from controls.services.person_merge import PersonMerge
 from controls.services.service import Service
 
@@ -100,6 +101,36 @@ def undelegate(
 ) -> None:
     """Propose to revoke a delegation."""
     show_change(propose(key, DelegationEnd(delegation)), as_json=as_json)
+
+
+@app.command("mitigate")
+@guarded
+def mitigate(
+    person: Annotated[str, typer.Argument(help="Whose conflict is accepted.")],
+    constraint: Annotated[str, typer.Argument(help="The constraint: an exclusive_roles or a coalition.")],
+    *,
+    owner: Annotated[str, typer.Option(help="The person who answers for it.")],
+    control: Annotated[str, typer.Option(help="What is done instead; recorded as a commitment.")],
+    evidence: Annotated[str, typer.Option(help="Where that can be seen; recorded as a commitment.")],
+    until: Annotated[str, typer.Option(help="Until when, with a zone; at most 366 days away.")],
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Propose to accept a person's conflict with a constraint for a time."""
+    change = Mitigation(person, constraint, owner, control, evidence, _moment(until))
+    show_change(propose(key, change), as_json=as_json)
+
+
+@app.command("unmitigate")
+@guarded
+def unmitigate(
+    mitigation: Annotated[str, typer.Argument(help="The mitigation's id.")],
+    *,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Propose to accept a conflict no longer."""
+    show_change(propose(key, MitigationEnd(mitigation)), as_json=as_json)
 
 
 def _moment(text: str) -> int:

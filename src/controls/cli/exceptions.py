@@ -12,6 +12,7 @@ from controls.model.values import Json
 _KINDS: Final = {
     "delegation": "acted for",
     "break_glass": "break-glass",
+    "mitigation": "accepted conflict",
     "break_glass_request": "break-glass asked for",
 }
 

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from controls.duties.findings import denial
 from controls.duties.wording import moment
 from controls.model.chain import Act, ActState, Capacity
+from controls.model.decision import ClaimIntent
 from controls.model.finding import Finding, Origin, Text
 from controls.model.people import Account, Delegation, Principal
+from controls.model.request import Request
 
 
 def other_of(principal: Principal | None, account: Account | None) -> Account | None:
@@ -77,6 +80,27 @@ def accountable(person: str, actor: str, given: Delegation | None) -> Text:
         "The act counts for both.",
         f"{actor} actúa en nombre de {person}, que responde de ello, por la delegación {given.id} hasta el "
         f"{until}. El acto cuenta para ambas personas.",
+    )
+
+
+def claimed_act(
+    request: Request, account: Account, *, claim: ClaimIntent, now: datetime, other: Account | None
+) -> Act:
+    """The act that a permit would put on record, as far as it is known already; `other`: for whom."""
+    return Act(
+        claim=claim.shared,
+        decision=request.id,
+        chain=request.resource_id,
+        step=claim.step,
+        person=account.person.id,
+        account=account.ref,
+        capacity=Capacity.ACTOR,
+        state=ActState.CLAIMED,
+        at=now,
+        valid_until=claim.valid_until,
+        index=-1,
+        material=claim.material,
+        beside="" if other is None else other.person.id,
     )
 
 

@@ -7,6 +7,7 @@ steps, count, limit), so that an approval of a finding lapses as soon as one of 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from controls.duties.asked import Asked, Violation
@@ -15,6 +16,7 @@ from controls.model.duty import Constraint
 from controls.model.finding import Cause, Effect, Finding, Origin, Text
 from controls.model.values import Value
 
+MITIGATION: Final = "mitigation"  # the value that names what a conflict is accepted by
 BUILT_IN: Final = "1"  # version of the findings whose meaning is in the code
 
 
@@ -79,6 +81,21 @@ def constraint_finding(constraint: Constraint, *, found: Violation, asked: Asked
         values=values,
         missing=found.missing,
         sources=constraint.sources,
+    )
+
+
+def mitigated_finding(finding: Finding, mitigation: str) -> Finding:
+    """A finding of a conflict that is accepted: the act goes ahead, and somebody must look at it."""
+    told = finding.message
+    return replace(
+        finding,
+        effect=Effect.FLAG if finding.effect in (Effect.DENY, Effect.REVIEW) else finding.effect,
+        message=Text(
+            f"{told.en} This conflict is accepted (mitigation {mitigation}); somebody must look at the act.",
+            f"{told.es} Este conflicto está aceptado (mitigación {mitigation}); alguien debe revisar lo "
+            "hecho.",
+        ),
+        values={**finding.values, MITIGATION: mitigation},
     )
 
 

@@ -23,11 +23,11 @@ from controls.duties.constraints import (
     needed_past,
     past_of,
 )
-from controls.duties.findings import constraint_finding, denial
+from controls.duties.findings import constraint_finding, denial, mitigated_finding
 from controls.duties.wording import names
 from controls.model.chain import ChainHistory, ChainKind, Step
 from controls.model.condition import Facts, Truth, Verdict
-from controls.model.duty import Constraint, Grant
+from controls.model.duty import Constraint, ConstraintKind, Grant
 from controls.model.finding import Cause, Effect, Finding, Origin, Text
 from controls.model.people import Person, Profile
 from controls.model.record import record
@@ -50,6 +50,7 @@ class Question:
     the chain (see `controls.duties.asked`). It has no text of its own: libraries that log their arguments
     must not log requests.
 
+    `mitigated` are the constraints with which the person's conflict is accepted, each with the mitigation.
     Where somebody acts for `person`, `actor` is the same question about whoever acts: the person's grants
     authorise, and the duties of both are asked.
     """
@@ -66,6 +67,7 @@ class Question:
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     lines: tuple[tuple[TrailAct, ...], ...] = ()
     actor: Question | None = None
+    mitigated: Mapping[str, str] = field(default_factory=dict)
 
 
 @record
@@ -186,7 +188,22 @@ class Hearing:
         if self.actor is not None and self.actor.forbidden():
             return True
         violated = self.violated()
-        return any(violated) and any(violated[index] is not None for index in self.rules.denials)
+        return any(violated) and any(self._stands(index) for index in self.rules.denials)
+
+    def _stands(self, index: int) -> bool:
+        """Whether the constraint speaks and the person's conflict with it is not accepted."""
+        found = self.violated()[index]
+        return found is not None and not self._mitigation(self.rules.constraints[index], found)
+
+    def _mitigation(self, constraint: Constraint, found: Violation) -> str:
+        """The mitigation by which the person's conflict is accepted; empty where there is none, or the
+        constraint is absolute, or not known to apply."""
+        accepted = self.question.mitigated
+        if not accepted or constraint.absolute or found.missing or found.error:
+            return ""
+        if not constraint.excludes_roles and constraint.kind is not ConstraintKind.COALITION:
+            return ""
+        return accepted.get(constraint.id, "")
 
     def granted(self) -> bool:
         """Whether a grant to a role of the person is in force: the direct answer, without Casbin."""
@@ -201,7 +218,9 @@ class Hearing:
         findings = []
         for constraint, found in zip(self.rules.constraints, self.violated(), strict=True):
             if found is not None:
-                findings.append(constraint_finding(constraint, found=found, asked=self.asked[0]))
+                told = constraint_finding(constraint, found=found, asked=self.asked[0])
+                mitigation = self._mitigation(constraint, found)
+                findings.append(mitigated_finding(told, mitigation) if mitigation else told)
         if self.actor is not None:
             findings += [item for item in self.actor.duty_findings() if item not in findings]
         return findings

@@ -197,8 +197,9 @@ class _Kept:
         rules, person, action = self._rules, taken.act.person, taken.act.step
         if isinstance(answer, Stranded):
             lent = self._crowd.lent
-            if lent and any((rules.kind.id, rules.steps[number]) in lent for number in answer.steps):
-                return strand_unknown(rules.kind, person=person, action=action, rules=(), delegated=True)
+            delegated = any((rules.kind.id, rules.steps[number]) in lent for number in answer.steps)
+            if delegated or self._crowd.eased:
+                return strand_unknown(rules.kind, person=person, action=action, rules=(), excepted=True)
             orphans = [
                 Orphan(rules.steps[number], able, rules.eligible(number))
                 for number, able in zip(answer.steps, answer.able, strict=True)

@@ -56,17 +56,17 @@ def would_strand(kind: ChainKind, *, person: str, action: str, orphans: Sequence
 
 
 def strand_unknown(
-    kind: ChainKind, *, person: str, action: str, rules: Sequence[str], delegated: bool = False
+    kind: ChainKind, *, person: str, action: str, rules: Sequence[str], excepted: bool = False
 ) -> Finding:
-    """It could not be told: because of `rules` that may apply or not, because steps are `delegated`, or else
-    for want of time."""
+    """It could not be told: because of `rules` that may apply or not, because somebody may have an exception
+    (`excepted`), or for want of time."""
     step = step_title(action, kind=kind)
-    if delegated:
+    if excepted:
         why = Text(
-            "nobody could do the rest by the own grants, but steps of it are delegated, and whether those "
-            "who act for others could is not worked out",
-            "nadie podría dar el resto con sus propias autorizaciones, pero hay pasos delegados, y no se "
-            "calcula si podrían quienes actúan por otros",
+            "nobody could do the rest by the own grants and all constraints, but steps of it are delegated "
+            "or somebody's conflict is accepted, and whether that helps is not worked out",
+            "nadie podría dar el resto con sus propias autorizaciones y todas las reglas, pero hay pasos "
+            "delegados o un conflicto aceptado, y no se calcula si eso ayuda",
         )
     elif rules:
         listed = names(rules)

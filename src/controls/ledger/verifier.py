@@ -87,6 +87,8 @@ CHANGES: Final = {
     "merge": "directory",
     "delegation": "directory",
     "delegation_end": "directory",
+    "mitigation": "directory",
+    "mitigation_end": "directory",
     "key_creation": "key",
     "key_revocation": "key",
     "release": "release",

@@ -26,6 +26,7 @@ from controls.services.commands import Context, Render
 from controls.services.delegations import DelegationEnd, DelegationGrant
 from controls.services.directory_changes import DirectoryChange
 from controls.services.key_changes import KeyCreation, KeyRevocation
+from controls.services.mitigations import Mitigation, MitigationEnd
 from controls.services.person_merge import PersonMerge
 from controls.services.records import decision_entry
 from controls.services.release_changes import ReleaseActivation
@@ -62,6 +63,8 @@ _KINDS: Final[Mapping[str, Any]] = {
         PersonMerge,
         DelegationGrant,
         DelegationEnd,
+        Mitigation,
+        MitigationEnd,
         KeyCreation,
         KeyRevocation,
         ReleaseActivation,
@@ -71,6 +74,8 @@ _ENTRIES: Final = {
     PersonMerge.kind: EntryKind.DIRECTORY,
     DelegationGrant.kind: EntryKind.DIRECTORY,
     DelegationEnd.kind: EntryKind.DIRECTORY,
+    Mitigation.kind: EntryKind.DIRECTORY,
+    MitigationEnd.kind: EntryKind.DIRECTORY,
     DirectoryChange.kind: EntryKind.DIRECTORY,
     KeyCreation.kind: EntryKind.KEY,
     KeyRevocation.kind: EntryKind.KEY,
@@ -286,6 +291,13 @@ def _check_stranger(decision: Decision, change: ChangeKind) -> None:
             "own_merge",
             "Nobody has a hand in finding who he or she is",
             detail=f"{decision.person} is one of the two persons of this change.",
+            help="Two other administrators propose and confirm it.",
+        )
+    if isinstance(change, Mitigation) and decision.person == change.person:
+        raise Conflict(
+            "own_mitigation",
+            "Nobody accepts his or her own conflict",
+            detail=f"{decision.person} is the person of this change.",
             help="Two other administrators propose and confirm it.",
         )
     if isinstance(change, DelegationGrant) and decision.person == change.delegate:

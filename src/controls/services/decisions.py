@@ -6,7 +6,7 @@ lines of an allocation are written in the same transaction; later items of a lis
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -14,26 +14,22 @@ from typing import Final
 from controls.decide import (
     REVIEW,
     Situation,
-    cleared_finding,
     decide,
-    holding,
-    material_of_approval,
 )
 from controls.duties.acting import other_of, principal_act
-from controls.duties.breaking import REVIEW_WITHIN
 from controls.ledger.envelope import EntryKind
-from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind, Repeats
+from controls.model.chain import Act, ActState, Capacity, ChainHistory, ChainKind, Repeats
 from controls.model.decision import Decision
 from controls.model.errors import InvalidInput
-from controls.model.finding import Effect, Finding, Outcome
 from controls.model.request import Request
-from controls.model.values import Json, canonical, microseconds, utc_text
+from controls.model.values import Json, canonical, utc_text
 from controls.rules.vocabulary import read_facts
 from controls.services.answers import Item, Teller, Told, Unread
+from controls.services.case_opening import case_of
 from controls.services.commands import Context, Render
-from controls.services.records import decision_entry, titles
+from controls.services.records import decision_entry
 from controls.services.situations import Asked
-from controls.store.rows import BREAK_GLASS, EXCEPTION, ReviewCase, StoredAct
+from controls.store.rows import StoredAct
 from controls.store.workspace import Needs, Sealed
 
 # The service's own acts of these types go through their own routes, never through a plain question.
@@ -171,7 +167,7 @@ def _record(
         }
         if decision.broke_glass:
             fields["break_glass"] = True
-    case = _case(context, request, situation, decision, chain=kind, claim=claim)
+    case = case_of(context, request, situation, decision, chain=kind, claim=claim)
     if case is not None:
         fields["review"] = case.id
     if decision.lines:
@@ -269,84 +265,6 @@ def _record_lines(
             person=decision.person,
             disclosure=disclosure,
         )
-
-
-def _case(
-    context: Context,
-    request: Request,
-    situation: Situation,
-    decision: Decision,
-    *,
-    chain: ChainKind | None,
-    claim: str,
-) -> ReviewCase | None:
-    """The case for a supervisor: the open one about the same thing, or a new one; None when none is due."""
-    step = chain is not None and (chain.step(request.action) is not None or request.action == AMEND)
-    if step and not request.claim:
-        return None  # an opinion was asked for; nobody need look at it
-    flags = [item for item in decision.findings if item.effect is Effect.FLAG and not item.observed]
-    wanted: Sequence[Finding] = holding(decision.findings)
-    due_at = None
-    if decision.outcome is Outcome.REVIEW:
-        kind = "hold"
-    elif decision.breakable and request.break_glass is not None:
-        kind = BREAK_GLASS
-        due_at = context.work.at + request.break_glass.minutes * 60_000_000
-    elif decision.permitted and decision.broke_glass:
-        kind, wanted = EXCEPTION, (*decision.cleared, *flags)
-        due_at = microseconds(context.work.now + REVIEW_WITHIN)
-    elif decision.permitted and flags:
-        kind, wanted = "flag", flags
-    else:
-        return None
-    named = tuple(cleared_finding(item) for item in wanted)
-    material = material_of_approval(request, decision.material, situation.principal)
-    other = other_of(situation.principal, situation.account)
-    for open_case in context.work.open_reviews_for(request.resource_type, request.resource_id):
-        if (
-            open_case.kind == kind
-            and open_case.person == decision.person
-            and open_case.action == request.action
-            and open_case.material == material
-            and open_case.findings == named
-            and kind != EXCEPTION
-            and (open_case.due_at is None or context.work.at < open_case.due_at)
-        ):
-            return open_case
-    return ReviewCase(
-        id=context.new_id("rev"),
-        kind=kind,
-        state="open",
-        decision=request.id,
-        claim=claim,
-        person=decision.person,
-        action=request.action,
-        resource_type=request.resource_type,
-        resource_id=request.resource_id,
-        chain_kind=decision.chain_kind,
-        material=material,
-        findings=named,
-        reasons=(
-            *_asked_for(request),
-            *(reason for reason in titles(wanted) if isinstance(reason, dict)),
-        ),
-        opened_at=context.work.at,
-        due_at=due_at,
-        beside="" if other is None else other.person.id,
-    )
-
-
-def _asked_for(request: Request) -> tuple[dict[str, Json], ...]:
-    """What the person said who asks for an exception."""
-    glass = request.break_glass
-    if glass is None:
-        return ()
-    title = {"en": "Break-glass was asked for", "es": "Se ha pedido una excepción de emergencia"}
-    told = {
-        "en": f"For {glass.minutes} minutes, because: {glass.reason}",
-        "es": f"Para {glass.minutes} minutos, porque: {glass.reason}",
-    }
-    return ({"rule": BREAK_GLASS, "effect": "deny", "title": dict(title), "message": dict(told)},)
 
 
 def refused_request(request: Request, *, key: str, code: str) -> dict[str, Json]:

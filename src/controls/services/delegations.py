@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from typing import Any, ClassVar, Final
 
 from controls.model.chain import AMEND, ChainKind
@@ -21,8 +20,8 @@ from controls.model.values import Json, from_microseconds, utc_text
 from controls.rules.system import ADMINISTRATION_RESOURCE
 from controls.services.commands import Context
 from controls.services.delegation_conflicts import DelegationConflicts
-from controls.services.directory_changes import record_people
-from controls.store.directory import Directory, replace_people
+from controls.services.directory_changes import put_person
+from controls.store.directory import Directory
 from controls.store.people import DelegationRecord, PersonRecord, holds
 
 # A quarter: whoever is away for longer has a successor.
@@ -62,7 +61,8 @@ class DelegationGrant:
     def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
         known = context.directory.people[self.person]
         given = self._record(context, context.new_id("dlg"))
-        return _put(context, replace(known, delegations=(*known.delegations, given)), given.id, index=index)
+        record = replace(known, delegations=(*known.delegations, given))
+        return put_person(context, record, index=index, about={"delegation": given.id})
 
     def payload(self) -> dict[str, Json]:
         return {
@@ -88,8 +88,8 @@ class DelegationGrant:
         chains = context.active.release.chains.items()
         kinds = {kind.id: kind for resource, kind in chains if resource != ADMINISTRATION_RESOURCE}
         kind = kinds.get(self.chain)
-        before = list(_of_record(self.person, "/person", directory, at))
-        before += _of_record(self.delegate, "/delegate", directory, at)
+        before = list(of_record(self.person, "/person", directory, at))
+        before += of_record(self.delegate, "/delegate", directory, at)
         if self.person == self.delegate:
             before.append(FieldError("/delegate", "same_person", f"{self.person} is named twice"))
         if kind is None:
@@ -158,7 +158,9 @@ class DelegationEnd:
         left = tuple(
             item.ended(context.work.at) if item.id == given.id else item for item in record.delegations
         )
-        return _put(context, replace(record, delegations=left), self.id, index=index)
+        return put_person(
+            context, replace(record, delegations=left), index=index, about={"delegation": self.id}
+        )
 
     def payload(self) -> dict[str, Json]:
         return {"id": self.id}
@@ -179,18 +181,8 @@ class DelegationEnd:
         )
 
 
-def _put(
-    context: Context, record: PersonRecord, delegation: str, *, index: int
-) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Write a person's records as entry `index` makes them."""
-    work = context.work
-    work.later(partial(replace_people, tenant=work.head.tenant, people=[record]))
-    digest, opened = record_people(work, [record])
-    work.set_head(directory_index=index)
-    return {"blob": digest, "persons": 1, "delegation": delegation}, opened
-
-
-def _of_record(person: str, where: str, directory: Directory, at: int) -> Iterator[FieldError]:
+def of_record(person: str, where: str, directory: Directory, at: int) -> Iterator[FieldError]:
+    """Why this is no person of record now; nothing where it is one."""
     known = directory.people.get(person)
     if known is None:
         yield FieldError(where, "person_unknown", f"there is no person {person}")

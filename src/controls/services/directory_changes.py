@@ -57,6 +57,18 @@ class DirectoryChange:
         return cls(tuple(PersonPlan.from_payload(person) for person in payload["people"]))
 
 
+def put_person(
+    context: Context, record: PersonRecord, *, index: int, about: dict[str, Json]
+) -> tuple[dict[str, Json], dict[str, Json]]:
+    """Write one person's records as entry `index` makes them; its fields, with `about`, and what opens its
+    commitments."""
+    work = context.work
+    work.later(partial(replace_people, tenant=work.head.tenant, people=[record]))
+    digest, opened = record_people(work, [record])
+    work.set_head(directory_index=index)
+    return {"blob": digest, "persons": 1, **about}, opened
+
+
 def record_people(work: Workspace, records: Sequence[PersonRecord]) -> tuple[str, dict[str, Json]]:
     """Put what the ledger keeps of persons among the blobs; its digest, and what opens its commitments."""
     private = {

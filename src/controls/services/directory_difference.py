@@ -16,6 +16,7 @@ from controls.store.people import (
     Assignment,
     AttributeRecord,
     DelegationRecord,
+    MitigationRecord,
     PersonRecord,
     Record,
     time_text,
@@ -88,6 +89,8 @@ def _identity(record: Record) -> tuple[str, ...]:
             return "absence", str(record.valid_from)
         case DelegationRecord():
             return "delegation", record.id
+        case MitigationRecord():
+            return "mitigation", record.id
 
 
 def record_json(record: Record) -> dict[str, Json]:
@@ -104,6 +107,8 @@ def record_json(record: Record) -> dict[str, Json]:
             told = {"absence": True}
         case DelegationRecord():
             told = {"delegation": record.id, "delegate": record.delegate}
+        case MitigationRecord():
+            told = {"mitigation": record.id, "constraint": record.constraint}
     return told | {"from": time_text(record.valid_from), "to": time_text(record.valid_to)}
 
 

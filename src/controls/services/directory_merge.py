@@ -45,6 +45,7 @@ def _merge(plan: PersonPlan, before: PersonRecord, at: int, new_id: NewId) -> Pe
             )
         ),
         delegations=before.delegations,
+        mitigations=before.mitigations,
     )
 
 

@@ -78,6 +78,17 @@ def person_json(record: PersonRecord, *, private: bool) -> dict[str, Json]:
             }
             for item in ordered.delegations
         ]
+    if ordered.mitigations:
+        told["mitigations"] = [
+            {
+                "mitigation": item.id,
+                "constraint": item.constraint,
+                "owner": item.owner,
+                **({"control": item.control, "evidence": item.evidence} if private else {}),
+                **_times(item),
+            }
+            for item in ordered.mitigations
+        ]
     if record.merged_into:
         told["merged_into"] = record.merged_into
     if record.concealed:

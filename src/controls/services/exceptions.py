@@ -1,8 +1,9 @@
 """Who used which exception, when and on which chain, and whether somebody has looked at it since.
 
-Guarantees: every step that one person took for another (delegation) and every constraint that was lifted for
-one act (break-glass) is there, with every request for one; newest first, a page at a time, each read at one
-moment. What must be looked at and was not by its deadline says `overdue`, and is counted over all pages.
+Guarantees: every step that one person took for another (delegation), every constraint that was lifted for one
+act (break-glass) and every act in an accepted conflict (mitigation) is there, with every request to lift one;
+newest first, a page at a time, each read at one moment. What must be looked at and was not by its deadline
+says `overdue`, and is counted over all pages.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from controls.store.rows import EXCEPTION, ReviewCase, StoredAct
 
 DELEGATION: Final = "delegation"
 USED: Final = "break_glass"
+MITIGATION: Final = "mitigation"
 ASKED: Final = "break_glass_request"
 
 
@@ -104,7 +106,7 @@ def _broken(case: ReviewCase, entries: Mapping[str, Mapping[str, Any]], *, at: i
     if state == "open" and due <= at:
         state = "overdue" if used else "lapsed"
     told: dict[str, Json] = {
-        "kind": USED if used else ASKED,
+        "kind": _kind(entry) if used else ASKED,
         "at": utc_text(from_microseconds(case.opened_at)),
         "person": case.person,
         "chain": {"kind": case.chain_kind, "id": case.resource_id},
@@ -120,6 +122,11 @@ def _broken(case: ReviewCase, entries: Mapping[str, Mapping[str, Any]], *, at: i
     }
     if case.beside:
         told["on_behalf_of"] = case.beside
-    if used:
+    if told["kind"] == USED:
         told["authorised_by"] = entry.get("approval", {}).get("approver")
     return told
+
+
+def _kind(entry: Mapping[str, Any]) -> str:
+    """Which exception an act was done under."""
+    return USED if entry.get("break_glass") is True else MITIGATION

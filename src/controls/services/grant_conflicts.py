@@ -6,6 +6,7 @@ always be taken away. Roles count with all that they imply (NIST static separati
 ANSI INCITS 359-2004, 6.3). That too few persons could do the steps of a `coalition` together (Li, Tripunitara
 and Bizri 2007) is told of grants without a condition: what a condition lets pass, the constraint itself stops
 when it is asked for.
+What is mitigated (`mitigations`) may be granted: the constraint speaks again when that has ended.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ class GrantConflicts:
             if held <= known:
                 continue
             for constraint in self.release.constraints:
-                if constraint.id not in told and _asks(constraint, moment):
+                if constraint.id in told or _accepted(after, constraint, moment):
+                    continue
+                if _asks(constraint, moment):
                     reason = _CHECKS[constraint.kind](self, constraint, Held(after.id, held, known, moment))
                     if reason:
                         told.add(constraint.id)
@@ -191,6 +194,13 @@ def without_grant_constraints(active: ActiveRelease) -> ActiveRelease:
     """The release as it meets a directory that is older than its constraints over who may hold what."""
     kept = tuple(item for item in active.release.constraints if not _is_of_grants(item))
     return replace(active, release=replace(active.release, constraints=kept))
+
+
+def _accepted(record: PersonRecord, constraint: Constraint, moment: int) -> bool:
+    """Whether a person's conflict with a constraint is accepted then; never where that is absolute."""
+    return not constraint.absolute and any(
+        item.constraint == constraint.id and holds(item, moment) for item in record.mitigations
+    )
 
 
 def _is_of_grants(constraint: Constraint) -> bool:

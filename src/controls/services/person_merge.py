@@ -175,6 +175,7 @@ class PersonMerge:
                 _ended(goes.attributes, at),
                 _ended(goes.absences, at),
                 tuple(item.ended(at) for item in goes.delegations if item.valid_from < at),
+                tuple(item.ended(at) for item in goes.mitigations if item.valid_from < at),
                 merged_into=stays.id,
             ),
             replace(stays, accounts=(*stays.accounts, *logins), attributes=_begun(attributes)),

@@ -89,6 +89,7 @@ class Asked:
             crowd=None if kind is None else context.directory.crowd(at=work.at),
             lineage=read_lineage(context, request, kind=kind),
             principal=principal,
+            mitigated=_mitigated(context, account, other_of(principal, account)),
             their_aggregates=None if self._theirs is None else self._theirs.read(work),
         )
 
@@ -116,6 +117,16 @@ class Asked:
             self._counter.observe(context.work, decision)
             if self._theirs is not None:
                 self._theirs.observe(context.work, decision, besides=self._counter)
+
+
+def _mitigated(context: Context, *accounts: Account | None) -> Mapping[str, Mapping[str, str]]:
+    """The accepted conflicts of those whose act it would be; mostly there is none."""
+    people, at = context.directory.people, context.work.at
+    return {
+        account.person.id: context.directory.mitigated(account.person.id, at=at)
+        for account in accounts
+        if account is not None and people[account.person.id].mitigations
+    }
 
 
 def _approvals(

@@ -33,6 +33,7 @@ from controls.store.people import (
     Assignment,
     AttributeRecord,
     DelegationRecord,
+    MitigationRecord,
     PersonRecord,
     Provisioned,
     Record,
@@ -49,6 +50,7 @@ from controls.store.tables import (
     delegations,
     heads,
     merged_persons,
+    mitigations,
     persons,
     provisioned,
 )
@@ -160,6 +162,12 @@ class Directory:
         last = max(covering, key=lambda item: (item.valid_to, item.id))
         return Principal(account, Delegation(last.id, delegate, from_microseconds(last.valid_to)))
 
+    def mitigated(self, person: str, *, at: int) -> Mapping[str, str]:
+        """The constraints with which a person's conflict is accepted then, each with the mitigation's id."""
+        known = self.people.get(person)
+        found = known.mitigations if known else ()
+        return {item.constraint: item.id for item in found if holds(item, at)}
+
     def roles(self, person: str, *, at: int) -> frozenset[str]:
         """The roles assigned to a person then, without inheritance."""
         known = self.people.get(person)
@@ -188,7 +196,14 @@ class Directory:
         return (
             item
             for one in self.people.values()
-            for of in (one.accounts, one.absences, one.roles, one.attributes, one.delegations)
+            for of in (
+                one.accounts,
+                one.absences,
+                one.roles,
+                one.attributes,
+                one.delegations,
+                one.mitigations,
+            )
             for item in of
         )
 
@@ -213,6 +228,7 @@ class Directory:
             },
             self._profiles_at(start),
             self._lent_at(start),
+            eased=self._eased_at(start),
         )
 
     def _crowd_at(self, at: int) -> Crowd:
@@ -223,7 +239,10 @@ class Directory:
 
     def _crowd_of(self, persons: Iterable[str], *, at: int) -> Crowd:
         held = {person: self.roles(person, at=at) for person in sorted(persons)}
-        return Crowd(held, self.profiles(at=at), self._lent_at(at))
+        return Crowd(held, self.profiles(at=at), self._lent_at(at), eased=self._eased_at(at))
+
+    def _eased_at(self, at: int) -> bool:
+        return any(holds(item, at) for one in self.people.values() for item in one.mitigations)
 
     def _lent_at(self, at: int) -> frozenset[tuple[str, str]]:
         return frozenset(
@@ -290,6 +309,7 @@ _KEPT: Final[Mapping[str, Table]] = {
     "attributes": attributes,
     "absences": absences,
     "delegations": delegations,
+    "mitigations": mitigations,
 }
 _NAMING: Final = (persons.c.id, merged_persons.c.person, *(table.c.person for table in _KEPT.values()))
 _ALL: Final = {
@@ -340,6 +360,10 @@ async def _stored_people(
         lent.setdefault(row.person, []).append(
             DelegationRecord(row.id, row.person, row.delegate, row.kind, steps, row.valid_from, row.valid_to)
         )
+    eased: dict[str, list[MitigationRecord]] = {}
+    for row in await rows(mitigations):
+        fields = {name: getattr(row, name) for name in MitigationRecord.__dataclass_fields__}
+        eased.setdefault(row.person, []).append(MitigationRecord(**fields))
     return {
         person: PersonRecord(
             person,
@@ -349,9 +373,10 @@ async def _stored_people(
             tuple(known.get(person, ())),
             tuple(away.get(person, ())),
             tuple(lent.get(person, ())),
+            tuple(eased.get(person, ())),
             merged.get(person, ""),
         )
-        for person in names | merged | held | given | known | away | lent
+        for person in names | merged | held | given | known | away | lent | eased
     }
 
 

@@ -4,7 +4,8 @@ Guarantees: every record is end-dated and half-open (`valid_from <= at < valid_t
 what the ledger says in clear is pseudonyms, roles, times, kinds of accounts, who reports to whom, who acts
 for whom and who was found to be whom.
 Department, desk, household and absences tell where a person is and with whom he or she lives: they are one
-commitment a person. Names and logins are not in the ledger at all.
+commitment a person, with what is done about accepted conflicts. Names and logins are not in the ledger at
+all.
 """
 
 from __future__ import annotations
@@ -82,7 +83,30 @@ class DelegationRecord:
         return self if self.valid_to <= at else replace(self, valid_to=at)
 
 
-Record: TypeAlias = AccountRecord | Assignment | AttributeRecord | Absence | DelegationRecord
+@dataclass(frozen=True, slots=True)
+class MitigationRecord:
+    """That a person's conflict with a constraint is accepted by its `owner` for a time, which always ends.
+
+    `control` is what is done instead, `evidence` where that can be seen: the ledger only commits to both.
+    """
+
+    id: str
+    person: str
+    constraint: str
+    owner: str
+    control: str
+    evidence: str
+    valid_from: int
+    valid_to: int
+
+    def ended(self, at: int) -> MitigationRecord:
+        """The same without what it would have had after `at`."""
+        return self if self.valid_to <= at else replace(self, valid_to=at)
+
+
+Record: TypeAlias = (
+    AccountRecord | Assignment | AttributeRecord | Absence | DelegationRecord | MitigationRecord
+)
 
 
 def holds(record: Record, at: int) -> bool:
@@ -120,6 +144,7 @@ class PersonRecord:
     attributes: tuple[AttributeRecord, ...] = ()
     absences: tuple[Absence, ...] = ()
     delegations: tuple[DelegationRecord, ...] = ()
+    mitigations: tuple[MitigationRecord, ...] = ()
     merged_into: str = ""  # who this person was found to be; whoever was merged has nothing in force any more
     concealed: bool = False
 
@@ -135,6 +160,7 @@ class PersonRecord:
         yield from self.attributes
         yield from self.absences
         yield from self.delegations
+        yield from self.mitigations
 
     def in_order(self) -> PersonRecord:
         """The same with its records in the one order that documents have."""
@@ -145,6 +171,7 @@ class PersonRecord:
             attributes=tuple(sorted(self.attributes, key=lambda item: (item.attribute, item.valid_from))),
             absences=tuple(sorted(self.absences, key=lambda item: item.valid_from)),
             delegations=tuple(sorted(self.delegations, key=lambda item: item.id)),
+            mitigations=tuple(sorted(self.mitigations, key=lambda item: item.id)),
         )
 
 
@@ -180,6 +207,11 @@ def public_document(record: PersonRecord) -> dict[str, Json]:
             }
             for item in ordered.delegations
         ]
+    if ordered.mitigations:
+        said["mitigations"] = [
+            {"id": item.id, "constraint": item.constraint, "owner": item.owner, **_times(item)}
+            for item in ordered.mitigations
+        ]
     if record.merged_into:
         said["merged_into"] = record.merged_into
     return said | _attributes(ordered, _PUBLIC)
@@ -191,6 +223,11 @@ def private_document(record: PersonRecord) -> dict[str, Json]:
     said = _attributes(ordered, frozenset(Attribute) - _PUBLIC)
     if ordered.absences:
         said["absences"] = [_times(item) for item in ordered.absences]
+    if ordered.mitigations:
+        said["mitigations"] = [
+            {"id": item.id, "control": item.control, "evidence": item.evidence}
+            for item in ordered.mitigations
+        ]
     return said
 
 

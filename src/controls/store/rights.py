@@ -45,6 +45,7 @@ SERVICE_RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "person_attributes": _REPLACE,
     "absences": _REPLACE,
     "delegations": _REPLACE,
+    "mitigations": _REPLACE,
     "merged_persons": _REPLACE,
     "scim_resources": _REPLACE,
     "api_keys": _KEEP,

@@ -415,6 +415,22 @@ delegations: Final = Table(
     PrimaryKeyConstraint("tenant", "person", "id"),
 )
 
+# Whose conflict with which constraint is accepted, and what is done about it.
+mitigations: Final = Table(
+    "mitigations",
+    metadata,
+    Column("tenant", identifier(), nullable=False),
+    Column("id", identifier(), nullable=False),
+    Column("person", identifier(), nullable=False),
+    Column("constraint", identifier(), nullable=False),
+    Column("owner", identifier(), nullable=False),
+    Column("control", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_to", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "person", "id"),
+)
+
 # Who was found to be one with whom.
 merged_persons: Final = Table(
     "merged_persons",
