@@ -34,11 +34,11 @@ from .commands import controls, program
 COMMANDS = {
     "bench", "changes", "changes confirm", "changes list", "changes show", "decisions",
     "decisions whatif", "demo", "directory", "directory absences", "directory delegate",
-    "directory import", "directory merge", "directory undelegate", "duties", "duties analyse",
-    "duties exceptions", "init", "keys", "keys create", "keys list", "keys revoke", "ledger",
-    "ledger checkpoint", "ledger export", "migrate", "release", "release activate", "release list",
-    "release rollback", "replay", "rules", "rules check", "rules coverage", "rules diff",
-    "rules explain", "rules schema", "rules test", "serve",
+    "directory import", "directory merge", "directory mitigate", "directory undelegate",
+    "directory unmitigate", "duties", "duties analyse", "duties exceptions", "init", "keys",
+    "keys create", "keys list", "keys revoke", "ledger", "ledger checkpoint", "ledger export", "migrate",
+    "release", "release activate", "release list", "release rollback", "replay", "rules", "rules check",
+    "rules coverage", "rules diff", "rules explain", "rules schema", "rules test", "serve",
 }  # fmt: skip
 
 

@@ -69,8 +69,9 @@ The rule applies when somebody asks for: Approval (“order.approve”).
 It is in force from 14 July 2011, 04:00:00 UTC.
 
 If the sum of “Order value” (converted into “EUR” at the rate of today in “Europe/Madrid” in the table of \
-rates “house”) and “Open exposure” (converted into “EUR” at the rate of today in “Europe/Madrid” in the \
-table of rates “house”) is more than 75,000,000 EUR (the parameter “threshold”),
+rates “house”) and the greatest of “Open exposure” (converted into “EUR” at the rate of today in \
+“Europe/Madrid” in the table of rates “house”) and 0 EUR (the parameter “none”) is more than \
+75,000,000 EUR (the parameter “threshold”),
 then the request is denied.
 If a fact that the rule needs is missing, the request is held for review.
 If the rule cannot be computed, the request is held for review.
