@@ -44,11 +44,10 @@ class Trail:
     anybody: bool = False
     within: timedelta | None = field(default=None, compare=False)
     latest: bool = field(default=False, compare=False)
+    facts: tuple[str, ...] = field(init=False, compare=False, repr=False)  # that together say the value
 
-    @property
-    def facts(self) -> tuple[str, ...]:
-        """The facts that together say the value."""
-        return tuple(self.fact.split("+"))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "facts", tuple(self.fact.split("+")))
 
     def concerns(self, step: str) -> bool:
         """Whether acts on `step` leave a mark."""

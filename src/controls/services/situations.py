@@ -22,7 +22,7 @@ from controls.rules.vocabulary import FactReading
 from controls.services.commands import Context
 from controls.services.counting import Counter
 from controls.services.lineage import need_lineage, read_lineage
-from controls.services.trails import read_trails, trail_queries
+from controls.services.trails import Places, read_trails, trail_places
 from controls.store.workspace import Needs, Workspace
 
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -35,6 +35,7 @@ class Asked:
 
     request: Request
     reading: FactReading
+    _places: Places = field(default=(), init=False)  # on trails
     _counter: Counter | None = field(default=None, init=False)
     _theirs: Counter | None = field(default=None, init=False)  # as of the person for whom it is asked
 
@@ -46,7 +47,8 @@ class Asked:
         if kind is not None:
             needs.chains.add((kind.id, request.resource_id))
             if kind.id in active.trails:
-                needs.trails.update(trail_queries(context, request, self.reading, kind=kind))
+                self._places = trail_places(context, request, self.reading, kind=kind)
+                needs.trails.update(query for _, query in self._places)
         if request.lineage:
             need_lineage(context, request, needs)
         watched = active.watched.get(f"{request.resource_type}.{request.action}")
@@ -71,8 +73,8 @@ class Asked:
         profiles: Mapping[str, Profile] = _NOTHING
         if kind is not None:
             history = work.history(kind.id, request.resource_id)
-            if kind.id in active.trails:
-                trails = read_trails(context, request, self.reading, kind=kind)
+            if self._places:
+                trails = read_trails(context, self._places)
             if kind.id in active.related:
                 profiles = context.directory.profiles(at=work.at)
         account = context.directory.account(request.subject_id, at=work.at)

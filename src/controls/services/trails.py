@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from controls.decide import canonical_text
 from controls.model.chain import AMEND, ChainKind
@@ -23,20 +23,19 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _FOR_EVER: Final = -1  # before any act
 
 
-def trail_queries(
-    context: Context, request: Request, reading: FactReading, *, kind: ChainKind
-) -> Iterator[TrailQuery]:
-    """What must be loaded for a request about a step of `kind`."""
-    return (query for _, query in _looked_up(context, request, reading, kind=kind))
+# What a request looks up: each trail with the place on it.
+Places: TypeAlias = tuple[tuple[Trail, TrailQuery], ...]
 
 
-def read_trails(
-    context: Context, request: Request, reading: FactReading, *, kind: ChainKind
-) -> Mapping[str, TrailReading]:
+def trail_places(context: Context, request: Request, reading: FactReading, *, kind: ChainKind) -> Places:
+    """What a request about a step of `kind` looks up on trails; it must be loaded before it is read."""
+    return tuple(_looked_up(context, request, reading, kind=kind))
+
+
+def read_trails(context: Context, places: Places) -> Mapping[str, TrailReading]:
     """What was loaded, by the name of the trail."""
     return {
-        trail.name: TrailReading(context.work.trail(query), query.besides or "")
-        for trail, query in _looked_up(context, request, reading, kind=kind)
+        trail.name: TrailReading(context.work.trail(query), query.besides or "") for trail, query in places
     }
 
 

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import TextClause, bindparam, delete, insert, select, text
 
 from controls.model.chain import AMEND
+from controls.model.record import record
 from controls.model.trail import Trail
 from controls.model.values import microseconds
 from controls.store.connection import StoreConnection
@@ -35,12 +35,11 @@ LATEST: Final = 16
 
 
 def value_digest(*values: str) -> str:
-    """What stands for a value, or for several together: 128 bits of SHA-256."""
-    told = values[0] if len(values) == 1 else json.dumps(values)
-    return sha256(told.encode()).hexdigest()[:32]
+    """What stands for a value, or for several together (none of which holds a NUL): 128 bits of SHA-256."""
+    return sha256("\0".join(values).encode()).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrailKey:
     """One place to look: a trail, the digest of a value, and whose acts (empty: anybody's)."""
 
@@ -49,7 +48,7 @@ class TrailKey:
     person: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrailQuery:
     """What is looked for: marks later than `since` (microseconds), other parts than `besides` (None: all);
     with `latest`, the last LATEST of these are enough."""
@@ -60,7 +59,7 @@ class TrailQuery:
     latest: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mark:
     """One act at one place: `kind` is its chain's, `step` the one that it counts as."""
 
@@ -87,8 +86,12 @@ class Mark:
 
 def added_marks(trail: Trail, *, earlier: Sequence[StoredAct], new: StoredAct) -> Iterator[Mark]:
     """The marks that an act adds to those of the earlier acts of its chain."""
-    before = dict.fromkeys(place for stored in earlier if (place := _place(trail, stored)) is not None)
     own = _place(trail, new)
+    if not earlier:
+        if own is not None:
+            yield from _marks(trail, new, own)
+        return
+    before = dict.fromkeys(place for stored in earlier if (place := _place(trail, stored)) is not None)
     for place in before if own is None or own in before else (*before, own):
         yield from _marks(trail, new, place)
     if own is not None and own not in before:

@@ -212,6 +212,8 @@ class Workspace:
     def trail(self, query: TrailQuery) -> tuple[TrailAct, ...]:
         """The acts at one place of a trail, this batch included, as far back as was asked for."""
         known = self._marks.get(query.key, {}).values()
+        if not known:
+            return ()
         marks = nlargest(LATEST, known, key=_in_time)[::-1] if query.latest else sorted(known, key=_in_time)
         return tuple(
             TrailAct(
