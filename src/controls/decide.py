@@ -189,10 +189,10 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             beside="" if other is None else other.person.id,
         )
         findings += order.findings
-        material = material_of(kind, step=step, values=reading.values)
+        material = material_of(kind, step=step, forms=reading.forms)
         findings += material_findings(kind, history=history, step=step, material=material)
     elif kind is not None and request.action == AMEND:
-        material = material_of(kind, step=None, values=reading.values)
+        material = material_of(kind, step=None, forms=reading.forms)
         amended = amendment(kind, history=history, material=material)
         findings += amended.findings
     else:
@@ -364,15 +364,19 @@ def _concluded(
     )
 
 
-def material_of(kind: ChainKind, *, step: Step | None, values: Mapping[str, Value]) -> dict[str, str]:
+def material_of(kind: ChainKind, *, step: Step | None, forms: Mapping[str, Json]) -> dict[str, str]:
     """Canonical text of the material facts that were stated; what is absent is absent."""
     names = kind.material if step is None else kind.material_of(step)
-    return {name: canonical_text(values[name]) for name in names if name in values}
+    return {name: form_text(forms[name]) for name in names if name in forms}
 
 
 def canonical_text(value: Value) -> str:
     """One text for one value."""
-    form = canonical(value)
+    return form_text(canonical(value))
+
+
+def form_text(form: Json) -> str:
+    """The text of a canonical form."""
     return form if isinstance(form, str) else canonical_bytes(form).decode()
 
 

@@ -39,7 +39,7 @@ NO_ROLES: Final[frozenset[str]] = frozenset()
 KEPT_ROLE_SETS: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)  # not frozen, as `model.record` has it
 class Question:
     """May `person` take `action` on a resource of type `resource_type`, now?
 

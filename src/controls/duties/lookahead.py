@@ -23,7 +23,7 @@ the same crowd is given. Of the others, most are answered without a search (`sat
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, TypeAlias
 
@@ -39,13 +39,14 @@ from controls.model.condition import Facts, Truth
 from controls.model.crowd import Crowd
 from controls.model.duty import Constraint, Grant
 from controls.model.finding import Finding
+from controls.model.record import record
 from controls.model.values import Value
 
 # Answers that are kept for one chain kind; when there are more, all are forgotten.
 KEPT: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Taken:
     """What is about to be permitted: `act`, a step of `kind` or an amendment, on the chain of `history`.
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from controls.model.finding import Text
 from controls.model.record import record
-from controls.model.values import Json, Value
+from controls.model.values import Json, Value, canonical
 from controls.rules.common_shapes import DEFAULT_LIST, FACT, MAX_LIST, MAX_STRING
 from controls.rules.diagnostics import Diagnostics, quoted
 from controls.rules.nodes import MappingNode, Scalar
@@ -107,6 +107,14 @@ class FactReading:
     values: Mapping[str, Value]
     malformed: tuple[FactProblem, ...] = ()
     undeclared: tuple[str, ...] = ()
+    forms: Mapping[str, Json] = field(init=False, compare=False, repr=False)  # canonical, of the values
+
+    def __post_init__(self) -> None:
+        # Most values are texts, which are their own form.
+        forms = {
+            name: value if value.__class__ is str else canonical(value) for name, value in self.values.items()
+        }
+        object.__setattr__(self, "forms", forms)
 
 
 def read_facts(vocabulary: Vocabulary, properties: Mapping[str, Json]) -> FactReading:

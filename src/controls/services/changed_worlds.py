@@ -273,7 +273,7 @@ class Worlds:
             at=context.work.now,
             valid_until=context.work.now + _SOON,
             index=self.head.frontier.size,
-            material=material_of(kind, step=kind.step(step.step), values=asked.reading.values),
+            material=material_of(kind, step=kind.step(step.step), forms=asked.reading.forms),
         )
 
 

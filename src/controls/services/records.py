@@ -56,9 +56,7 @@ def decision_entry(
     private: dict[str, Json] = {}
     stated: dict[str, Json] = {}
     public = release.vocabulary.public
-    for name, value in reading.values.items():
-        # Most values are texts, which are their own canonical form.
-        form = value if value.__class__ is str else canonical(value)
+    for name, form in reading.forms.items():
         if name in public:
             stated[name] = form
         else:

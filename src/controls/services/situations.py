@@ -35,6 +35,7 @@ class Asked:
 
     request: Request
     reading: FactReading
+    _account: Account | None = field(default=None, init=False)  # the subject's, as of the lock
     _places: Places = field(default=(), init=False)  # on trails
     _counter: Counter | None = field(default=None, init=False)
     _theirs: Counter | None = field(default=None, init=False)  # as of the person for whom it is asked
@@ -43,22 +44,22 @@ class Asked:
         """Name everything that the situation reads."""
         request, active = self.request, context.active
         needs.resources.add((request.resource_type, request.resource_id))
+        account = self._account = context.directory.account(request.subject_id, at=context.work.at)
         kind = active.release.chains.get(request.resource_type)
         if kind is not None:
             needs.chains.add((kind.id, request.resource_id))
             if kind.id in active.trails:
-                self._places = trail_places(context, request, self.reading, kind=kind)
+                self._places = trail_places(context, request, self.reading, kind=kind, account=account)
                 needs.trails.update(query for _, query in self._places)
         if request.lineage:
             need_lineage(context, request, needs)
         watched = active.watched.get(f"{request.resource_type}.{request.action}")
         if watched is not None:
-            person = context.directory.account(request.subject_id, at=context.work.at)
-            facts = facts_of(request, values=self.reading.values, account=person)
+            facts = facts_of(request, values=self.reading.values, account=account)
             self._counter = Counter(watched, facts, request)
             self._counter.prepare(needs)
-            principal = self._principal(context, person)
-            other = other_of(principal, person)
+            principal = self._principal(context, account)
+            other = other_of(principal, account)
             if other is not None:
                 theirs = facts_of(request, values=self.reading.values, account=other)
                 self._theirs = Counter(watched, theirs, request)
@@ -77,7 +78,7 @@ class Asked:
                 trails = read_trails(context, self._places)
             if kind.id in active.related:
                 profiles = context.directory.profiles(at=work.at)
-        account = context.directory.account(request.subject_id, at=work.at)
+        account = self._account
         principal = self._principal(context, account)
         return Situation(
             reading=self.reading,

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Final, TypeAlias
 
-from controls.decide import canonical_text
+from controls.decide import form_text
 from controls.model.chain import AMEND, ChainKind
+from controls.model.people import Account
 from controls.model.request import Request
 from controls.model.trail import Trail, TrailReading
-from controls.model.values import Value
+from controls.model.values import Json
 from controls.rules.vocabulary import FactReading
 from controls.services.commands import Context
 from controls.store.trails import TrailKey, TrailQuery, value_digest
@@ -27,9 +28,11 @@ _FOR_EVER: Final = -1  # before any act
 Places: TypeAlias = tuple[tuple[Trail, TrailQuery], ...]
 
 
-def trail_places(context: Context, request: Request, reading: FactReading, *, kind: ChainKind) -> Places:
+def trail_places(
+    context: Context, request: Request, reading: FactReading, *, kind: ChainKind, account: Account | None
+) -> Places:
     """What a request about a step of `kind` looks up on trails; it must be loaded before it is read."""
-    return tuple(_looked_up(context, request, reading, kind=kind))
+    return tuple(_looked_up(context, request, reading, kind=kind, account=account))
 
 
 def read_trails(context: Context, places: Places) -> Mapping[str, TrailReading]:
@@ -40,27 +43,27 @@ def read_trails(context: Context, places: Places) -> Mapping[str, TrailReading]:
 
 
 def _looked_up(
-    context: Context, request: Request, reading: FactReading, *, kind: ChainKind
+    context: Context, request: Request, reading: FactReading, *, kind: ChainKind, account: Account | None
 ) -> Iterator[tuple[Trail, TrailQuery]]:
     trails = context.active.trails.get(kind.id)
     if trails is None:
         return
-    account = context.directory.account(request.subject_id, at=context.work.at)
     step = kind.steps[0].id if request.action == AMEND else request.action
     if account is None or kind.step(step) is None:
         return
     for trail in trails:
         if not trail.concerns(step):
             continue
-        value, part = _stated(trail.facts, reading.values), _stated((trail.part,), reading.values)
+        value = _stated(trail.facts, reading.forms)
+        part = _stated((trail.part,), reading.forms) if trail.part else None
         if value is None or (trail.part and part is None):
             continue
         key = TrailKey(trail.name, value, "" if trail.anybody else account.person.id)
         yield trail, TrailQuery(key, _since(trail, active_at=context.work.at), part, trail.latest)
 
 
-def _stated(facts: tuple[str, ...], values: Mapping[str, Value]) -> str | None:
-    stated = [canonical_text(values[fact]) for fact in facts if fact in values]
+def _stated(facts: tuple[str, ...], forms: Mapping[str, Json]) -> str | None:
+    stated = [form_text(forms[fact]) for fact in facts if fact in forms]
     return value_digest(*stated) if len(stated) == len(facts) else None
 
 
