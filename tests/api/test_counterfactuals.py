@@ -282,6 +282,20 @@ def test_whoever_acts_for_somebody_else(api: Api) -> None:
     }
 
 
+def test_breaking_glass_is_asked_again_without(api: Api) -> None:
+    """What would be permitted in the ordinary way, for whoever asked for an exception."""
+    body = ask("approve", "tina.trader", walked(api, 1))
+    body |= {"break_glass": {"reason": "the market closes", "minutes": 10}}
+    answer = api.post("/v1/decisions", body).json()
+    assert answer["outcome"] == "deny"
+    told = whatif(api, answer)
+    assert told["now"] == "deny"
+    assert "market" not in str(told)
+    assert {"rita.risk", "raul.risk"} <= {
+        offer["changes"][0].get("account") for offer in told["counterfactuals"]
+    }
+
+
 def test_nobody_known_asks(api: Api) -> None:
     """Somebody who is not in the directory is replaced by somebody who is."""
     answer = api.ask("capture", "zoe.unknown", an_order())

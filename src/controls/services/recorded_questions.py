@@ -1,7 +1,8 @@
 """A decision's question as it can be asked again: read from its ledger entry and what discloses it.
 
 Guarantees: the question is the recorded one, property by property; where a private value was erased there is
-no question any more, and that is said. What the caller said about time drives nothing and is left out.
+no question any more, and that is said. What the caller said about time drives nothing and is left out, and so
+is the wish to break glass: what is asked is what would be permitted without an exception.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from controls.model.values import Json
 from controls.store.directory import Directory
 
 # What stands among an entry's properties and is none.
-_BESIDES: Final = frozenset({"subject.id", "undeclared", "on_behalf_of"})
+_BESIDES: Final = frozenset({"subject.id", "undeclared", "on_behalf_of", "break_glass.reason"})
 
 
 @dataclass(frozen=True, slots=True)
