@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
@@ -220,6 +221,7 @@ def test_chains_are_found_by_any_id(api: Api) -> None:
     name = f"ó/7 81 {an_order()['id']}"
     api.ask("capture", "tina.trader", an_order(name))
     assert api.get(f"/v1/chains/{name}").json()["id"] == name
+    assert api.get(f"/v1/chains/{normalize('NFD', name)}").json()["id"] == name
     assert api.get(f"/v1/chains/{name}?kind=order_to_settlement").status_code == 200
     assert api.get(f"/v1/chains/{name}?kind=other").status_code == 404
     assert api.get("/v1/chains/nothing").json()["code"] == "chain_unknown"

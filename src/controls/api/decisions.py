@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 from typing import Annotated, Final
+from unicodedata import normalize
 
 from fastapi import APIRouter, Path, Query
-from pydantic import ValidationError
+from pydantic import AfterValidator, ValidationError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
@@ -47,6 +49,7 @@ ChainId = Annotated[
         description="Percent-encoded; a slash may stand as it is, but for the last one of an id that ends in "
         "/outlook: write %2Foutlook there.",
     ),
+    AfterValidator(partial(normalize, "NFC")),  # as ids in bodies are read
 ]
 ChainKind = Annotated[
     str | None,

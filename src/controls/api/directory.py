@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Final, TypeVar
+from unicodedata import normalize
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
@@ -30,7 +32,11 @@ Cursor = Annotated[
     Query(max_length=MAX_CURSOR, pattern="^[A-Za-z0-9_-]+$", description="`next` of the page before."),
 ]
 _Asked = TypeVar("_Asked", bound=BaseModel)
-PersonId = Annotated[str, Path(min_length=1, max_length=128, description="The person's pseudonym.")]
+PersonId = Annotated[
+    str,
+    Path(min_length=1, max_length=128, description="The person's pseudonym."),
+    AfterValidator(partial(normalize, "NFC")),  # as ids in bodies are read
+]
 
 
 def directory_routes(entrance: Entrance) -> APIRouter:

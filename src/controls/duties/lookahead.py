@@ -10,6 +10,8 @@ What is looked at:
 - the steps that remain: the mandatory ones, and those that are begun and keep others waiting;
 - the persons of the crowd, with a grant of the step to a role of theirs, or to one that it inherits;
 - the constraints that deny. One that asks for a review can be had with a supervisor's word;
+- what was done on other chains of the same kind on a line with this one. Not looked at: what was done on
+  chains of other kinds, and what this step takes from whoever would do the rest of another chain;
 - conditions, by what holds for the rest of the chain already: its material facts, and who took which step.
   What a grant waits for besides comes with later requests, so it counts as met: a fact that is not known yet
   is no reason to hold up this step. A constraint whose condition is not known yet applies, as it would if the
