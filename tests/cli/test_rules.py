@@ -93,6 +93,17 @@ def test_all_mistakes_are_told_at_once_with_file_line_and_column(rules: Path) ->
     assert controls("rules", "test", rules).out == said.out
 
 
+def test_warnings_beside_a_mistake_are_not_counted_as_mistakes(rules: Path) -> None:
+    """They are shown, and are not what keeps the files from being loaded."""
+    replaced(rules, LIMITS, "order.notional + account.open_exposure > threshold", "threshold < threshold")
+    said = controls("rules", "check", rules)
+    assert said.code == Exit.RULES_INVALID
+    told = [PLACE.fullmatch(line) for line in said.out.splitlines()]
+    assert len(told) >= 1
+    wrong = sum(" warning: " not in line for line in said.out.splitlines())
+    assert f"{wrong} mistake" in said.err
+
+
 def test_mistakes_as_json_are_one_document(rules: Path) -> None:
     """The same diagnostics, for programs; exit code 5 as well."""
     replaced(rules, LIMITS, "order.notional + account.open_exposure", "order.nothing + account.open_exposure")

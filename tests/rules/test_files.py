@@ -47,7 +47,6 @@ def codes_of(text: str) -> list[str]:
         ('"1.50"', "1.50"),
         ("'1.50'", "1.50"),
         ("!!str 15", "15"),
-        ("! 15", "15"),
         ("1000000.00 EUR", "1000000.00 EUR"),
         ('"caf\\u00e9"', "café"),
         ("cafe\u0301", "café"),
@@ -87,6 +86,9 @@ def test_other_numbers_must_be_quoted(written: str) -> None:
     [
         ("a: 1\na: 2", "duplicate_key"),
         ("a: !local 1", "bad_tag"),
+        ("a: ! 15", "bad_tag"),
+        ("when: ! has(order.state)", "bad_tag"),
+        ("when: !has(order.state)", "bad_tag"),
         ("a: !!float 1", "bad_tag"),
         ("a: &x [*x]", "unknown_alias"),
         ("a: b\u200e\u202ec", "bad_character"),

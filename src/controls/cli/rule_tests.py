@@ -20,7 +20,7 @@ from controls.cli.interrupts import Interrupts
 from controls.cli.junit import junit_of, junit_of_invalid
 from controls.cli.output import ERR, OUT, Exit, JsonOption, fail, guarded, print_json
 from controls.cli.troubles import database_explained, read_rules, unwritable
-from controls.model.errors import ControlsError, RuleFilesInvalid
+from controls.model.errors import ControlsError, Level, RuleFilesInvalid
 from controls.rules.branch_coverage import Watched
 from controls.rules.clauses import clauses_of
 from controls.rules.files import is_rule_file
@@ -143,7 +143,8 @@ def tell_invalid(where: Path, invalid: RuleFilesInvalid, *, as_json: bool) -> No
         return
     for item in invalid.diagnostics:
         typer.echo(f"{where}/{item}")
-    ERR.print(f"{len(invalid.diagnostics)} mistakes; nothing was loaded.", style="bold red")
+    count = sum(item.level is Level.ERROR for item in invalid.diagnostics)
+    ERR.print(f"{count} mistake{'s' * (count != 1)}; nothing was loaded.", style="bold red")
     ERR.print("`controls rules explain CODE` says more about each code.", style="dim")
 
 

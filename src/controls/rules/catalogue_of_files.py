@@ -39,8 +39,8 @@ OF_FILES: Final = (
     ),
     Explanation(
         "bad_tag",
-        "YAML tags such as !!float give values a hidden meaning.",
-        "Remove the tag.",
+        "YAML tags such as !!float give values a hidden meaning; text that begins with ! is taken for one.",
+        "Remove the tag; put quotes around a condition that begins with !.",
         Change("!!binary deny", "deny"),
     ),
     Explanation(

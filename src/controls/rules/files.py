@@ -29,7 +29,7 @@ from yaml.events import (
 from controls.model.values import SMALL_INTEGER
 from controls.rules.diagnostics import Diagnostics, Place, quoted
 from controls.rules.nodes import MAX_DEPTH, Entry, FileText, MappingNode, Node, Scalar, Sequence, height_of
-from controls.rules.yaml_errors import DIRECTIVE, KEY_MISSING, Mark, explained
+from controls.rules.yaml_errors import DIRECTIVE, IN_QUOTES, KEY_MISSING, Mark, explained
 
 MAX_FILES: Final = 2_000
 MAX_FILE_BYTES: Final = 1024 * 1024
@@ -279,10 +279,15 @@ class _Reader:
             raise self._refused(event, "bad_yaml", f"write a blank after &{anchor}")
 
     def _check_tag(self, event: _Event) -> None:
-        """Only scalars may have a tag, and only one that says that they are text."""
+        """Only scalars may have a tag, and only the one that says that they are text.
+
+        A lone `!` says so too, and would be lost from a condition that begins with "not".
+        """
         tag = event.tag
-        if tag is None or (event.__class__ is ScalarEvent and tag in ("!", _TEXT_TAG)):
+        if tag is None or (event.__class__ is ScalarEvent and tag == _TEXT_TAG):
             return
+        if tag.startswith("!"):
+            raise self._refused(event, "bad_tag", f"text that begins with ! {IN_QUOTES}")
         raise self._refused(event, "bad_tag", f"rule files have no tags: remove {quoted(tag)}")
 
     def _refused(self, event: _Event, code: str, message: str) -> _Refused:

@@ -247,8 +247,8 @@ class _Reader:
                 self.diagnostics.add(
                     scalar.locate(offset),
                     "bad_placeholder",
-                    f"{quoted(name)} is nothing that the rule reads{closest(name, read)}: it reads "
-                    f"{listed(sorted(read)) or 'nothing'}",
+                    f"the rule reads {listed(sorted(read)) or 'nothing'}, and not {quoted(name)}"
+                    f"{closest(name, read)}",
                 )
 
     def _check_policy(self, node: MappingNode, outcomes: tuple[str, ...]) -> None:

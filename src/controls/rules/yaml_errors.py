@@ -8,6 +8,8 @@ from controls.rules.diagnostics import Place
 
 DIRECTIVE: Final = ("directive", "remove the `%` line: files are YAML 1.2 without tags")
 KEY_MISSING: Final = ("bad_key", "a key is missing before this colon")
+IN_QUOTES: Final = "stands in quotes, or after `>` on a line of its own"
+_NO_START: Final = "found character that cannot start any token"
 _NO_COLON: Final = "could not find expected ':'"
 # What libyaml says of the commonest mistakes, and what to do about them.
 _IN_PLAIN_WORDS: Final = {
@@ -16,6 +18,11 @@ _IN_PLAIN_WORDS: Final = {
     "did not find expected <document start>": "what stands before is complete: indent this, or quote it",
     "did not find expected key": "a key is expected here: indent it like those above, or quote this text",
     "mapping values are not allowed in this context": "no key may stand before this: indent or quote it",
+    "did not find expected ',' or '}'": "a comma or } is missing before this, or quotes around the text",
+    "did not find expected ',' or ']'": "a comma or ] is missing before this, or quotes around the text",
+    "did not find expected node content": "a value is missing here, or the } or ] that closes what was begun",
+    "found unexpected end of stream": "what begins here has no end: close the quotes",
+    "found unknown escape character": "write \\\\ for a backslash, or single quotes around this text",
 }
 _AFTER_COLON: Final = ("", *" \t\n")
 
@@ -59,8 +66,10 @@ def explained(file: str, text: str, error: Error) -> tuple[Place, str, str]:
             return place, *KEY_MISSING
     if context is not None and opened is not None and context.endswith(("an anchor", "an alias", "a tag")):
         opening = text[opened.index]
-        message = f"text that begins with {opening} stands in quotes, or after `>` on a line of its own"
+        message = f"text that begins with {opening} {IN_QUOTES}"
         return Place(file, opened.line + 1, opened.column + 1), "bad_yaml", message
+    if problem == _NO_START and found != "\t":
+        return place, "bad_yaml", f"text that begins with {found} {IN_QUOTES}"
     if problem in _IN_PLAIN_WORDS and found != "\t":
         return place, "bad_yaml", _IN_PLAIN_WORDS[problem]
     if found == "\t" or "tab character" in problem:
