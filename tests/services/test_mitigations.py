@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from controls.bootstrap import read_rule_files
 from controls.model.errors import ControlsError
@@ -18,6 +19,7 @@ from controls.services.directory_file import read_directory
 from controls.services.exceptions import Exceptions
 from controls.services.mitigations import LONGEST, Mitigation, MitigationEnd
 from controls.services.reviews import Resolution, Resolve
+from controls.store.tables import disclosures
 from tests.desk import DESK_RULES, activation_of, an_order, start_desk, submit
 from tests.services.test_delegations import BEGUN, Clock, Seat, rules
 
@@ -170,6 +172,21 @@ async def test_what_is_wrong_with_a_mitigation_is_named(
     if isinstance(changed.get("until"), timedelta):
         changed = {"until": microseconds(seat.clock.now + LONGEST + changed["until"])}
     assert await seat.refused(mitigation(seat, **changed)) == expected
+
+
+async def test_what_is_done_about_it_can_be_erased(seat: Seat) -> None:
+    """Control and evidence are disclosed apart; the conflict is accepted all the same, as stands in clear."""
+    told = await seat.confirmed(mitigation(seat))
+    await seat.confirmed(DirectoryChange(read_directory(BOTH)))
+    async with seat.service.database.write() as connection:
+        await connection.execute(delete(disclosures).where(disclosures.c.index >= told["receipt"]["index"]))
+    replica = seat.desk.build(clock=seat.clock)
+    await replica.start()
+    _, directory = await replica.snapshot()
+    (kept,) = directory.people["p-05"].mitigations
+    assert (kept.constraint, kept.owner, kept.control, kept.evidence) == ("front_back", "p-14", "", "")
+    assert directory.mitigated("p-05", at=replica.now()) == {"front_back": kept.id}
+    await replica.close()
 
 
 async def test_nobody_accepts_the_own_conflict(seat: Seat) -> None:

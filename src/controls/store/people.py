@@ -133,8 +133,9 @@ class Provisioned:
 class PersonRecord:
     """One person as the directory holds him or her.
 
-    `concealed`: attributes and absences that the ledger only commits to were erased, so that nobody knows of
-    any. It lasts until a change of the directory says something of the person anew.
+    `concealed`: attributes, absences and what is done about accepted conflicts, to which the ledger only
+    commits, were erased, so that nobody knows of any. It lasts until a change of the directory says something
+    of the person anew.
     """
 
     id: str
@@ -151,7 +152,8 @@ class PersonRecord:
     def conceal(self) -> PersonRecord:
         """The same without what the ledger only commits to."""
         public = tuple(item for item in self.attributes if item.attribute in _PUBLIC)
-        return replace(self, attributes=public, absences=(), concealed=True)
+        mitigations = tuple(replace(item, control="", evidence="") for item in self.mitigations)
+        return replace(self, attributes=public, absences=(), mitigations=mitigations, concealed=True)
 
     def records(self) -> Iterable[Record]:
         """All records, of every sort."""
