@@ -20,6 +20,7 @@ from controls.services.administration import Confirm, Propose
 from controls.services.delegations import LONGEST, DelegationEnd, DelegationGrant
 from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_file import read_directory
+from controls.services.exceptions import Exceptions
 from controls.services.outcomes import Reported, ReportOutcome
 from controls.services.person_merge import PersonMerge
 from controls.services.reviews import Resolution, Resolve
@@ -443,6 +444,9 @@ async def test_a_delegate_who_is_found_to_be_the_delegator(seat: Seat) -> None:
     await seat.confirmed(PersonMerge("p-06", "p-05"))
     acts: Any = (await seat.service.queries.chain(order["id"], kind=None))["acts"]
     assert [(act["person"], act.get("beside")) for act in acts] == [("p-05", None), ("p-05", None)]
+    report = Exceptions(seat.service.database, seat.service.tenant)
+    told: Any = await report.page(at=microseconds(seat.clock.now), limit=1)
+    assert [(row["person"], row["on_behalf_of"]) for row in told["exceptions"]] == [("p-05", "p-05")]
     await seat.claimed("capture", "tomas.trader", an_order(), on_behalf_of="tina.trader")
     await seat.verified()
 

@@ -88,7 +88,7 @@ def _delegated(stored: StoredAct, entries: Mapping[str, Mapping[str, Any]]) -> d
     return {
         "kind": DELEGATION,
         "at": utc_text(act.at),
-        "person": act.beside,
+        "person": act.beside or act.person,  # the two may have been found to be one since
         "on_behalf_of": act.person,
         "chain": {"kind": stored.kind, "id": act.chain},
         "step": act.step,
