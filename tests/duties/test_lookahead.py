@@ -16,7 +16,7 @@ from controls.duties.remaining import TRANSLATIONS
 from controls.model.chain import AMEND, ActState, Capacity, ChainHistory, ChainKind, Votes
 from controls.model.condition import Facts, Truth, Verdict
 from controls.model.crowd import Crowd
-from controls.model.duty import Constraint, ConstraintKind, Grant, Period
+from controls.model.duty import Constraint, ConstraintKind, Grant, Period, Scope
 from controls.model.finding import Cause, Effect, Finding, Outcome, strictest
 from controls.model.people import Profile
 from controls.rules.condition import compile_condition
@@ -302,6 +302,32 @@ def test_votes_that_are_missing_need_as_many_persons() -> None:
     assert found.values["steps"] == ("approve",)
     people = ("ana", "ben", "cleo")
     assert looked("execute", "ben", *people, kind=kind, history=history, constraints=apart) is None
+
+
+def test_an_amendment_is_no_vote() -> None:
+    """Four persons must take a hand: who amended, and is away, has none in the step of two votes."""
+    steps = [a_step("capture"), a_step("check"), a_step("approve", votes=2, reapprove=True)]
+    kind = a_kind(*steps, free=True)
+    four = a_constraint(ConstraintKind.AT_LEAST, "capture", "check", "approve", limit=4)
+    grants = (a_grant("red", "capture", "check", "approve"),)
+    history = replace(a_history(an_act(AMEND, "ana")), votes={"approve": Votes(2)})
+    for people, rule in ((("ben", "cleo", "dan"), "would_strand"), (("ben", "cleo", "dan", "eva"), None)):
+        found = looked(
+            "capture", "ben", *people, history=history, kind=kind, grants=grants, constraints=(four,)
+        )
+        assert (None if found is None else found.rule) == rule
+
+
+def test_what_is_over_some_day_strands_nobody() -> None:
+    """One person may capture and settle on one account, a month apart; for ever, nobody is left to settle."""
+    month = timedelta(days=30)
+    grants = (a_grant("red", "settle"), a_grant("blue", *STEPS[:-1], name="others"))
+    crowd = Crowd({"ana": frozenset({"red"}), "ben": frozenset({"blue"}), "cleo": frozenset({"blue"})})
+    for kind, limit in ((ConstraintKind.SEPARATE, 0), (ConstraintKind.AT_MOST, 1)):
+        for within, rule in ((None, "would_strand"), (month, None)):
+            apart = a_constraint(kind, STEPS[0], STEPS[-1], scope=Scope.ACCOUNT, within=within, limit=limit)
+            found = looked(STEPS[0], "ana", grants=grants, constraints=(apart,), crowd=crowd)
+            assert (None if found is None else found.rule) == rule
 
 
 def test_relations_are_looked_at_of_those_who_are_gone_too() -> None:

@@ -50,7 +50,7 @@ class ChainRules:
 
     `rights` are its grants and `limits` its constraints; `exclusions` are those over roles that persons hold,
     whatever they do. `voted` are the steps that may take several persons. `other` is the number that stands
-    for amendments and steps that the kind has no more.
+    for amendments and steps that the kind has no more, and for nothing that is ever wanted.
     """
 
     def __init__(
@@ -64,7 +64,6 @@ class ChainRules:
         self.kind = kind
         self.steps = tuple(step.id for step in kind.steps)
         self.bits = {step: 1 << number for number, step in enumerate(self.steps)}
-        self.other = 1 << len(self.steps)
         self.mandatory = sum(self.bits[step] for step in kind.mandatory)
         self._closure = closure
         self.rights = [
@@ -74,15 +73,12 @@ class ChainRules:
             if grant.resource == kind.resource and step in grant.actions
         ]
         every = tuple(constraints)
-        asked = {
-            step
-            for item in every
-            if item.kind is ConstraintKind.VOTES and item.chain in ("", kind.id)
-            for step in item.steps
-        }
-        self.voted = [
-            (number, step.id) for number, step in enumerate(kind.steps) if step.votes > 1 or step.id in asked
-        ]
+        votes = {step.id: step.votes for step in kind.steps}
+        for item in every:
+            if item.kind is ConstraintKind.VOTES and item.chain in ("", kind.id):
+                votes |= {step: max(votes[step], item.limit) for step in item.steps if step in votes}
+        self.voted = [(number, step) for number, step in enumerate(self.steps) if votes[step] > 1]
+        self.other = 1 << sum(votes.values())  # past the numbers of all votes beyond the first of a step
         limits = [self._limit(item) for item in every if item.then is Effect.DENY]
         limits = [limit for limit in limits if limit.steps]
         self.exclusions = [limit for limit in limits if _is_static(limit.constraint)]

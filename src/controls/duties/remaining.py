@@ -5,8 +5,8 @@ exactly when the steps, taken in an order that the chain allows, violate the con
 (`constraints`) at none of them. Where a constraint minds the order in which its steps are taken, those that
 remain are thought of as taken in the order in which it lists them, unless the chain forces another.
 
-What passes with time is not here: whoever waits keeps a cooling-off period. Optional steps that nobody has
-begun are not counted on: nobody need ever take them.
+What passes with time is not here: whoever waits keeps a cooling-off period, and outlives what counts `within`
+some time. Optional steps that nobody has begun are not counted on: nobody need ever take them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ class Hand(NamedTuple):
     """What one person has had to do with a chain.
 
     `group` is the person's, -1 for somebody who cannot act now. `mine` are the steps that count against the
-    person, `standing` those that he or she holds, as sets of numbers of the kind's steps; the number after
-    the last stands for an amendment. `name` is the person's where relations look at persons, else empty.
+    person, `standing` those that he or she holds, as sets of numbers of the kind's steps; a number past
+    all that is wanted stands for an amendment. `name` is the person's where relations look at persons, else
+    empty.
     """
 
     group: int
@@ -267,5 +268,7 @@ TRANSLATIONS: Final[Mapping[ConstraintKind, Callable[[Constraint, Rest], Iterato
 
 
 def parts_of(constraint: Constraint, rest: Rest) -> Iterator[Part]:
-    """What a constraint asks of who takes the remaining steps."""
+    """What a constraint asks of who takes the remaining steps; nothing where that passes with time."""
+    if constraint.within is not None:
+        return iter(())
     return TRANSLATIONS[constraint.kind](constraint, rest)
