@@ -1,0 +1,124 @@
+"""What must be true of a history, and of what is left to do, by the plain model alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import combinations
+
+from tests.machine.plain_model import Ask, Chain, Duty, World
+
+# What waits for time to pass: nobody is kept from a step for good by these.
+TIMED = frozenset({"cooling_off", "chinese_wall"})
+
+
+class Unsettled(Exception):
+    """Too much would have to be tried."""
+
+
+def broken(world: World) -> frozenset[tuple[str, object, object]]:
+    """Each constraint that denies whatever the facts, and that the history as it stands violates; with where.
+
+    Said of the history as a whole: not step by step, as verdicts are.
+    """
+    return frozenset(_broken(world))
+
+
+def _broken(world: World) -> Iterator[tuple[str, object, object]]:
+    chains = {act.chain for act in world.acts}
+    lines = {frozenset(line) for chain in chains for line in world.lines(chain)}
+    duties = [duty for duty in world.duties if duty.then == "deny" and not duty.large and not duty.ordered]
+    whole = [
+        Duty("whole_chain", "whole_chain", "deny", tuple(kind.mandatory)) for kind in world.kinds.values()
+    ]
+    for line in lines:
+        hands, actors = dict[int, set[str]](), dict[int, set[str]]()
+        for act in world.acts:
+            if act.chain in line:
+                hands.setdefault(act.person, set()).add(act.counts)
+                if not act.approver:
+                    actors.setdefault(act.person, set()).add(act.counts)
+        for duty in (*whole, *(duty for duty in duties if duty.scope == "chain")):
+            for person, steps in hands.items():
+                if world.too_much(duty, steps):
+                    yield duty.id, line, person
+            if duty.kind == "relation":
+                for (one, these), (other, those) in combinations(actors.items(), 2):
+                    different = any(a != b for a in these & {*duty.steps} for b in those & {*duty.steps})
+                    if different and world.related(duty, one, other):
+                        yield duty.id, line, frozenset({one, other})
+    for chain in chains:
+        kind = world.kinds[chain[0]]
+        for duty in duties:
+            if not {*duty.steps} <= {step.id for step in kind.steps}:
+                continue
+            holders = {step: {act.person for act in world.standing(chain, step)} for step in duty.steps}
+            apart = (a and b and len(a | b) > 1 for a, b in combinations(holders.values(), 2))
+            if duty.kind == "bind" and any(apart):
+                yield duty.id, chain, frozenset().union(*holders.values())
+            if duty.kind == "at_least":
+                done = all(len(people) >= kind.step(step).votes for step, people in holders.items())
+                people = frozenset().union(*holders.values())
+                if done and len(people) < duty.limit:
+                    yield duty.id, chain, people
+
+
+def can_be_finished(
+    world: World, chain: Chain, facts: Mapping[str, str], people: Iterable[int], *, tries: int = 400
+) -> bool:
+    """Whether people who are there can do what remains of a chain, by trying every way.
+
+    Claims are taken as performed. A review can be had with a supervisor's word, and time passes.
+
+    Raises:
+        Unsettled: after so many tries.
+    """
+    kind, people = world.kinds[chain[0]], sorted(people)
+    lasting = tuple(duty for duty in world.duties if duty.kind not in TIMED and duty.scope == "chain")
+    near = {chain}.union(*world.lines(chain))
+    world = replace(world, duties=lasting, acts=[act for act in world.acts if act.chain in near])
+    left = [tries]
+    seen: set[frozenset[tuple[str, int]]] = set()
+
+    def rest(now: World) -> list[str]:
+        ask = Ask(None, chain, "", facts)
+        needed = set(kind.mandatory)
+        for step in kind.steps:
+            begun = any(
+                act.step == step.id and not act.approver and act.state not in ("abandoned", "void")
+                for act in now.on(chain)
+            )
+            if begun and any(step.id in other.after for other in kind.steps) and not kind.free:
+                needed.add(step.id)
+        return [step for step in sorted(needed) if not now.performed(ask, step)]
+
+    def finish(now: World) -> bool:
+        state = frozenset((act.step, act.person) for act in now.on(chain) if act.stands)
+        if state in seen:
+            return False
+        seen.add(state)
+        remaining = rest(now)
+        if not remaining:
+            return True
+        for step in remaining:
+            for person in people:
+                if left[0] == 0:
+                    raise Unsettled
+                left[0] -= 1
+                ask = Ask(person, chain, step, facts)
+                if "deny" in now.verdict(ask).values():
+                    continue
+                after = replace(now, acts=[*now.acts])
+                after.take(ask, "")
+                if finish(_performed(after, chain)):
+                    return True
+        return False
+
+    return finish(_performed(world, chain))
+
+
+def _performed(world: World, chain: Chain) -> World:
+    world.acts[:] = [
+        replace(act, state="performed") if act.chain == chain and act.stands else act for act in world.acts
+    ]
+    return world
