@@ -88,9 +88,17 @@ def duties_on_a_chain(draw: st.DrawFn, kinds: tuple[Kind, ...], roles: Mapping[s
         pool = [step.id for step in kind.steps if step.votes == 1]
     some = st.lists(st.sampled_from(pool), min_size=2, max_size=4, unique=True)
     chosen = tuple(draw(some)) if len(pool) > 1 else ()
-    across = across and len({letter in LETTERS["deal"] for letter in chosen}) == 2
+    names = {next(one.id for one in kinds if letter in LETTERS[one.id]) for letter in chosen}
+    across = len(names) == 2
     then = draw(st.sampled_from(["deny", "deny", "deny", "review"]))
-    duty = Duty("", what, then, chosen, chain=kind.id, large=not across and draw(st.integers(0, 3)) == 0)
+    duty = Duty(
+        "",
+        what,
+        then,
+        chosen,
+        chain=min(names, default=kind.id),
+        large=not across and draw(st.integers(0, 3)) == 0,
+    )
     ordered = draw(st.booleans())
     match what:
         case "separate":

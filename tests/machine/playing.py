@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from controls.model.errors import ControlsError
+from controls.model.errors import Conflict
 from controls.services.administration import Confirm, Propose
 from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_file import read_absences, read_directory
@@ -129,7 +129,7 @@ class Playing:
     def _taken(self, command: Any) -> bool:
         try:
             self._run(submit(self.service, command))
-        except ControlsError:
+        except Conflict:
             return False
         return True
 

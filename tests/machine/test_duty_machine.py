@@ -57,7 +57,10 @@ class Held:
     answer: int
     ask: Ask
     rules: frozenset[str]
-    state: object  # of the world when it was asked, and once it is approved, if nothing has happened since
+    approver: int = -1
+    state: object = (
+        None  # of the world when it was asked, and once it is approved, if nothing has happened since
+    )
     approved: datetime | None = None
     used: bool = False
 
@@ -219,7 +222,7 @@ class DutyMachine(RuleBasedStateMachine):
             assert rules, told
             assert "strand_unknown" in ahead or finished is not ("would_strand" in ahead), told
             assert self.approval(ask, rules) is None, told
-            self.held.append(Held(len(self.engine.answers) - 1, ask, rules, self.state()))
+            self.held.append(Held(len(self.engine.answers) - 1, ask, rules, state=self.state()))
             return False
         assert outcome in ("permit", "would_permit"), told
         assert not ahead, told
@@ -234,7 +237,8 @@ class DutyMachine(RuleBasedStateMachine):
         """An approval of exactly this, since which nothing has happened."""
         for item in self.held:
             same = (item.ask.person, item.rules, item.state) == (ask.person, rules, self.state())
-            if same and self.approves_of(item, ask):
+            party = any(item.approver in self.world.parties(older) for older in ask.older)
+            if same and not party and self.approves_of(item, ask):
                 return item
         return None
 
@@ -363,6 +367,7 @@ class DutyMachine(RuleBasedStateMachine):
             same = "coalition" not in kinds and (alone or not item.rules & LOOKED_AHEAD)
             fresh = same and item.state == self.state()
             self.world.approve(item.ask.chain, item.ask.step, person)
+            item.approver = person
             item.approved, item.state = self.world.now, self.state() if fresh else None
         if again and item.ask.person in self.owners:
             ask = item.ask
