@@ -122,7 +122,8 @@ class Situation:
     `reviewed` is what a `review` resource is about. `aggregates` are those that the rules of the action read
     (None: they read none). `crowd` is everybody who can act (None: nobody looks ahead whether the rest of a
     chain can be done). `lineage` is what other chains have to do with it (None: nothing). `principal` is whom
-    the request is made for (None: it names nobody), `their_aggregates` what the rules read of that person.
+    the request is made for (None: it names nobody), `their_trails` and `their_aggregates` what is read of
+    that person.
     `mitigated` are, by person, the constraints with which a conflict is accepted, each with the mitigation.
     """
 
@@ -139,6 +140,7 @@ class Situation:
     lineage: LineageReading | None = None
     mitigated: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     principal: Principal | None = None
+    their_trails: Mapping[str, TrailReading] = field(default_factory=dict)
     their_aggregates: AggregateReading | None = None
 
 
@@ -224,6 +226,7 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             person=other.person,
             facts=theirs,
             actor=question,
+            trails=situation.their_trails,
             mitigated=situation.mitigated.get(other.person.id, {}),
         )
     findings += active.enforcement.decide(question).findings

@@ -15,8 +15,10 @@ from controls.bootstrap import read_rule_files
 from controls.ledger.verifier import Key, Verification
 from controls.model.duty import ConstraintKind
 from controls.model.errors import Conflict
+from controls.model.values import microseconds
 from controls.rules.release import compile_release
 from controls.services.administration import Confirm, Propose
+from controls.services.delegations import DelegationGrant
 from controls.services.duty_ledger import examine_ledger
 from controls.services.identifiers import new_id
 from controls.services.ledger_export import export_ledger
@@ -193,6 +195,29 @@ async def test_a_wall_stands_between_the_companies_of_a_sector(running: Counted)
     assert await running.outcome(trade("capture", "ana", "T-5", **other)) == "deny"
     running.now += timedelta(microseconds=1)
     assert await running.outcome(trade("capture", "ana", "T-5", **other)) == "permit"
+
+
+async def test_a_wall_is_the_one_of_whom_it_is_done_for_as_well(running: Counted) -> None:
+    """Whoever acts for somebody else stays away from what either of the two must stay away from."""
+    keys, service = running.desk.key_ids, running.service
+    until = microseconds(START + DAY)
+    grant = DelegationGrant("p-05", "p-06", "trade", ("capture",), until, "on holiday")
+    proposed = await submit(service, Propose(new_id("chg"), new_id("change"), keys["admin1"], grant))
+    await submit(service, Confirm(new_id("chg"), keys["admin2"], str(proposed["change"])))
+    await take(running, trade("capture", "ana", "T-1", sector="oil", issuer="A"))
+    await take(running, trade("capture", "ben", "T-2", sector="gas", issuer="A"))
+
+    async def for_ana(number: str, sector: str, issuer: str) -> Any:
+        body = trade("capture", "ben", number, sector=sector, issuer=issuer) | {"on_behalf_of": "ana"}
+        return await running.ask(body)
+
+    assert rules_of(await for_ana("T-3", "oil", "B")) == {"wall"}  # of Ana's
+    assert rules_of(await for_ana("T-4", "gas", "B")) == {"wall"}  # of Ben's
+    assert (await for_ana("T-5", "oil", "A"))["outcome"] == "permit"
+    # What was done for Ana is behind both walls from then on.
+    assert await running.outcome(trade("capture", "ben", "T-6", sector="oil", issuer="B")) == "deny"
+    assert (await for_ana("T-7", "tin", "A"))["outcome"] == "permit"
+    assert await running.outcome(trade("capture", "ana", "T-8", sector="tin", issuer="B")) == "deny"
 
 
 async def test_a_wall_wants_to_know_the_side(running: Counted) -> None:

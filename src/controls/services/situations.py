@@ -37,6 +37,7 @@ class Asked:
     reading: FactReading
     _account: Account | None = field(default=None, init=False)  # the subject's, as of the lock
     _places: Places = field(default=(), init=False)  # on trails
+    _their_places: Places = field(default=(), init=False)  # those of the person for whom it is asked
     _counter: Counter | None = field(default=None, init=False)
     _theirs: Counter | None = field(default=None, init=False)  # as of the person for whom it is asked
 
@@ -45,12 +46,18 @@ class Asked:
         request, active = self.request, context.active
         needs.resources.add((request.resource_type, request.resource_id))
         account = self._account = context.directory.account(request.subject_id, at=context.work.at)
+        other = other_of(self._principal(context, account), account)
         kind = active.release.chains.get(request.resource_type)
         if kind is not None:
             needs.chains.add((kind.id, request.resource_id))
             if kind.id in active.trails:
                 self._places = trail_places(context, request, self.reading, kind=kind, account=account)
                 needs.trails.update(query for _, query in self._places)
+                if other is not None:
+                    self._their_places = trail_places(
+                        context, request, self.reading, kind=kind, account=other
+                    )
+                    needs.trails.update(query for _, query in self._their_places)
         if request.lineage:
             need_lineage(context, request, needs)
         watched = active.watched.get(f"{request.resource_type}.{request.action}")
@@ -58,8 +65,6 @@ class Asked:
             facts = facts_of(request, values=self.reading.values, account=account)
             self._counter = Counter(watched, facts, request)
             self._counter.prepare(needs)
-            principal = self._principal(context, account)
-            other = other_of(principal, account)
             if other is not None:
                 theirs = facts_of(request, values=self.reading.values, account=other)
                 self._theirs = Counter(watched, theirs, request)
@@ -93,6 +98,7 @@ class Asked:
             lineage=read_lineage(context, request, kind=kind),
             principal=principal,
             mitigated=_mitigated(context, account, other_of(principal, account)),
+            their_trails=read_trails(context, self._their_places) if self._their_places else _NOTHING,
             their_aggregates=None if self._theirs is None else self._theirs.read(work),
         )
 
