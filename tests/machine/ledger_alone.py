@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from controls.ledger.export import Blob, ExportedEntry, read_export
-from tests.machine.plain_model import Ask, World
+from tests.machine.plain_model import World
+from tests.machine.plain_words import Ask
 from tests.machine.plans import FACTS, fact_name
 from tests.machine.playing import AMOUNTS, by_rule
 

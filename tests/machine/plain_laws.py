@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations
 
-from tests.machine.plain_model import Ask, Chain, Duty, World
+from tests.machine.plain_model import World
+from tests.machine.plain_words import Ask, Chain, Duty
 
 # What waits for time to pass: nobody is kept from a step for good by these.
 TIMED = frozenset({"cooling_off", "chinese_wall"})
@@ -75,7 +76,8 @@ def can_be_finished(
     """
     kind, people = world.kinds[chain[0]], sorted(people)
     lasting = tuple(duty for duty in world.duties if duty.kind not in TIMED and duty.scope == "chain")
-    near = {chain}.union(*world.lines(chain))
+    # Nobody looks ahead over what was done on chains of other kinds.
+    near = {other for line in world.lines(chain) for other in line if other[0] == kind.id}
     world = replace(world, duties=lasting, acts=[act for act in world.acts if act.chain in near])
     left = [tries]
     seen: set[frozenset[tuple[str, int]]] = set()
@@ -83,13 +85,13 @@ def can_be_finished(
     def rest(now: World) -> list[str]:
         ask = Ask(None, chain, "", facts)
         needed = set(kind.mandatory)
-        for step in kind.steps:
-            begun = any(
-                act.step == step.id and not act.approver and act.state not in ("abandoned", "void")
-                for act in now.on(chain)
-            )
-            if begun and any(step.id in other.after for other in kind.steps) and not kind.free:
-                needed.add(step.id)
+        # Of optional steps those count that somebody has begun.
+        needed |= {
+            act.step
+            for act in now.on(chain)
+            if not kind.free and not act.approver and act.step != "amend"
+            if act.stands or act.state == "reopened"
+        }
         return [step for step in sorted(needed) if not now.performed(ask, step)]
 
     def finish(now: World) -> bool:

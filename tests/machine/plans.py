@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 from hypothesis import strategies as st
 
-from tests.machine.plain_model import Duty, Kind, Step
+from tests.machine.plain_words import Duty, Kind, Step
 
 FACTS: Final = ("account", "instrument", "desk", "amount", "sector", "issuer")
 ROLES: Final = ("r1", "r2", "r3")

@@ -21,7 +21,7 @@ from controls.services.outcomes import Reported, ReportOutcome
 from controls.services.person_merge import PersonMerge
 from controls.services.reviews import Resolution, Resolve
 from tests.desk import KeySpec, start_desk, submit
-from tests.machine.plain_model import Chain
+from tests.machine.plain_words import Chain
 from tests.machine.plans import Plan, directory_of, fact_name, write_rules
 
 START: Final = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

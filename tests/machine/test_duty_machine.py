@@ -36,7 +36,8 @@ from controls.ledger.verifier import Key, Verification
 from tests.conftest import LONG_RUN
 from tests.machine.ledger_alone import verdicts
 from tests.machine.plain_laws import TIMED, Unsettled, broken, can_be_finished
-from tests.machine.plain_model import Ask, Chain, World
+from tests.machine.plain_model import World
+from tests.machine.plain_words import Ask, Chain
 from tests.machine.plans import FACTS, ROLES, Plan, plans
 from tests.machine.playing import START, Answer, Playing
 
