@@ -177,7 +177,10 @@ class DutyMachine(RuleBasedStateMachine):
         if self.world.begun(chain) and seeds and seeds[0] % 4:
             return self.world.links.get(chain, ())
         named = (self.chain(seed) for seed in seeds if seed % 3 == 0)
-        return tuple(dict.fromkeys(other for other in named if other != chain and self.world.begun(other)))
+        begun = dict.fromkeys(other for other in named if other != chain and self.world.begun(other))
+        # What the acts of several persons break together, once chains are joined, the model does not say.
+        together = {"relation", "coalition", "cooling_off"} & {duty.kind for duty in self.plan.duties}
+        return tuple(begun)[: 1 if together else 2]
 
     def ask(
         self,
