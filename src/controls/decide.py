@@ -26,7 +26,7 @@ from controls.duties.material import Amendment, amendment, material_findings
 from controls.duties.order import OrderAnswer, step_order
 from controls.duties.resembling import resembling
 from controls.duties.trails import RESEMBLES, trails_of
-from controls.ledger.canonical import canonical_bytes
+from controls.ledger.canonical import canonical_bytes, form_text
 from controls.model import reasons
 from controls.model.chain import AMEND, ChainHistory, ChainKind, Step, Votes
 from controls.model.condition import Facts
@@ -198,7 +198,7 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         amended = amendment(kind, history=history, material=material)
         findings += amended.findings
     else:
-        material = _own_properties(request, reading.values)
+        material = _own_properties(request, reading.forms)
     if step is not None and step.lines:
         lines = reading.values.get(step.lines)
         if isinstance(lines, tuple) and len(lines) > MAX_LINES:
@@ -373,16 +373,6 @@ def material_of(kind: ChainKind, *, step: Step | None, forms: Mapping[str, Json]
     return {name: form_text(forms[name]) for name in names if name in forms}
 
 
-def canonical_text(value: Value) -> str:
-    """One text for one value."""
-    return form_text(canonical(value))
-
-
-def form_text(form: Json) -> str:
-    """The text of a canonical form."""
-    return form if isinstance(form, str) else canonical_bytes(form).decode()
-
-
 def cleared_finding(finding: Finding) -> ClearedFinding:
     """The finding as an approval names it; the digest changes with any value that made it speak."""
     told = canonical_bytes(
@@ -460,10 +450,10 @@ def _is_principal(person: str, situation: Situation) -> bool:
     return known is not None and known.person.id == person
 
 
-def _own_properties(request: Request, values: Mapping[str, Value]) -> dict[str, str]:
+def _own_properties(request: Request, forms: Mapping[str, Json]) -> dict[str, str]:
     """Where no chain kind names material facts, all that was stated about the resource is material."""
     prefix = f"{request.resource_type}."
-    return {name: canonical_text(value) for name, value in values.items() if name.startswith(prefix)}
+    return {name: form_text(form) for name, form in forms.items() if name.startswith(prefix)}
 
 
 def _obligations(
@@ -494,7 +484,6 @@ __all__ = [
     "ActiveRelease",
     "ReviewedChain",
     "Situation",
-    "canonical_text",
     "cleared_finding",
     "decide",
     "facts_in",

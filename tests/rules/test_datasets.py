@@ -221,7 +221,7 @@ def test_a_message_may_name_only_cells_that_are_read(name: str) -> None:
     changed = RULES.replace('es: "{order.notional} supera', f'es: "{{{name}}} supera')
     (found,) = diagnostics_of(files(rules=changed))
     assert found.code == "bad_placeholder"
-    assert "it reads order.notional, person.id, table.trader_limits[person.id].limit" in found.message
+    assert "the rule reads order.notional, person.id, table.trader_limits[person.id].limit" in found.message
 
 
 def test_duties_look_up_too() -> None:

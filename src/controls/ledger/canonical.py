@@ -55,6 +55,11 @@ def canonical_bytes(value: Json) -> bytes:
     return data
 
 
+def form_text(form: Json) -> str:
+    """One text for one value that is in its canonical form (`model.values.canonical`)."""
+    return form if isinstance(form, str) else canonical_bytes(form).decode()
+
+
 def exact_bytes(value: Json) -> bytes:
     """The RFC 8785 bytes of `value`, strings untouched: for lines that carry other documents as text.
 

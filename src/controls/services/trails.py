@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Final, TypeAlias
 
-from controls.decide import form_text
+from controls.ledger.canonical import form_text
 from controls.model.chain import AMEND, ChainKind
 from controls.model.people import Account
 from controls.model.request import Request
