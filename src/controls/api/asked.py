@@ -163,6 +163,7 @@ class _Facts:
         self.prefix = prefix
         self.free = free_context
         self.facts: dict[str, Json] = {}
+        self._stated: list[tuple[Mapping[str, Json], str]] = []  # what states facts, and where it stands
         self.errors: list[FieldError] = []
         self.at: datetime | None = None
         self.claim = True
@@ -187,6 +188,10 @@ class _Facts:
             self._entity("action.", asked.action.properties, "/action/properties")
         if asked.context:
             self._context(asked.context, head)
+        # One look at all names mostly shows none out of bounds (an empty one ends its fact with a dot).
+        if not _ordinary(self.facts) or any(name[-1:] == "." for name in self.facts):
+            for members, pointer in self._stated:
+                self._bounded(members, pointer)
         if self.errors:
             raise self._refused()
         return Request(
@@ -220,8 +225,7 @@ class _Facts:
         )
 
     def _entity(self, stem: str, properties: Mapping[str, Json], pointer: str) -> None:
-        if not _ordinary(properties):
-            self._bounded(properties, pointer)
+        self._stated.append((properties, pointer))
         for name, value in properties.items():
             self.facts[stem + name] = value
 
@@ -284,8 +288,7 @@ class _Facts:
                 told = "would state facts that another part of the request or the service states"
                 self._wrong(f"/context/{escape(name)}", "ambiguous_fact", told)
             return
-        if not _ordinary(members):
-            self._bounded(members, f"/context/{escape(name)}")
+        self._stated.append((members, f"/context/{escape(name)}"))
         self.facts.update(stated)
 
     def _reserved(self, pointer: str, members: Mapping[str, Json]) -> None:

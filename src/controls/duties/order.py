@@ -8,6 +8,7 @@ votes takes that many different persons, once each, and is not done before.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from controls.duties.findings import denial
 from controls.duties.wording import act, acts, joined, moment, step_title, step_titles
@@ -25,6 +26,9 @@ class OrderAnswer:
     shared: Act | None = None
 
 
+_NOTHING_BEFORE: Final = OrderAnswer()
+
+
 def step_order(
     kind: ChainKind, *, step: Step, history: ChainHistory, person: str, now: datetime, beside: str = ""
 ) -> OrderAnswer:
@@ -33,6 +37,8 @@ def step_order(
     Args:
         beside: whom the person acts for; empty for nobody else.
     """
+    if not history.acts and (kind.free_order or not step.after):
+        return _NOTHING_BEFORE  # what begins a chain comes after nothing, and nobody holds it
     findings: list[Finding] = []
     if not kind.free_order:
         found = _begins_nothing(kind, step=step, history=history) or _not_yet(

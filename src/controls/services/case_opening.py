@@ -33,6 +33,8 @@ def case_of(
     claim: str,
 ) -> ReviewCase | None:
     """The case for a supervisor: the open one about the same thing, or a new one; None when none is due."""
+    if decision.permitted and not decision.findings and not decision.cleared:
+        return None
     step = chain is not None and (chain.step(request.action) is not None or request.action == AMEND)
     if step and not request.claim:
         return None  # an opinion was asked for; nobody need look at it
