@@ -269,7 +269,7 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             so_far = history
             if other is not None:
                 so_far = replace(history, acts=(*history.acts, principal_act(act, other)))
-            for line in with_lines(so_far, () if lineage is None else lineage.lines):
+            for line in with_lines(kind, so_far, () if lineage is None else lineage.lines):
                 taken = Taken(kind, line, act, reading.values, claim.reopens)
                 ahead = active.ahead.finding(taken, crowd=situation.crowd)
                 if ahead is not None:

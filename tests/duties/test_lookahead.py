@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 import pytest
 
 from controls.duties import forecast
 from controls.duties.constraints import FORMULAS
+from controls.duties.lineage import with_lines
 from controls.duties.lookahead import LookAhead, Taken
 from controls.duties.remaining import TRANSLATIONS
 from controls.model.chain import AMEND, ActState, Capacity, ChainHistory, ChainKind, Votes
@@ -19,6 +21,7 @@ from controls.model.crowd import Crowd
 from controls.model.duty import Constraint, ConstraintKind, Grant, Period, Scope
 from controls.model.finding import Cause, Effect, Finding, Outcome, strictest
 from controls.model.people import Profile
+from controls.model.trail import TrailAct
 from controls.rules.condition import compile_condition
 from controls.rules.scope import Names
 from controls.rules.types import BOOL, INT, STRING
@@ -561,3 +564,27 @@ def test_an_approval_counts_against_the_approver_here_too() -> None:
     found = looked("capture", "ana", grants=grants, constraints=(apart,), history=history, crowd=crowd)
     assert found is not None
     assert found.values["steps"] == ("settle",)
+
+
+@pytest.mark.parametrize(("who", "code"), [("ana", "would_strand"), ("ben", "")])
+@pytest.mark.parametrize("kind", [ConstraintKind.SEPARATE, ConstraintKind.AT_MOST, ConstraintKind.VOTES])
+def test_what_was_done_on_a_chain_of_another_kind_counts(kind: ConstraintKind, who: str, code: str) -> None:
+    """Only Ana may settle; whoever pledged, on the chain that this one comes from, may not."""
+    both: dict[str, Any] = {"chain": "", "limit": 1}
+    steps = ("settle",) if kind is ConstraintKind.VOTES else ("settle", "pledge")
+    apart = a_constraint(kind, *steps, distinct_from=("pledge",) if len(steps) == 1 else (), **both)
+    grants = (a_grant("red", *STEPS[:-1], name="rest"), a_grant("blue", "settle", name="last"))
+    crowd = Crowd({"ana": frozenset({"blue"}), "ben": frozenset({"red"}), "cai": frozenset({"red"})})
+    pledged = TrailAct("loan", "pledge", an_act("pledge", who, chain="L-1"))
+    history = a_history(an_act("capture", "ben"))
+    (joined,) = with_lines(KIND, history, [(pledged,)])
+    assert joined.acts[0].step == "pledge"
+    found = looked("approve", "cai", grants=grants, constraints=(apart,), history=joined, crowd=crowd)
+    assert (found.rule if found else "") == code
+
+
+def test_a_step_of_that_name_on_a_chain_of_another_kind_is_not_taken_for_this_one() -> None:
+    """What another kind calls `settle` is no step of this chain."""
+    elsewhere = TrailAct("loan", "settle", an_act("settle", "ana", chain="L-1"))
+    history = a_history(an_act("capture", "ben"))
+    assert [line.acts for line in with_lines(KIND, history, [(elsewhere,)])] == [history.acts]

@@ -50,7 +50,8 @@ class ChainRules:
 
     `rights` are its grants and `limits` its constraints; `exclusions` are those over roles that persons hold,
     whatever they do. `voted` are the steps that may take several persons. `other` is the number that stands
-    for amendments and steps that the kind has no more, and for nothing that is ever wanted.
+    for amendments and steps that the kind has no more, and for nothing that is ever wanted. `foreign` are
+    those of steps of other kinds that a constraint over several kinds counts together with steps of this one.
     """
 
     def __init__(
@@ -81,6 +82,13 @@ class ChainRules:
         self.other = 1 << sum(votes.values())  # past the numbers of all votes beyond the first of a step
         limits = [self._limit(item) for item in every if item.then is Effect.DENY]
         limits = [limit for limit in limits if limit.steps]
+        named = {
+            step: None
+            for limit in limits
+            for step in (*limit.constraint.steps, *limit.constraint.distinct_from)
+            if not limit.constraint.chain and step not in self.bits
+        }
+        self.foreign = {step: self.other << 1 + place for place, step in enumerate(named)}
         self.exclusions = [limit for limit in limits if _is_static(limit.constraint)]
         self.limits = [limit for limit in limits if not _is_static(limit.constraint)]
         # Where rules move, so do the answers.

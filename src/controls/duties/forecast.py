@@ -149,7 +149,7 @@ class Forecaster:
         slots = {
             step: rules.bits[step] | sum(1 << other for other, own in further.items() if own == number)
             for number, step in enumerate(rules.steps)
-        }
+        } | rules.foreign
         known = self._hands(remainder)
         hands = [hand for hand, _ in known]
         places = {person: place for place, (_, person) in enumerate(known)}

@@ -239,8 +239,14 @@ def _broken_together(
     )
 
 
-def with_lines(history: ChainHistory, lines: Sequence[Sequence[TrailAct]]) -> Iterator[ChainHistory]:
-    """The history with what counts against persons from each line: acts that hold nothing on this chain."""
+def with_lines(
+    kind: ChainKind, history: ChainHistory, lines: Sequence[Sequence[TrailAct]]
+) -> Iterator[ChainHistory]:
+    """The history with what counts against persons from each line: acts that hold nothing on this chain.
+
+    Acts on chains of other kinds are among them, for constraints over several kinds, but for those on steps
+    that this kind calls by the same name.
+    """
     for line in lines[:LINES_AHEAD] or ((),):
         others = tuple(
             replace(
@@ -252,6 +258,6 @@ def with_lines(history: ChainHistory, lines: Sequence[Sequence[TrailAct]]) -> It
                 beside="",
             )
             for item in line
-            if item.kind == history.kind
+            if item.kind == history.kind or kind.step(item.step) is None
         )
         yield replace(history, acts=(*others, *history.acts)) if others else history

@@ -10,8 +10,9 @@ What is looked at:
 - the steps that remain: the mandatory ones, and those that are begun and keep others waiting;
 - the persons of the crowd, with a grant of the step to a role of theirs, or to one that it inherits;
 - the constraints that deny. One that asks for a review can be had with a supervisor's word;
-- what was done on other chains of the same kind on a line with this one. Not looked at: what was done on
-  chains of other kinds, and what this step takes from whoever would do the rest of another chain;
+- what was done on the other chains of a line with this one: on those of the same kind as on this one, on
+  those of other kinds where a constraint over several kinds counts it (unless this kind has a step of that
+  name). Not looked at: what this step takes from whoever would do the rest of another chain;
 - conditions, by what holds for the rest of the chain already: its material facts, and who took which step.
   What a grant waits for besides comes with later requests, so it counts as met: a fact that is not known yet
   is no reason to hold up this step. A constraint whose condition is not known yet applies, as it would if the
@@ -219,7 +220,7 @@ class _Kept:
         held = open_again = 0
         for act in (*taken.history.acts, taken.act):
             step, state = act.step, act.state
-            bit = bits.get(step, other)
+            bit = bits.get(step) or rules.foreign.get(step, other)
             mine, standing = hands.get(act.person, _NOTHING)
             if bit != other:
                 mine |= bit

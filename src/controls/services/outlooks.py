@@ -102,11 +102,11 @@ def _outlook(
     def found(history: ChainHistory) -> Outlook:
         return active.ahead.outlook(replace(taken, history=history), crowd=crowd)
 
-    each = [found(history) for history in with_lines(taken.history, lines)]
+    each = [found(history) for history in with_lines(taken.kind, taken.history, lines)]
     if len(each) == 1:
         return each[0]
     every = {item.act.claim: item for line in lines for item in line}
-    (together,) = with_lines(taken.history, [tuple(every.values())])
+    (together,) = with_lines(taken.kind, taken.history, [tuple(every.values())])
     return outlook_of_lines(each, together=found(together))
 
 
