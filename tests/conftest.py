@@ -32,7 +32,7 @@ from tests.reused_databases import ReusedDatabases
 
 LONG_RUN = os.environ.get("CONTROLS_FUZZ") == "1"
 
-settings.register_profile("ci", deadline=None, max_examples=100, print_blob=True)
+settings.register_profile("ci", deadline=None, max_examples=60, print_blob=True)
 settings.register_profile(
     "fuzz",
     deadline=None,

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.api.conftest import Api
 
 LONG = os.environ.get("CONTROLS_FUZZ") == "1"
-EXAMPLES = {"sqlite": 500 if LONG else 8, "postgresql": 500 if LONG else 4}
+EXAMPLES = {"sqlite": 500 if LONG else 6, "postgresql": 500 if LONG else 3}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 # NUL would be all that most requests are refused for; `test_bad_inputs` sends it.
 CONFIG = SchemathesisConfig.from_dict({"generation": {"allow-x00": False, "with-security-parameters": False}})
