@@ -100,7 +100,7 @@ class DelegationGrant:
         if not self.reason.strip() or len(self.reason) > MAX_REASON:
             told = f"a reason of 1 to {MAX_REASON} characters is needed"
             before.append(FieldError("/reason", "bad_reason", told))
-        before += self._bad_end(at)
+        before += bad_end(self.until, at=at, longest=LONGEST)
         yield from before
         if before or kind is None:
             return
@@ -125,13 +125,15 @@ class DelegationGrant:
                 told = f"{step} is no step of {kind.id}: {', '.join(known)}, and {AMEND}"
                 yield FieldError("/steps", "unknown_step", told)
 
-    def _bad_end(self, at: int) -> Iterator[FieldError]:
-        latest = from_microseconds(at) + LONGEST
-        if self.until <= at:
-            yield FieldError("/until", "until_passed", "must lie in the future")
-        elif from_microseconds(self.until) > latest:
-            told = f"must be within {LONGEST.days} days, that is by {utc_text(latest)}"
-            yield FieldError("/until", "until_too_late", told)
+
+def bad_end(until: int, *, at: int, longest: timedelta) -> Iterator[FieldError]:
+    """What is wrong with the end of an exception: it lies ahead, and not further than `longest`."""
+    latest = from_microseconds(at) + longest
+    if until <= at:
+        yield FieldError("/until", "until_passed", "must lie in the future")
+    elif from_microseconds(until) > latest:
+        told = f"must be within {longest.days} days, that is by {utc_text(latest)}"
+        yield FieldError("/until", "until_too_late", told)
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from controls.model.duty import ConstraintKind
 from controls.model.errors import Conflict, FieldError, InvalidInput, NotFound
 from controls.model.values import Json, from_microseconds, utc_text
 from controls.services.commands import Context
-from controls.services.delegations import of_record
+from controls.services.delegations import bad_end, of_record
 from controls.services.directory_changes import put_person
 from controls.store.people import MitigationRecord, PersonRecord, holds
 
@@ -96,12 +96,7 @@ class Mitigation:
         for name, text in (("control", self.control), ("evidence", self.evidence)):
             if not text.strip() or len(text) > MAX_TEXT:
                 yield FieldError(f"/{name}", "bad_text", f"{name} needs 1 to {MAX_TEXT} characters")
-        latest = from_microseconds(at) + LONGEST
-        if self.until <= at:
-            yield FieldError("/until", "until_passed", "must lie in the future")
-        elif from_microseconds(self.until) > latest:
-            told = f"must be within {LONGEST.days} days, that is by {utc_text(latest)}"
-            yield FieldError("/until", "until_too_late", told)
+        yield from bad_end(self.until, at=at, longest=LONGEST)
 
     def _not_mitigated(self, context: Context) -> Iterator[FieldError]:
         known = [item for item in context.active.release.constraints if item.id == self.constraint]
