@@ -281,8 +281,8 @@ class TestFailClosed:
                 raise verdict
             return verdict
 
+        assert enforcing().decide(self.QUESTION).allowed
         made = enforcing()
-        assert made.decide(self.QUESTION).allowed
         monkeypatch.setattr(module._Enforcer, "enforce", enforce)
         return made.decide(self.QUESTION)
 
@@ -317,6 +317,26 @@ class TestFailClosed:
         ungranted = made.decide(a_question("approve", "ana", "clerk"))
         assert not ungranted.allowed
         assert rules_of(ungranted.findings) == ["no_grant", "enforcement_mismatch"]
+
+    def test_only_what_both_agreed_on_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """After a mismatch Casbin is asked again, about everything: nothing that it said is trusted."""
+        made, asked = enforcing(), list[object]()
+        casbins = module._Enforcer.enforce
+
+        def enforce(self: module._Enforcer, hearing: Hearing) -> object:
+            asked.append(hearing)
+            return casbins(self, hearing)
+
+        monkeypatch.setattr(module._Enforcer, "enforce", enforce)
+        trader = a_question("capture", "ana", "trader")
+        for question in (self.QUESTION, trader, self.QUESTION, trader):
+            assert made.decide(question).allowed
+        assert len(asked) == 2
+        monkeypatch.setattr(module._Enforcer, "enforce", lambda *_: True)
+        assert not made.decide(a_question("capture", "ana", "clerk")).allowed
+        monkeypatch.setattr(module._Enforcer, "enforce", enforce)
+        assert made.decide(self.QUESTION).allowed
+        assert len(asked) == 3
 
     def test_casbin_switched_off_does_not_permit(self) -> None:
         """Casbin answers yes to everything when it is disabled; that permits nothing that is not granted."""
@@ -660,6 +680,37 @@ def test_compiled_matcher_is_casbins_own(
     question = a_question(step, "ana", *roles, history=history)
     hearing = Hearing(question, rules=point.rules, closure=made._closure)
     assert stock_enforcer(compiled).enforce(hearing) is compiled.enforce(hearing)
+
+
+def what_is_kept(made: Enforcement) -> int:
+    return sum(len(point.answers) for point in made._points.values())
+
+
+@given(
+    grants=grant_lists,
+    asked=st.lists(
+        st.tuples(
+            histories,
+            st.sampled_from(STEPS),
+            st.sampled_from(PERSONS),
+            st.sets(st.sampled_from(ROLES), max_size=2),
+        ),
+        max_size=8,
+    ),
+    kept=st.sampled_from([1, 10_000]),
+)
+def test_what_was_asked_before_changes_no_answer(
+    grants: list[Grant], asked: list[tuple[ChainHistory, str, str, set[str]]], kept: int
+) -> None:
+    """One enforcement that remembers Casbin's answers gives those of one made afresh for each question."""
+    made = enforcing(TestConstraints.SEPARATE, grants=tuple(grants))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "KEPT_ANSWERS", kept)
+        for history, step, person, roles in asked * 2:
+            question = a_question(step, person, *roles, history=history)
+            fresh = enforcing(TestConstraints.SEPARATE, grants=tuple(grants)).decide(question)
+            assert made.decide(question) == fresh
+    assert what_is_kept(made) <= min(kept * len(STEPS), len(asked))
 
 
 def stock_enforcer(compiled: module._Enforcer) -> casbin.Enforcer:

@@ -61,7 +61,7 @@ RESERVED: Final = frozenset(
     }
 )
 # Fields of the request itself, which mean something at its top and would be overlooked elsewhere.
-OF_REQUEST: Final = frozenset({"on_behalf_of", "break_glass"})
+OF_REQUEST: Final = ("break_glass", "on_behalf_of")
 
 _NAME: Final = re.compile(PRINTABLE.replace("$", r"\Z"))
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -188,8 +188,7 @@ class _Facts:
             self._entity("action.", asked.action.properties, "/action/properties")
         if asked.context:
             self._context(asked.context, head)
-        # One look at all names mostly shows none out of bounds (an empty one ends its fact with a dot).
-        if not _ordinary(self.facts) or any(name[-1:] == "." for name in self.facts):
+        if not _ordinary(self.facts):
             for members, pointer in self._stated:
                 self._bounded(members, pointer)
         if self.errors:
@@ -226,8 +225,7 @@ class _Facts:
 
     def _entity(self, stem: str, properties: Mapping[str, Json], pointer: str) -> None:
         self._stated.append((properties, pointer))
-        for name, value in properties.items():
-            self.facts[stem + name] = value
+        self.facts.update({stem + name: value for name, value in properties.items()})
 
     def _bounded(self, properties: Mapping[str, Json], pointer: str) -> None:
         """Says which names are out of bounds, and whether there are too many."""
@@ -293,9 +291,10 @@ class _Facts:
 
     def _reserved(self, pointer: str, members: Mapping[str, Json]) -> None:
         """Fields that have a meaning at the top of the request only."""
-        for name in () if OF_REQUEST.isdisjoint(members) else sorted(OF_REQUEST.intersection(members)):
-            told = "is a field of the request itself, beside subject and action"
-            self._wrong(f"{pointer}/{name}", "misplaced_field", told)
+        for name in OF_REQUEST:
+            if name in members:
+                told = "is a field of the request itself, beside subject and action"
+                self._wrong(f"{pointer}/{name}", "misplaced_field", told)
 
     def _wrong(self, pointer: str, code: str, message: str) -> None:
         self.errors.append(FieldError(self.prefix + pointer, code, message))
@@ -316,12 +315,17 @@ class _Facts:
 
 
 def _ordinary(properties: Mapping[str, Json]) -> bool:
-    """Whether number and names of properties show at a glance that they are within bounds."""
+    """Whether number and names of properties show at a glance that they are within bounds.
+
+    An empty name is seen by what stands around it: two blanks, or in a fact the dot at its end.
+    """
+    names = f" {' '.join(properties)} "
     return (
         len(properties) <= MAX_PROPERTIES
-        and "" not in properties
         and max(map(len, properties), default=0) <= MAX_NAME
-        and "".join(properties).isprintable()
+        and names.isprintable()
+        and "  " not in names
+        and ". " not in names
     )
 
 

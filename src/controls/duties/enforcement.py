@@ -6,6 +6,8 @@ Guarantees:
 - no grant, no permit; one violated `deny` constraint, no permit, whatever is granted;
 - an amendment is held against the same constraints as the step that it changes, the first one of the chain;
 - all findings at once, also those that come after the first one that denies;
+- what Casbin answers depends on what its rows say alone: it is asked once for each combination of that, and
+  its answer, once the direct evaluation agreed with it, is what the next ones are held against;
 - fail closed: an error inside Casbin denies, and so does any disagreement between Casbin and the direct
   evaluation of the same rules. Both become findings.
 
@@ -35,6 +37,7 @@ from controls.duties.hearing import (
     EnforcementAnswer,
     Hearing,
     Question,
+    Said,
     no_grant,
 )
 from controls.model.chain import AMEND, ChainHistory, ChainKind
@@ -62,6 +65,8 @@ m = g(r.hearing, p.role) && speaks(r.hearing, p.rule)
 """
 
 _DUTIES: Final = "duties"  # the rule of the row for the constraints
+# For how many combinations of an action Casbin's answer is kept; then all are forgotten.
+KEPT_ANSWERS: Final = 10_000
 
 Row: TypeAlias = tuple[str, str, str]
 Names: TypeAlias = Mapping[str, object]
@@ -159,10 +164,11 @@ class _Enforcer(casbin.Enforcer):  # type: ignore[misc]  # the library has no ty
 class _Point:
     """The rules of one action and their enforcer; None where no row could ever allow or deny."""
 
-    __slots__ = ("enforcer", "rules")
+    __slots__ = ("answers", "enforcer", "rules")
 
     def __init__(self, rules: ActionRules, *, roles: _Roles) -> None:
         self.rules = rules
+        self.answers: dict[Said, bool] = {}  # Casbin's, where both agreed
         indexes: dict[str, int] = {}
         rows: list[Row] = []
         # Denials first: Casbin stops at the first one.
@@ -247,8 +253,10 @@ class Enforcement:
         if point is None:
             return _denied(no_grant(question, eligible=()))
         hearing = Hearing(question, rules=point.rules, closure=self._closure)
-        enforcer = point.enforcer
-        allowed = enforcer is not None and enforcer.enforce(hearing) is True
+        said = hearing.said()
+        allowed = point.answers.get(said)
+        if allowed is None:
+            allowed = point.enforcer is not None and point.enforcer.enforce(hearing) is True
         # The direct evaluation, over what the rows have already said, and over those not reached.
         findings = hearing.duty_findings()
         denied = any(finding.effect is Effect.DENY for finding in findings)
@@ -256,7 +264,11 @@ class Enforcement:
         if not granted:
             findings.append(hearing.refusal())
         if allowed is (granted and not denied):
+            if len(point.answers) >= KEPT_ANSWERS:
+                point.answers.clear()
+            point.answers[said] = allowed
             return EnforcementAnswer(allowed=allowed, findings=tuple(findings))
+        point.answers.clear()
         findings.append(_mismatch(question, allowed=allowed))
         return EnforcementAnswer(allowed=False, findings=tuple(findings))
 

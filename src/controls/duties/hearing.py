@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from controls.duties.constraints import (
     FORMULAS,
@@ -35,6 +35,7 @@ from controls.model.trail import TrailAct, TrailReading
 
 ANYONE: Final = "anyone"  # the role of every person of record
 NO_ROLES: Final[frozenset[str]] = frozenset()
+Said: TypeAlias = tuple[frozenset[str] | None, bool, tuple[int, ...]]
 # Of how many sets of roles it is kept whether they exclude one another; then all are forgotten.
 KEPT_ROLE_SETS: Final = 10_000
 
@@ -204,6 +205,16 @@ class Hearing:
         if not constraint.excludes_roles and constraint.kind is not ConstraintKind.COALITION:
             return ""
         return accepted.get(constraint.id, "")
+
+    def said(self) -> Said:
+        """All that Casbin's rows can say of the question: the person's roles, None for nobody, by which it
+        is told whose rows they are; whether a duty forbids; and which grants to those roles are in force."""
+        person = self.question.person
+        if person is None:
+            return None, False, ()
+        held, grants = self.held, self.rules.grants
+        given = tuple([i for i, grant in enumerate(grants) if grant.role in held and self.grants(i)])
+        return person.roles, self.forbidden(), given
 
     def granted(self) -> bool:
         """Whether a grant to a role of the person is in force: the direct answer, without Casbin."""

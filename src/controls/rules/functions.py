@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, TypeAlias
 
 import re2
@@ -33,6 +33,7 @@ from controls.rules.types import (
 MAX_PATTERN: Final = 500  # characters
 MAX_PROGRAM: Final = 2_000  # instructions
 _PATTERN_MEMORY: Final = 1 << 20
+KEPT_TEXTS: Final = 1_024  # for how many texts the answer of a pattern is kept
 _QUANTITIES: Final = (INT, DECIMAL, MONEY, DURATION)
 
 Signature: TypeAlias = tuple[ValueType, Implementation]
@@ -163,6 +164,8 @@ def pattern_test(pattern: str) -> Callable[[str, str], bool]:
         raise ValueError("the pattern is too large once its repetitions are written out")
     search = compiled.search
 
+    # Identifiers come again and again, and a search costs as much as ten comparisons.
+    @lru_cache(KEPT_TEXTS)
     def found(text: str, _pattern: str) -> bool:
         return search(text.encode()) is not None
 

@@ -34,6 +34,9 @@ from controls.store.connection import SqliteWrites, StoreConnection, WritingConn
 # Pages of SQLite's log (256 MB) after which a commit itself moves them into the database file. `settle` does
 # it beside the commits, and far sooner: in a commit it makes everybody wait for a tenth of a second.
 WAL_PAGES: Final = 65_536
+# What a connection to SQLite keeps of the file. In its usual 2 MB a list of decisions does not fit: pages
+# were written twice, and read again, within one transaction.
+CACHE_KIB: Final = 16_384
 # How long one statement may wait for a lock or run before the caller is told to retry.
 LOCK_SECONDS: Final = 10
 STATEMENT_SECONDS: Final = 20
@@ -261,6 +264,7 @@ def prepare_sqlite(engine: Engine, *, begin: str, durable: bool = True) -> None:
             "journal_mode=WAL",
             f"synchronous={synchronous}",
             f"wal_autocheckpoint={WAL_PAGES}",
+            f"cache_size=-{CACHE_KIB}",
             "recursive_triggers=ON",
             "foreign_keys=ON",
             f"busy_timeout={LOCK_SECONDS * 1000}",
