@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ PAGE: Final = 5_000
 LATEST: Final = 16
 
 
+@lru_cache(4_096)
 def value_digest(*values: str) -> str:
     """What stands for a value, or for several together (none of which holds a NUL): 128 bits of SHA-256."""
     return sha256("\0".join(values).encode()).hexdigest()[:32]
