@@ -8,7 +8,6 @@ a count and not by time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias, overload
 
 from controls.duties.chain_rules import ChainRules
@@ -16,6 +15,7 @@ from controls.duties.groups import Groups
 from controls.duties.remaining import Bar, Hand, Part, Rest, parts_of
 from controls.duties.satisfiability import Budget, Problem, Verdict, conflict, solve
 from controls.duties.satisfiability_problem import Apart, Cap, Past, Ring, Spread, members
+from controls.model.record import record
 
 # Units of work for one question: a fifth of a second at most, and mostly none. A lock is held meanwhile.
 WORK: Final = 4_000
@@ -43,7 +43,7 @@ class Untold(NamedTuple):
 Answer: TypeAlias = Stranded | Untold | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Remainder:
     """What remains of a chain.
 

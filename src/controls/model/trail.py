@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Final
 
 from controls.model.chain import Act
+from controls.model.record import record
 
 # What chains that may be the same are compared by.
 _COMPARED: Final = ("account", "instrument", "side", "quantity")
@@ -64,7 +65,7 @@ class TrailAct:
     part: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrailReading:
     """The acts that a request finds on a trail, this unit of work's included; `part` is the request's own."""
 
