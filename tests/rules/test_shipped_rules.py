@@ -455,9 +455,9 @@ def test_the_permit_of_a_special_order_carries_its_duty(case: str) -> None:
             {"cap.personal_dealing", "cap.personal_dealing_blackout"},
         ),
         ("capture", {"client.pdmr": True}, {"cap.pdmr_closed_period"}),
-        ("capture", {"instrument.new_issue": True}, {"pre.new_issue_restricted", "pre.new_issue_spinning"}),
+        ("approve", {"instrument.new_issue": True}, {"pre.new_issue_restricted", "pre.new_issue_spinning"}),
         ("allocate", {"instrument.new_issue": True}, {"all.new_issue_restricted", "all.new_issue_spinning"}),
-        ("capture", {"order.capacity": "principal"}, {"pre.principal_consent"}),
+        ("capture", {"order.capacity": "principal", "account.advised": None}, {"pre.principal_consent"}),
         ("approve", {"order.cross_trade": True}, {"pre.cross_trade_17a7"}),
         (
             "approve",
@@ -502,9 +502,10 @@ def test_an_incomplete_request_is_referred(missing: str) -> None:
 
 # Facts of a normal request that may be left out, because the others already settle every rule.
 NOT_NEEDED = {
-    "capture": {"client.kind", "client.lei_status", "instrument.mifir_reportable"},
+    "capture": {"client.kind", "instrument.mifir_reportable"},
     "approve": {"order.order_type"},
     "execute": {"order.capacity"},
+    "settle": {"order.capacity"},
 }
 
 

@@ -74,6 +74,17 @@ class Attempt:
 
 OVERDUE: Final[Mapping[str, Json]] = {"account": {"kyc_reviewed_at": "4 years ago"}}
 UNEXPLAINED: Final[Mapping[str, Json]] = {"reconciliation": {"cash_difference": "12.50 EUR"}}
+# What would make an order special is stated of every order, at the step whose rules ask for it.
+NOTHING_SPECIAL: Final[Mapping[str, Mapping[str, Mapping[str, Json]]]] = {
+    "capture": {
+        "account": {"advised": False},
+        "client": {"pdmr": False},
+        "personal": {"access_person": False},
+    },
+    "approve": {"account": {"advised": False, "margin": False}, "instrument": {"new_issue": False}},
+    "allocate": {"instrument": {"new_issue": False}},
+    "settle": {"account": {"advised": False}},
+}
 # Order number -> what is tried on it. All of it is refused or referred, but for a price far from the best
 # one (34), which is permitted with a flag.
 ATTEMPTS: Final[Mapping[int, tuple[Attempt, ...]]] = {
@@ -171,8 +182,10 @@ def _order(step: str, number: int, *, now: datetime, day: date) -> dict[str, Jso
                 {"account": f"C-{300 + number}", "quantity": str(quantity - half)},
             ],
         }
+    if step == "capture":
+        stated |= {"service": "execution_only"}
     if step == "execute":
-        stated |= {"clock_divergence": "PT0.0002S"}
+        stated |= {"trading_method": "electronic", "clock_divergence": "PT0.0002S"}
     if STEPS.index(step) >= STEPS.index("allocate"):
         stated |= {
             "filled_quantity": str(quantity),
@@ -187,6 +200,8 @@ def _order(step: str, number: int, *, now: datetime, day: date) -> dict[str, Jso
             _line(account, part, price)
             for account, part in zip(accounts, (half, quantity - half), strict=True)
         ]
+        if _is_block(number):
+            stated["first_day_statistics"] = []
     return stated
 
 
@@ -207,7 +222,7 @@ def _line(account: str, quantity: Decimal, price: Decimal) -> dict[str, Json]:
 
 def _context(step: str, number: int, *, now: datetime, day: date) -> dict[str, Json]:
     _, quantity, price = _size(number)
-    stated: dict[str, Json] = {
+    stated: dict[str, dict[str, Json]] = {
         "account": {
             "status": "open",
             "sanctions_hit": False,
@@ -266,7 +281,9 @@ def _context(step: str, number: int, *, now: datetime, day: date) -> dict[str, J
             "cash_difference": "0.00 EUR",
             "break_opened_on": day.isoformat(),
         }
-    return stated
+    for group, facts in NOTHING_SPECIAL.get(step, {}).items():
+        stated[group] = {**stated.get(group, {}), **facts}
+    return {**stated}
 
 
 def _change(
