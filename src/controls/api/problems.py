@@ -234,7 +234,8 @@ def _field_error(item: ErrorDetails, prefix: str) -> FieldError:
     if item["type"] == "string_too_long":
         code, message = "too_long", f"has more than {context['max_length']} characters"
     elif item["type"] == "string_pattern_mismatch":
-        code, message = "bad_character", "is blank or holds control characters"
+        code = "bad_character"
+        message = "is blank, begins or ends with blanks, or holds control characters: leave them out"
     elif item["type"] == "literal_error":
         code, message = "unknown_value", f"must be {context['expected']}"
     loc = item["loc"][:-1] if item["loc"][-1:] == ("[key]",) else item["loc"]  # the name of a member is wrong

@@ -6,9 +6,19 @@ bytes in the transaction that records them, so their models here are documentati
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticKnownError
 
 from controls.duties.breaking import LONGEST_MINUTES, MINUTES
 from controls.model.lineage import MAX_LINKS, Relation
@@ -19,8 +29,25 @@ MAX_PROPERTIES = 256
 
 # No control characters (Cc): ids and names appear in records, messages and logs.
 PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]+$"
+# Nor has an id a blank at its ends, be it one of no width: "O-1 " would be another chain than "O-1".
+_CONTROL, _BLANK = r"\u0000-\u001f\u007f-\u009f", r"\s\u00ad\u200b-\u200d\u2060\ufeff"
+UNPADDED = rf"^[^{_CONTROL}{_BLANK}]([^{_CONTROL}]*[^{_CONTROL}{_BLANK}])?$"
+_ID = re.compile(UNPADDED.replace("$", r"\Z"))
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=PRINTABLE)]
+
+def _id(text: str) -> str:
+    """The id as it is; most show at a glance that they are one."""
+    if (text.isascii() and text.isprintable() and text[0] != " " != text[-1]) or _ID.match(text):
+        return text
+    raise PydanticKnownError("string_pattern_mismatch", {"pattern": UNPADDED})
+
+
+Id = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_ID),
+    AfterValidator(_id),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_ID, "pattern": UNPADDED}),
+]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=PRINTABLE)]
 # Of any JSON: the vocabulary of the rule files gives them their types. `asked` holds the bounds.
 Properties = Annotated[
@@ -54,7 +81,7 @@ ResourceProperties = Annotated[
                                 "type": "string",
                                 "minLength": 1,
                                 "maxLength": MAX_ID,
-                                "pattern": PRINTABLE,
+                                "pattern": UNPADDED,
                             },
                             "type": {
                                 "type": "string",
