@@ -81,6 +81,13 @@ def _changed_fact(
             "values", kind, "other values are refused", ", ".join(before.values) or "any",
             ", ".join(after.values) or "any",
         )  # fmt: skip
+    if before.format != after.format:
+        kind = ChangeClass.LOOSENING if before.format else ChangeClass.TIGHTENING
+        if before.format and after.format:
+            kind = ChangeClass.NOT_PROVED
+        yield change(
+            "format", kind, "what has another form is refused", before.format or "any", after.format or "any"
+        )
     for what in ("max_length", "max_items"):
         old, new = getattr(before, what), getattr(after, what)
         if old != new:

@@ -130,9 +130,12 @@ def shared_domains(one: Vocabulary, other: Vocabulary, names: Iterable[str]) -> 
         values = tuple(value for value in a.values if not b.values or value in b.values) or b.values
         if a.values and b.values and not set(a.values) & set(b.values):
             return f"A and B share no value of {name}"
+        if a.format and b.format and a.format != b.format:
+            return f"{name} has the form {a.format} in A and {b.format} in B, so that no request suits both"
         found[name] = Domain(
             a.type,
             values=values,
+            format=a.format or b.format,
             max_length=min(a.max_length, b.max_length),
             max_items=min(a.max_items, b.max_items),
             optional=a.optional or b.optional,

@@ -2,10 +2,11 @@
 reading of `rates/NAME.csv`, tables with columns of their own (see `rates`).
 
 The first row says what the columns are, as `name:type`: the types are those of facts, without money in a
-list or a key (two currencies can never be compared). A table marks its key columns, an optional column may
-have empty cells, and a note is for the people who edit the file and for nothing else:
+list or a key (two currencies can never be compared), and the forms of identifiers (`isin`; see `formats`),
+which are texts. A table marks its key columns, an optional column may have empty cells, and a note is for the
+people who edit the file and for nothing else:
 
-    issuer:string,remark:note                       trader:string key,limit:money,until:date?,remark:note
+    issuer:isin,remark:note                         trader:string key,limit:money,until:date?,remark:note
     ES0113900J37,until the results are out          p-ana,2000000.00 EUR,2026-12-31,head of desk
 
 Guarantees: every cell is of its column's type, every key and every item there once; the order of rows, the
@@ -29,9 +30,10 @@ from controls.model.values import Json, Value, canonical
 from controls.rules.common_shapes import MAX_STRING, SCALAR_TYPES
 from controls.rules.csv_files import MAX_COLUMNS, MAX_ROWS, Grid, Row
 from controls.rules.diagnostics import Diagnostics, closest, listed, quoted
+from controls.rules.formats import FORMATS
 from controls.rules.rates import RATE_COLUMNS, RATE_HEADER, Rate, Rates, rates_of
 from controls.rules.readers import MalformedValue, Reader, reader_of
-from controls.rules.types import MONEY, Kind, ValueType, type_from_text
+from controls.rules.types import MONEY, STRING, Kind, ValueType, type_from_text
 from controls.rules.versions import version_of
 
 _COLUMN: Final = re.compile(r"([a-z][a-z0-9_]{0,62})\s*:\s*([a-z]{1,20})\s*(\?|\skey)?\Z")
@@ -165,13 +167,14 @@ class _Column(NamedTuple):
 
     name: str
     type: ValueType
+    format: str
     key: bool
     optional: bool
     at: int
 
     @property
     def text(self) -> str:
-        return f"{self.name}:{self.type}{' key' if self.key else '?' if self.optional else ''}"
+        return f"{self.name}:{self.format or self.type}{' key' if self.key else '?' if self.optional else ''}"
 
 
 def _columns(grid: Grid, diagnostics: Diagnostics) -> list[_Column]:
@@ -196,8 +199,8 @@ def _columns(grid: Grid, diagnostics: Diagnostics) -> list[_Column]:
         if type_ == _NOTE:
             if mark:
                 diagnostics.add(place, "bad_column", "a note is never a key and may always be empty")
-        elif type_ not in SCALAR_TYPES:
-            known = (*SCALAR_TYPES, _NOTE)
+        elif type_ not in SCALAR_TYPES and type_ not in FORMATS:
+            known = (*SCALAR_TYPES, *FORMATS, _NOTE)
             diagnostics.add(
                 place,
                 "unknown_value",
@@ -205,7 +208,9 @@ def _columns(grid: Grid, diagnostics: Diagnostics) -> list[_Column]:
             )
         else:
             key = mark is not None and mark != "?"
-            found.append(_Column(name, type_from_text(type_), key, mark == "?", at))
+            form = type_ if type_ in FORMATS else ""
+            value_type = STRING if form else type_from_text(type_)
+            found.append(_Column(name, value_type, form, key, mark == "?", at))
     return sorted(found, key=lambda column: (not column.key, "" if column.key else column.name))
 
 
@@ -238,7 +243,7 @@ def _check_columns(grid: Grid, columns: Sequence[_Column], kind: DataKind, diagn
 
 def _values(grid: Grid, columns: Sequence[_Column], diagnostics: Diagnostics) -> list[list[Value | None]]:
     """The typed cells of each row in the order of `columns`; None for an empty one."""
-    readers = [_reader(column.type) for column in columns]
+    readers = [_reader(column.type, column.format) for column in columns]
     leading = sum(column.key for column in columns) or 1
     rows: list[list[Value | None]] = []
     lines: dict[tuple[Value | None, ...], int] = {}
@@ -257,7 +262,11 @@ def _values(grid: Grid, columns: Sequence[_Column], diagnostics: Diagnostics) ->
                     diagnostics.add(place, "bad_value", f"{quoted(text)} in {column.name}: {message}")
             elif not column.optional:
                 place = grid.place(row.line, column.at)
-                other = f"mark it as {column.name}:{column.type}?" if number >= leading else "remove the row"
+                other = (
+                    f"mark it as {column.name}:{column.format or column.type}?"
+                    if number >= leading
+                    else "remove the row"
+                )
                 diagnostics.add(place, "empty_cell", f"{quoted(column.name)} is empty: fill it, or {other}")
             values.append(value)
         keys = tuple(values[:leading])
@@ -273,11 +282,11 @@ def _values(grid: Grid, columns: Sequence[_Column], diagnostics: Diagnostics) ->
 
 
 @cache
-def _reader(type_: ValueType) -> Reader:
+def _reader(type_: ValueType, format: str) -> Reader:
     if type_.kind is Kind.BOOL:
         as_fact = reader_of(type_, max_length=MAX_STRING, max_items=1)
         return lambda raw: as_fact(_TRUTHS.get(str(raw).lower(), raw))  # spreadsheets write TRUE
-    return reader_of(type_, max_length=MAX_STRING, max_items=1)
+    return reader_of(type_, format=format, max_length=MAX_STRING, max_items=1)
 
 
 def _list(name: str, column: _Column, rows: Sequence[Sequence[Value | None]]) -> DataList:

@@ -19,6 +19,7 @@ from typing import Final, TypeAlias, cast
 
 from controls.model.values import MAX_DIGITS, MAX_EXPONENT, Missing, Money, Value, decimal_text
 from controls.rules.common_shapes import MAX_LIST, MAX_STRING
+from controls.rules.formats import FORMATS
 from controls.rules.readers import FIRST_MOMENT, LAST_MOMENT, MAX_INTEGER
 from controls.rules.types import STRING, Kind, ValueType
 from controls.rules.vocabulary import SERVICE_FACTS, Vocabulary
@@ -36,10 +37,13 @@ COMMON_CURRENCIES: Final = ("EUR", "USD", "GBP", "CHF", "JPY")
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """The values that one fact may have. `values`: the only strings, when not empty; `optional`: or none."""
+    """The values that one fact may have. `values`: the only strings, when not empty; `format`: the
+    form that they have; `optional`: or none.
+    """
 
     type: ValueType
     values: tuple[str, ...] = ()
+    format: str = ""
     max_length: int = MAX_STRING
     max_items: int = MAX_LIST
     optional: bool = True
@@ -48,6 +52,12 @@ class Domain:
     def finite(self) -> bool:
         """Whether `samples_of` holds every value, whatever is asked of it."""
         return self.type.kind is Kind.BOOL or (self.type.kind is Kind.STRING and bool(self.values))
+
+    def takes(self, text: str) -> bool:
+        """Whether a text is of its form and length."""
+        if self.format:
+            return FORMATS[self.format].has(text)
+        return len(text) <= self.max_length
 
 
 def domains_of(vocabulary: Vocabulary) -> dict[str, Domain]:
@@ -59,7 +69,7 @@ def domains_of(vocabulary: Vocabulary) -> dict[str, Domain]:
     }
     found["subject.type"] = Domain(STRING, tuple(sorted(vocabulary.subject_types)), optional=False)
     found.update(
-        (name, Domain(fact.type, fact.values, fact.max_length, fact.max_items))
+        (name, Domain(fact.type, fact.values, fact.format, fact.max_length, fact.max_items))
         for name, fact in vocabulary.facts.items()
     )
     return found
@@ -242,9 +252,11 @@ def _present(domain: Domain, constants: Collection[Value]) -> list[Value]:
 def _strings(domain: Domain, constants: Collection[str]) -> list[Value]:
     if domain.values:
         return list(domain.values)
-    found: list[Value] = [text for text in dict.fromkeys(constants) if len(text) <= domain.max_length]
-    names = chain(("other",), ascii_lowercase, map(chr, range(0x4E00, 0x9FFF)))
-    fresh = next((name for name in names if name not in constants and len(name) <= domain.max_length), None)
+    found: list[Value] = [text for text in dict.fromkeys(constants) if domain.takes(text)]
+    names: Iterable[str] = chain(("other",), ascii_lowercase, map(chr, range(0x4E00, 0x9FFF)))
+    if domain.format:
+        names = map(FORMATS[domain.format].sample, range(len(found) + 1))
+    fresh = next((name for name in names if name not in constants and domain.takes(name)), None)
     return found if fresh is None else [*found, fresh]
 
 

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from controls.model.values import EXACT, MISSING, Money, Value
 from controls.rules.domains import COMMON_CURRENCIES, Sample
+from controls.rules.formats import FORMATS
 from controls.rules.leaves import Variable
 from controls.rules.readers import MAX_INTEGER
 from controls.rules.tree import Constant, ListRead, Typed, walk
@@ -47,6 +48,9 @@ def guesses_of(variable: Variable, hints: Collection[Value]) -> tuple[Sample, ..
     values: Iterable[Value] = (
         domain.values if domain.finite and domain.values else _of_type(domain.type, hints)
     )
+    if domain.format and domain.type.kind is Kind.STRING:
+        fresh = map(FORMATS[domain.format].sample, range(2))
+        values = (*(hint for hint in hints if isinstance(hint, str) and domain.takes(hint)), *fresh)
     absent = (MISSING,) if domain.optional else ()
     return (*list(values)[:MAX_GUESSES], *absent)
 

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 from controls.model.finding import Text
 from controls.model.values import Json, Money, Value, parse_decimal
+from controls.rules.formats import FORMATS, Format
 from controls.rules.literals import parse_date, parse_duration, parse_timestamp
 from controls.rules.types import Kind, ValueType
 
@@ -85,19 +86,26 @@ class MalformedValue(Exception):
         self.located = located
 
 
-def reader_of(type_: ValueType, *, values: tuple[str, ...] = (), max_length: int, max_items: int) -> Reader:
+def reader_of(
+    type_: ValueType, *, values: tuple[str, ...] = (), format: str = "", max_length: int, max_items: int
+) -> Reader:
     """The function that reads values of a type.
 
     Args:
         values: the only strings allowed, when not empty.
+        format: the form that strings have (see `formats`), when not empty.
         max_length: of strings, in characters.
         max_items: of lists.
     """
     if type_.kind is Kind.STRING:
+        if format:
+            return _formatted(FORMATS[format])
         return _one_of(values) if values else _string(max_length)
     if type_.kind is Kind.LIST:
         assert type_.element is not None
-        element = reader_of(type_.element, values=values, max_length=max_length, max_items=max_items)
+        element = reader_of(
+            type_.element, values=values, format=format, max_length=max_length, max_items=max_items
+        )
         return _list(element, max_items)
     if type_.kind is Kind.RECORD:
         return _record(
@@ -251,6 +259,18 @@ def _one_of(values: tuple[str, ...]) -> Reader:
         if found is None:
             raise MalformedValue(wrong)
         return found
+
+    return read
+
+
+def _formatted(form: Format) -> Reader:
+    length, has, wrong = form.length, form.has, form.wrong
+
+    def read(raw: Json) -> str:
+        # The length first: nothing long is remembered.
+        if raw.__class__ is str and len(raw) == length and has(raw):
+            return raw
+        raise MalformedValue(wrong)
 
     return read
 

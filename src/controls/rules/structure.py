@@ -25,6 +25,7 @@ from controls.rules.common_shapes import (
     TITLE,
 )
 from controls.rules.duty_structure import DUTY_FILE
+from controls.rules.formats import FORMATS
 from controls.rules.rule_structure import AGGREGATE_FILE, RULE_FILE
 from controls.rules.scenario_structure import SCENARIO_FILE
 from controls.rules.shapes import (
@@ -79,6 +80,11 @@ FACT_DECLARATION: Final = MappingShape(
             "values",
             ListShape(TextShape(what="a value", max_length=MAX_STRING), maximum=1_000, unique=True),
             "the only values that a string may have",
+        ),
+        Key(
+            "format",
+            ChoiceShape(tuple(FORMATS)),
+            "the form of an identifier; a text of any other form is refused: " + ", ".join(FORMATS),
         ),
         Key(
             "max_length",

@@ -57,6 +57,7 @@ class FactDeclaration:
     stated: bool = False
     public: bool = False
     values: tuple[str, ...] = ()
+    format: str = ""
     max_length: int = MAX_STRING
     max_items: int = DEFAULT_LIST
     fix: str = ""
@@ -75,7 +76,11 @@ class Vocabulary:
     def __post_init__(self) -> None:
         readers = {
             name: reader_of(
-                fact.type, values=fact.values, max_length=fact.max_length, max_items=fact.max_items
+                fact.type,
+                values=fact.values,
+                format=fact.format,
+                max_length=fact.max_length,
+                max_items=fact.max_items,
             )
             for name, fact in self.facts.items()
         }
@@ -205,6 +210,7 @@ def _fact(name: str, node: MappingNode, diagnostics: Diagnostics) -> FactDeclara
     innermost = type_.element if type_.element is not None else type_
     for key, fits, needed in (
         ("values", innermost.kind is Kind.STRING, "strings"),
+        ("format", innermost.kind is Kind.STRING, "strings"),
         ("max_length", innermost.kind in (Kind.STRING, Kind.RECORD), "strings"),
         ("max_items", type_.kind is Kind.LIST, "lists"),
     ):
@@ -213,6 +219,13 @@ def _fact(name: str, node: MappingNode, diagnostics: Diagnostics) -> FactDeclara
                 node.entries[key].key.place,
                 "misplaced_key",
                 f"{quoted(key)} is for {needed}, not for {type_}",
+            )
+    for key in ("values", "max_length"):
+        if "format" in node and key in node:
+            diagnostics.add(
+                node.entries[key].key.place,
+                "misplaced_key",
+                f"`format` says all about the text: remove {key}",
             )
     values = node.texts("values")
     max_length = node.integer("max_length", MAX_STRING)
@@ -227,6 +240,7 @@ def _fact(name: str, node: MappingNode, diagnostics: Diagnostics) -> FactDeclara
         stated="from" in node,
         public=node.flag("public", default=False),
         values=values,
+        format=node.text("format"),
         max_length=max_length,
         max_items=node.integer("max_items", DEFAULT_LIST),
         fix=node.text("fix"),
