@@ -87,15 +87,18 @@ def holders(history: ChainHistory, step: str) -> set[str]:
     return {act.person for act in history.acts if act.step == step and act.stands()}
 
 
-def a_case(random: Random, *, kinds: Sequence[ConstraintKind], small: bool = False) -> Case:
+def a_case(
+    random: Random, *, kinds: Sequence[ConstraintKind], small: bool = False, loose: bool = False
+) -> Case:
     """Any chain, about half of which can be finished.
 
     Args:
         kinds: the constraint kinds to choose from, besides the two built in.
         small: small enough to be tried in every way.
+        loose: a chain that mostly leaves the order of its steps open, with constraints that mind it.
     """
     names = [f"s{number}" for number in range(random.randint(2, 4 if small else 6))]
-    linear = random.random() < 0.7
+    linear = not loose and random.random() < 0.7
     steps = [
         a_step(
             name,
@@ -111,7 +114,8 @@ def a_case(random: Random, *, kinds: Sequence[ConstraintKind], small: bool = Fal
     if ConstraintKind.VOTES in kinds and random.random() < 0.4:
         votes = {random.choice(names): Votes(2 if small else random.choice((2, 3)))}
         steps = [replace(step, votes=votes[step.id].needed) if step.id in votes else step for step in steps]
-    kind = a_kind(*steps, free=random.random() < 0.15, sole_actor_allowed=random.random() < 0.3)
+    free = random.random() < (0.5 if loose else 0.15)
+    kind = a_kind(*steps, free=free, sole_actor_allowed=random.random() < 0.3)
     people = [f"p{number}" for number in range(random.randint(1, 4 if small else 7))]
     crowd = Crowd(
         {person: frozenset(random.sample(ROLES, random.choice((1, 1, 2)))) for person in people},
@@ -123,7 +127,7 @@ def a_case(random: Random, *, kinds: Sequence[ConstraintKind], small: bool = Fal
         for number in range(random.choice((1, 1, 2)))
     ]
     constraints = tuple(
-        a_rule(random, random.choice(kinds), kind, name=f"c{number}")
+        a_rule(random, random.choice(kinds), kind, name=f"c{number}", loose=loose)
         for number in range(random.randint(0, 3 if small else 5))
     )
     history = ChainHistory(
@@ -196,13 +200,19 @@ def with_principals(random: Random, case: Case) -> Case:
     return replace(case, taken=replace(case.taken, history=history, act=taken))
 
 
-def a_rule(random: Random, kind: ConstraintKind, chain: ChainKind, *, name: str) -> Constraint:
-    """A constraint of this kind that denies, mostly over two or three steps."""
+def a_rule(
+    random: Random, kind: ConstraintKind, chain: ChainKind, *, name: str, loose: bool = False
+) -> Constraint:
+    """A constraint of this kind that denies, mostly over two or three steps.
+
+    Args:
+        loose: mostly one that minds an order, also where the chain leaves it open.
+    """
     names = [step.id for step in chain.steps]
-    # Where the chain leaves the order open, the rest is thought of as taken in the order of the list.
     in_line = all(step.after == tuple(names[at - 1 : at]) for at, step in enumerate(chain.steps) if at)
-    ordered = in_line and not chain.free_order and random.random() < 0.3
-    steps = sorted(random.sample(names, min(len(names), random.choice((2, 2, 3, len(names))))))
+    ordered = (loose or (in_line and not chain.free_order)) and random.random() < (0.7 if loose else 0.3)
+    steps = random.sample(names, min(len(names), random.choice((2, 2, 3, len(names)))))
+    steps = steps if loose else sorted(steps)
     limit = random.choice((1, 2, 2, 3))
     made = a_constraint(kind, *steps, name=name, limit=limit)
     if kind is ConstraintKind.AT_MOST:
@@ -222,7 +232,8 @@ def a_rule(random: Random, kind: ConstraintKind, chain: ChainKind, *, name: str)
         )
         return replace(made, steps=(), roles=roles[:2], limit=1, dynamic=True, groups=groups)
     if kind is ConstraintKind.VOTES:
-        return replace(made, steps=tuple(steps[:1]), distinct_from=tuple(steps[1:]))
+        # How many persons a step takes is said by the steps of a case.
+        return replace(made, limit=1, steps=tuple(steps[:1]), distinct_from=tuple(steps[1:]))
     if kind is ConstraintKind.RELATION:
         forbid = ("reports_to",) if random.random() < 0.4 else ()
         differ = () if forbid and random.random() < 0.5 else (random.choice(ATTRIBUTES),)

@@ -7,11 +7,13 @@ so it keeps nobody from anything for good.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 from controls.duties.constraints import ALWAYS, concerns, exclusive_roles
 from controls.duties.hearing import ANYONE, NO_ROLES
-from controls.model.chain import ChainKind
+from controls.duties.turns import is_open
+from controls.model.chain import ChainKind, Repeats
 from controls.model.condition import Condition
 from controls.model.duty import Constraint, ConstraintKind, Grant
 from controls.model.finding import Effect
@@ -45,11 +47,28 @@ class Limit(NamedTuple):
         return self.constraint.when is not None or self.constraint.effective != ALWAYS
 
 
+class Ballot(NamedTuple):
+    """A step (`number`) that may take several persons: `least` by itself, and as many as any of those
+    constraints in `asked` asks for that applies."""
+
+    number: int
+    step: str
+    least: int
+    asked: tuple[Limit, ...]
+    waiting: int  # the set of steps that wait for it
+
+    @property
+    def most(self) -> int:
+        return max(self.least, *(limit.constraint.limit for limit in self.asked), 0)
+
+
 class ChainRules:
     """The rules of one chain kind. Steps are numbered in the order of the kind; a set of steps is an integer.
 
     `rights` are its grants and `limits` its constraints; `exclusions` are those over roles that persons hold,
-    whatever they do. `voted` are the steps that may take several persons. `other` is the number that stands
+    whatever they do. `ballots` are of the steps that may take several persons, and `again` are the steps that
+    may be taken more than once. `open_pairs` are, for each limit that minds the order of its steps (by its
+    number), the pairs of them that the chain lets take either order. `other` is the number that stands
     for amendments and steps that the kind has no more, and for nothing that is ever wanted. `foreign` are
     those of steps of other kinds that a constraint over several kinds counts together with steps of this one.
     """
@@ -74,12 +93,10 @@ class ChainRules:
             if grant.resource == kind.resource and step in grant.actions
         ]
         every = tuple(constraints)
-        votes = {step.id: step.votes for step in kind.steps}
-        for item in every:
-            if item.kind is ConstraintKind.VOTES and item.chain in ("", kind.id):
-                votes |= {step: max(votes[step], item.limit) for step in item.steps if step in votes}
-        self.voted = [(number, step) for number, step in enumerate(self.steps) if votes[step] > 1]
-        self.other = 1 << sum(votes.values())  # past the numbers of all votes beyond the first of a step
+        self.ballots = tuple(filter(None, (self._ballot(step.id, step.votes, every) for step in kind.steps)))
+        self.again = frozenset(step.id for step in kind.steps if step.repeats is not Repeats.NEVER)
+        # Past the numbers of all votes beyond the first of a step.
+        self.other = 1 << len(self.steps) + sum(ballot.most - 1 for ballot in self.ballots)
         limits = [self._limit(item) for item in every if item.then is Effect.DENY]
         limits = [limit for limit in limits if limit.steps]
         named = {
@@ -91,6 +108,13 @@ class ChainRules:
         self.foreign = {step: self.other << 1 + place for place, step in enumerate(named)}
         self.exclusions = [limit for limit in limits if _is_static(limit.constraint)]
         self.limits = [limit for limit in limits if not _is_static(limit.constraint)]
+        self.open_pairs = [
+            (number, pair)
+            for number, limit in enumerate(self.limits)
+            if limit.constraint.ordered and limit.constraint.within is None
+            for pair in combinations(dict.fromkeys(limit.constraint.steps), 2)
+            if self.bits.keys() >= set(pair) and is_open(kind, *pair)
+        ]
         # Where rules move, so do the answers.
         self.moving_rights = [
             (index, right) for index, right in enumerate(self.rights) if right.when and not right.personal
@@ -123,6 +147,17 @@ class ChainRules:
         asked = [step for step in self.steps if concerns(constraint, kind=self.kind, step=step)]
         steps = sum(self.bits[step] for step in asked)
         return Limit(constraint, steps, self._fixed(constraint.when, asked))
+
+    def _ballot(self, step: str, least: int, constraints: Sequence[Constraint]) -> Ballot | None:
+        waiting = self.kind.following(step)
+        # Whoever asks for a step that waits for the votes asks how many there must be, too.
+        asked = tuple(
+            Limit(item, self.bits[step], self._fixed(item.when, (step, *waiting)))
+            for item in constraints
+            if item.kind is ConstraintKind.VOTES and item.chain in ("", self.kind.id) and step in item.steps
+        )
+        found = Ballot(self.steps.index(step), step, least, asked, sum(self.bits[other] for other in waiting))
+        return found if found.most > 1 else None
 
     def _fixed(self, when: Condition | None, steps: Sequence[str]) -> tuple[str, ...]:
         """The facts that a condition reads and that are material at each of `steps`: what is stated of them

@@ -15,6 +15,7 @@ from controls.duties.groups import Groups
 from controls.duties.remaining import Bar, Hand, Part, Rest, parts_of
 from controls.duties.satisfiability import Budget, Problem, Verdict, conflict, solve
 from controls.duties.satisfiability_problem import Apart, Cap, Past, Ring, Spread, members
+from controls.duties.turns import AS_LISTED, KINDLY, Turns, ways
 from controls.model.record import record
 
 # Units of work for one question: a fifth of a second at most, and mostly none. A lock is held meanwhile.
@@ -41,6 +42,7 @@ class Untold(NamedTuple):
 
 
 Answer: TypeAlias = Stranded | Untold | None
+_Why: TypeAlias = tuple[int | None, Problem]
 
 
 @record
@@ -90,22 +92,66 @@ class Forecaster:
     def answer(self, remainder: Remainder, truths: Truths) -> Answer:
         """What becomes of the remainder; None when it can be done."""
         budget = Budget(WORK)
-        problem = self.problem(remainder, truths, lenient=False)
-        verdict = solve(problem, budget=budget).verdict
+        verdict, why = self._verdict(remainder, truths, lenient=False, budget=budget)
         if verdict is Verdict.SATISFIABLE:
             return None
         unclear = self._unclear(remainder, truths)
         if unclear:
             # As much as possible in favour of those who are to do the rest: only then it is a proof.
-            problem = self.problem(remainder, truths, lenient=True)
-            verdict = solve(problem, budget=budget).verdict
+            verdict, why = self._verdict(remainder, truths, lenient=True, budget=budget)
             if verdict is Verdict.SATISFIABLE:
                 return Untold(unclear)
-        if verdict is Verdict.GAVE_UP:
+        if verdict is Verdict.GAVE_UP or why is None:
             return Untold(())
-        steps = self._steps(conflict(problem, budget=budget), remainder)
+        numbers, problem = why
+        steps = self._steps(conflict(problem, budget=budget) if numbers is None else numbers, remainder)
         able = tuple(_persons(problem, number) for number in steps)
         return Stranded(steps, able)
+
+    def _verdict(
+        self, remainder: Remainder, truths: Truths, *, lenient: bool, budget: Budget
+    ) -> tuple[Verdict, _Why | None]:
+        """Whether the remainder can be done in any order; why not, as steps (None: some of those wanted) of a
+        problem that cannot be done together."""
+
+        def solved(turns: Turns) -> tuple[Verdict, Problem]:
+            problem = self.problem(remainder, truths, lenient=lenient, turns=turns)
+            return solve(problem, budget=budget).verdict, problem
+
+        verdict, problem = solved(AS_LISTED)
+        pairs = self._open_pairs(remainder, truths, lenient=lenient)
+        if verdict is Verdict.SATISFIABLE or not pairs:
+            return verdict, (None, problem)
+        verdict, kindest = solved(KINDLY)
+        if verdict is not Verdict.SATISFIABLE:
+            return verdict, (None, kindest)
+        rules = self._rules
+        wanted = [step for step in rules.steps if rules.bits[step] & remainder.wanted]
+        if any(rules.steps[number] in pair for number in remainder.votes for pair in pairs):
+            return Verdict.GAVE_UP, None  # other steps may be taken between two votes
+        orders = ways(rules.kind, pairs, last=rules.kind.mandatory[-1], wanted=wanted)
+        if orders is None:
+            return Verdict.GAVE_UP, None
+        for turns in orders:
+            verdict, _ = solved(turns)
+            if verdict is not Verdict.UNSATISFIABLE:
+                return verdict, None
+        # Each order fails for reasons of its own; what remains cannot be done together in any.
+        return Verdict.UNSATISFIABLE, (remainder.wanted, problem)
+
+    def _open_pairs(
+        self, remainder: Remainder, truths: Truths, *, lenient: bool
+    ) -> tuple[tuple[str, str], ...]:
+        """The pairs of remaining steps whose order the chain leaves open, and a constraint minds."""
+        bits, wanted = self._rules.bits, remainder.wanted
+        return tuple(
+            dict.fromkeys(
+                (one, other)
+                for number, (one, other) in self._rules.open_pairs
+                if bits[one] & wanted and bits[other] & wanted
+                if truths.limits[number] == YES or (truths.limits[number] == UNCLEAR and not lenient)
+            )
+        )
 
     def _unclear(self, remainder: Remainder, truths: Truths) -> tuple[str, ...]:
         """The rules about the remaining steps of which it is not clear whether they apply."""
@@ -139,7 +185,9 @@ class Forecaster:
         steps = [step for step, left in sorted(remainder.votes.items()) for _ in range(left - 1)]
         return {len(self._rules.steps) + place: step for place, step in enumerate(steps)}
 
-    def problem(self, remainder: Remainder, truths: Truths, *, lenient: bool) -> Problem:
+    def problem(
+        self, remainder: Remainder, truths: Truths, *, lenient: bool, turns: Turns = AS_LISTED
+    ) -> Problem:
         """Who may take which of the remaining steps, and what the limits ask of them; who the persons of its
         groups are is in `people`. What is unclear counts for those who are to do the rest when `lenient`, and
         else against them."""
@@ -169,6 +217,7 @@ class Forecaster:
                 (step, frozenset(places[person] for person in persons if person))
                 for step, *persons in remainder.stands
             ),
+            turns=turns,
         )
         parts = [*self._votes(remainder, rest)]
         for limit, truth in zip(rules.limits, truths.limits, strict=True):

@@ -25,49 +25,38 @@ the same crowd is given. Of the others, most are answered without a search (`sat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Final, TypeAlias
 
-from controls.duties.chain_rules import ChainRules, Limit, Right
+from controls.duties.chain_rules import Ballot, ChainRules
 from controls.duties.constraints import with_built_in
-from controls.duties.forecast import NO, UNCLEAR, YES, Answer, Forecaster, Remainder, Stranded, Truths
+from controls.duties.forecast import (
+    NO,
+    YES,
+    Answer,
+    Forecaster,
+    Remainder,
+    Stranded,
+    Truths,
+    Untold,
+)
 from controls.duties.groups import Groups
+from controls.duties.later import Later, Taken
 from controls.duties.outlook import Outlook, outlook_of
 from controls.duties.satisfiability_problem import members
 from controls.duties.stranding import Orphan, strand_unknown, would_strand
-from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind
-from controls.model.condition import Facts, Truth
+from controls.model.chain import AMEND, ActState, Capacity, ChainKind
 from controls.model.crowd import Crowd
 from controls.model.duty import Constraint, Grant
 from controls.model.finding import Finding
-from controls.model.record import record
-from controls.model.values import Value
+
+__all__ = ["LookAhead", "Taken"]
 
 # Answers that are kept for one chain kind; when there are more, all are forgotten.
 KEPT: Final = 10_000
-
-
-@record
-class Taken:
-    """What is about to be permitted: `act`, a step of `kind` or an amendment, on the chain of `history`.
-
-    `reopens` are the steps that an amendment opens again. `values` are the facts as stated, of which those
-    that `act.material` names hold for the rest of the chain. `now` is when it is asked, if not at the act.
-    """
-
-    kind: ChainKind
-    history: ChainHistory
-    act: Act
-    values: Mapping[str, Value]
-    reopens: tuple[str, ...] = ()
-    now: datetime | None = None
-
-    @property
-    def moment(self) -> datetime:
-        return self.act.at if self.now is None else self.now
-
+# Ways in which later requests may ask for votes: each is worked out.
+MOST_WAYS: Final = 16
 
 Hands: TypeAlias = dict[str, tuple[int, int]]
 Stands: TypeAlias = tuple[tuple[int, str, str], ...]
@@ -141,26 +130,34 @@ class _Kept:
 
     def finding(self, taken: Taken) -> Finding | None:
         remainder = self._remainder(taken)
+        if not self._rules.ballots:
+            return self._told(self._known(taken, remainder), taken) if remainder.wanted else None
+        ways, doubtful = self._with_votes(taken, remainder)
+        if not ways:
+            return self._told(Untold(doubtful), taken)
+        return self._told(together([self._known(taken, way) for way in ways], doubtful), taken)
+
+    def _known(self, taken: Taken, remainder: Remainder) -> Answer:
+        """The answer, from what is kept where it can be."""
         if not remainder.wanted:
             return None
         if remainder.stands:  # an act of two persons: few chains have one, and fewer are alike
-            truths = self._truths(_Later(taken), remainder.wanted) if self._moves else ()
-            return self._told(self._answer(taken, remainder, truths), taken)
+            return self._answer(taken, remainder, self._moving(taken, remainder))
         steps = (remainder.wanted, tuple(remainder.votes.items()), self._alike(remainder.hands))
         if self._whatever_holds(steps, remainder):
             return None
-        truths = self._truths(_Later(taken), remainder.wanted) if self._moves else ()
+        truths = self._moving(taken, remainder)
         key = (steps, truths)
         answer = self._answers.get(key, _NOT_ASKED)
         if answer is _NOT_ASKED:
             answer = self._forecaster.answer(remainder, self._all(truths))
             if answer is not None and self._rules.personal:
                 # Who has a grant of this kind depends on the very request: nothing to be kept.
-                return self._told(self._personally(taken, remainder, truths), taken)
+                return self._personally(taken, remainder, truths)
             if len(self._answers) >= KEPT:
                 self._answers.clear()
             self._answers[key] = answer
-        return self._told(answer, taken)  # type: ignore[arg-type]
+        return answer  # type: ignore[return-value]
 
     def _whatever_holds(self, steps: object, remainder: Remainder) -> bool:
         """Whether the rest can be done however the conditions turn out: even if no grant with a condition is
@@ -186,7 +183,9 @@ class _Kept:
     def outlook(self, taken: Taken) -> Outlook:
         """See `LookAhead.outlook`."""
         rules, remainder = self._rules, self._remainder(taken)
-        truths = self._all(self._truths(_Later(taken), remainder.wanted))
+        if rules.ballots:
+            remainder = self._most_votes(taken, remainder)
+        truths = self._all(self._truths(Later(taken, rules), remainder.wanted))
         forecaster = self._forecaster
         if rules.personal:
             forecaster = Forecaster(rules, self._personal_groups(taken, remainder))
@@ -239,9 +238,7 @@ class _Kept:
         if open_again and not rules.kind.free_order:
             wanted |= open_again & ~held & ~other  # an optional step, too, that others wait for
         by_whom = self._stands(taken) if shared else ()
-        if taken.history.votes is None:
-            return Remainder(wanted, {}, hands, by_whom)
-        return self._with_votes(taken.history, wanted, hands, by_whom)
+        return Remainder(wanted, {}, hands, by_whom)
 
     def _stands(self, taken: Taken) -> Stands:
         """The acts that hold their steps then, each with its one or two persons."""
@@ -251,19 +248,47 @@ class _Kept:
             if act.stands() and act.step not in taken.reopens
         )
 
-    def _with_votes(self, history: ChainHistory, wanted: int, hands: Hands, stands: Stands) -> Remainder:
-        """The remainder where steps take several persons: such a step is done once all have their vote."""
-        rules, left = self._rules, dict[int, int]()
-        for number, step in rules.voted:
-            bit = 1 << number
-            given = sum(1 for _, standing in hands.values() if standing & bit)
-            begun = given and not rules.kind.free_order
-            if rules.mandatory & bit or begun or wanted & bit:
-                needed = history.needed(step)
-                if given < needed > 1:
-                    wanted |= bit
-                    left[number] = needed - given
-        return Remainder(wanted, left, hands, stands)
+    def _with_votes(self, taken: Taken, rest: Remainder) -> tuple[list[Remainder], tuple[str, ...]]:
+        """The remainder where steps take several persons, in every way that later requests may have it (none:
+        too many), and the rules on which that depends."""
+        later = Later(taken, self._rules)
+        ways, doubtful = [rest], list[str]()
+        for ballot in self._rules.ballots:
+            counts = later.needed(ballot)
+            if len(counts) > 1 and not self._asked_again(ballot, rest, least=counts[0]):
+                counts = counts[:1]  # nobody asks any more how many votes there must be
+            doubtful += [
+                limit.constraint.id for limit in ballot.asked if limit.constraint.limit in counts[1:]
+            ]
+            if len(ways) * len(counts) > MOST_WAYS:
+                return [], tuple(doubtful)
+            ways = [self._voted(way, ballot, needed=count) for count in counts for way in ways]
+        return ways, tuple(dict.fromkeys(doubtful))
+
+    def _most_votes(self, taken: Taken, rest: Remainder) -> Remainder:
+        """The remainder with as many votes as anything may ask for."""
+        later = Later(taken, self._rules)
+        for ballot in self._rules.ballots:
+            rest = self._voted(rest, ballot, needed=later.needed(ballot)[-1])
+        return rest
+
+    def _asked_again(self, ballot: Ballot, rest: Remainder, *, least: int) -> bool:
+        """Whether anything that remains is, or waits for, a step that has so many votes."""
+        given = self._given(ballot, rest)
+        waits = not self._rules.kind.free_order and bool(rest.wanted & ballot.waiting)
+        return waits or given < least or not given
+
+    @staticmethod
+    def _given(ballot: Ballot, rest: Remainder) -> int:
+        return sum(1 for _, standing in rest.hands.values() if standing >> ballot.number & 1)
+
+    def _voted(self, rest: Remainder, ballot: Ballot, *, needed: int) -> Remainder:
+        """The remainder where a step takes so many persons: it is done once all have their vote."""
+        kind, bit, given = self._rules.kind, 1 << ballot.number, self._given(ballot, rest)
+        begun = given and not kind.free_order
+        if given >= needed or needed < 2 or not ((self._rules.mandatory | rest.wanted) & bit or begun):
+            return rest
+        return replace(rest, wanted=rest.wanted | bit, votes={**rest.votes, ballot.number: needed - given})
 
     def _alike(self, hands: Mapping[str, tuple[int, int]]) -> tuple[tuple[int, int, int, str], ...]:
         """What matters of the persons so far: people of one group with the same past are alike."""
@@ -275,7 +300,10 @@ class _Kept:
         found.sort()
         return tuple(found)
 
-    def _truths(self, later: _Later, wanted: int) -> tuple[int, ...]:
+    def _moving(self, taken: Taken, remainder: Remainder) -> tuple[int, ...]:
+        return self._truths(Later(taken, self._rules), remainder.wanted) if self._moves else ()
+
+    def _truths(self, later: Later, wanted: int) -> tuple[int, ...]:
         """What moves, of that which is about the remaining steps."""
         rules = self._rules
         rights = (later.given(right) if wanted >> right.step & 1 else NO for _, right in rules.moving_rights)
@@ -300,7 +328,7 @@ class _Kept:
 
     def _personal_groups(self, taken: Taken, remainder: Remainder) -> Groups:
         """The groups where each of those who hold a role is asked about."""
-        rules, later = self._rules, _Later(taken)
+        rules, later = self._rules, Later(taken, self._rules)
         places = len(rules.rights) + len(rules.exclusions)
         personal = [(place, *item) for place, item in enumerate(rules.personal)]
 
@@ -316,61 +344,11 @@ class _Kept:
         return Groups(self._crowd, sign=sign, relations=rules.relations)
 
 
-class _Later:
-    """What is known of later requests about a chain."""
-
-    def __init__(self, taken: Taken) -> None:
-        self._taken = taken
-        self._chain: ChainHistory | None = None
-
-    def given(self, right: Right, *, person: str = "", roles: frozenset[str] = frozenset()) -> int:
-        """Whether a grant will be given: what it waits for counts as met; an error permits nothing."""
-        if right.when is None:
-            return YES
-        kind = self._taken.kind
-        more: dict[str, Value] = {"action.name": kind.steps[right.step].id}
-        if person:
-            more |= {"person.id": person, "person.roles": tuple(sorted(roles))}
-        facts = self._facts(right.fixed, more)
-        truth = right.when.test(facts)
-        if truth == Truth.UNKNOWN:
-            return UNCLEAR if right.when.evaluate(facts).error else YES
-        return YES if truth == Truth.TRUE else NO
-
-    def applies(self, limit: Limit) -> int:
-        """Whether a constraint will apply, as the rules in force now have it."""
-        constraint = limit.constraint
-        if not constraint.effective.holds(self._taken.moment):
-            return NO
-        if constraint.when is None:
-            return YES
-        return _TRUTHS[constraint.when.test(self._facts(limit.fixed, {}))]
-
-    def _facts(self, fixed: tuple[str, ...], more: dict[str, Value]) -> Facts:
-        taken = self._taken
-        values = more
-        values["resource.type"] = taken.kind.resource
-        values["resource.id"] = taken.history.chain
-        material = taken.act.material
-        for name in fixed:
-            if name in material and name in taken.values:
-                values[name] = taken.values[name]
-        return Facts(values, self._history(), taken.moment, later=True)
-
-    def _history(self) -> ChainHistory:
-        """The chain with the act on it."""
-        if self._chain is None:
-            taken = self._taken
-            history, acts = taken.history, taken.history.acts
-            if taken.reopens:
-                acts = tuple(
-                    replace(act, state=ActState.REOPENED)
-                    if act.step in taken.reopens and act.stands()
-                    else act
-                    for act in acts
-                )
-            self._chain = ChainHistory(history.kind, history.chain, (*acts, taken.act), history.votes)
-        return self._chain
-
-
-_TRUTHS: Final = (NO, UNCLEAR, YES)  # of a condition that is false, unknown, true
+def together(answers: Sequence[Answer], doubtful: tuple[str, ...]) -> Answer:
+    """The answer where any of these may be the right one, by rules of which that is not known."""
+    if all(answer is None for answer in answers):
+        return None
+    untold = [answer for answer in answers if isinstance(answer, Untold)]
+    if not untold and None not in answers:
+        return answers[0]
+    return Untold(tuple(dict.fromkeys((*doubtful, *(rule for one in untold for rule in one.rules)))))

@@ -2,8 +2,8 @@
 
 Guarantees: for each kind of constraint, an assignment of the remaining steps keeps what is made of it here
 exactly when the steps, taken in an order that the chain allows, violate the constraint's formula
-(`constraints`) at none of them. Where a constraint minds the order in which its steps are taken, those that
-remain are thought of as taken in the order in which it lists them, unless the chain forces another.
+(`constraints`) at none of them. Where a constraint minds the order in which its steps are taken and the chain
+leaves it open, `Rest.turns` says in which order those that remain are thought of as taken.
 
 What passes with time is not here: whoever waits keeps a cooling-off period, and outlives what counts `within`
 some time. Optional steps that nobody has begun are not counted on: nobody need ever take them.
@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from controls.duties.groups import LINE
 from controls.duties.satisfiability_problem import Apart, Cap, Past, Ring, Spread, members
+from controls.duties.turns import AS_LISTED, Turns, is_open
 from controls.model.chain import ChainKind
 from controls.model.duty import Constraint, ConstraintKind
 
@@ -67,6 +68,7 @@ class Rest:
     related: Callable[[Hand, str], int]
     foes: Callable[[str], Sequence[int]]
     stands: tuple[tuple[int, frozenset[int]], ...] = ()
+    turns: Turns = AS_LISTED
 
     def numbers(self, steps: tuple[str, ...]) -> int:
         """The numbers of all that stands for `steps`."""
@@ -124,8 +126,7 @@ def _sole_actor(_: Constraint, rest: Rest) -> Iterator[Part]:
     last = rest.slots[rest.kind.mandatory[-1]]
     if not last & rest.wanted:
         return
-    later = () if rest.kind.free_order else tuple(rest.kind.following(rest.kind.mandatory[-1]))
-    before = rest.wanted & ~rest.numbers(later)
+    before = rest.wanted & ~rest.numbers(tuple(rest.turns.after(rest.kind.mandatory[-1], kind=rest.kind)))
     yield rest.persons(before, among=-1, least=2)
     if before == last & rest.wanted and not any(hand.standing for hand in rest.hands):
         yield Bar(last, -1)  # of several votes the first one has nobody before it
@@ -243,12 +244,19 @@ def _nothing(_: Constraint, __: Rest) -> Iterator[Part]:
 
 def _pairs(constraint: Constraint, rest: Rest) -> list[tuple[int, int]]:
     """The pairs of its steps between which the constraint says something; where it minds their order, only
-    those that the chain does not force into the other one."""
+    those that are taken in it."""
     return [
         (rest.slots.get(one, 0), rest.slots.get(other, 0))
         for one, other in combinations(dict.fromkeys(constraint.steps), 2)
-        if not constraint.ordered or rest.kind.free_order or one not in rest.kind.following(other)
+        if not constraint.ordered or _in_order(one, other, rest)
     ]
+
+
+def _in_order(one: str, other: str, rest: Rest) -> bool:
+    """Whether the steps, listed so, are taken so."""
+    if is_open(rest.kind, one, other):
+        return rest.turns.listed_first(one, other)
+    return one not in rest.kind.following(other)
 
 
 TRANSLATIONS: Final[Mapping[ConstraintKind, Callable[[Constraint, Rest], Iterator[Part]]]] = {
