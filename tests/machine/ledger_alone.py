@@ -9,7 +9,7 @@ from typing import Any
 
 from controls.ledger.export import Blob, ExportedEntry, read_export
 from tests.machine.plain_model import World
-from tests.machine.plain_words import Ask
+from tests.machine.plain_words import UNKNOWN, Accepted, Ask, Lent
 from tests.machine.plans import FACTS, fact_name
 from tests.machine.playing import AMOUNTS, by_rule
 
@@ -69,6 +69,7 @@ class Retold:
             if person["id"] in self.survivors:
                 continue
             number = self.number(person["id"])
+            self.exceptions(number, person)
             self.world.roles[number] = frozenset(now(person.get("roles", []), "role"))
             told = private.get(f"persons/{position}", {})
             profile = {
@@ -77,6 +78,27 @@ class Retold:
             superior = "".join(now(person.get("reports_to", []), "value"))
             profile["reports_to"] = str(self.number(superior)) if superior else ""
             self.world.profiles[number] = profile
+
+    def exceptions(self, number: int, person: dict[str, Any]) -> None:
+        """What a person has lent, and the own conflicts that are accepted, as they are now."""
+        self.world.lent = [item for item in self.world.lent if item.person != number]
+        self.world.lent += [
+            Lent(
+                number,
+                self.number(item["delegate"]),
+                item["chain"],
+                frozenset(item["steps"]),
+                datetime.fromisoformat(item["to"]),
+            )
+            for item in person.get("delegations", ())
+        ]
+        self.world.accepted = [item for item in self.world.accepted if item.person != number]
+        self.world.accepted += [
+            Accepted(
+                number, item["constraint"], self.number(item["owner"]), datetime.fromisoformat(item["to"])
+            )
+            for item in person.get("mitigations", ())
+        ]
 
     def decision(self, entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
         request = entry["request"]
@@ -89,12 +111,20 @@ class Retold:
             request["action"],
             {name: WORDS.get(value, value) for name, value in facts.items()},
             tuple((link["type"], link["id"]) for link in request.get("lineage", ())),
+            self.behalf(entry),
+            "break_glass" in request,
         )
         found = by_rule([*entry.get("findings", ()), *entry.get("cleared", ())])
         expected = self.world.verdict(ask)
         if "claim" in entry:
             self.world.take(ask, entry["id"])
         return entry, found, expected
+
+    def behalf(self, entry: dict[str, Any]) -> int | None:
+        """For whom it was asked; of somebody unknown the ledger has the name under a seal only."""
+        if "on_behalf_of" in entry:
+            return self.number(entry["on_behalf_of"]["person"])
+        return UNKNOWN if "on_behalf_of" in entry["request"]["properties"] else None
 
 
 def verdicts(export: bytes, rules: World) -> Iterator[tuple[dict[str, Any], dict[str, str], dict[str, str]]]:

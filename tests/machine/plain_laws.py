@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations
+from typing import TypeAlias
 
 from tests.machine.plain_model import World
 from tests.machine.plain_words import Ask, Chain, Duty
@@ -13,11 +14,15 @@ from tests.machine.plain_words import Ask, Chain, Duty
 TIMED = frozenset({"cooling_off", "chinese_wall"})
 
 
+# A constraint, the line or chain where it is broken, and by whom.
+Broken: TypeAlias = tuple[str, object, object]
+
+
 class Unsettled(Exception):
     """Too much would have to be tried."""
 
 
-def broken(world: World) -> frozenset[tuple[str, object, object]]:
+def broken(world: World) -> frozenset[Broken]:
     """Each constraint that denies whatever the facts, and that the history as it stands violates; with where.
 
     Said of the history as a whole: not step by step, as verdicts are.
@@ -25,10 +30,14 @@ def broken(world: World) -> frozenset[tuple[str, object, object]]:
     return frozenset(_broken(world))
 
 
-def _broken(world: World) -> Iterator[tuple[str, object, object]]:
+def _broken(world: World) -> Iterator[Broken]:
     chains = {act.chain for act in world.acts}
     lines = {frozenset(line) for chain in chains for line in world.lines(chain)}
-    duties = [duty for duty in world.duties if duty.then == "deny" and not duty.large and not duty.ordered]
+    duties = [
+        duty
+        for duty in world.duties
+        if duty.then == "deny" and not duty.large and not duty.ordered and not duty.of_roles
+    ]
     whole = [
         Duty("whole_chain", "whole_chain", "deny", tuple(kind.mandatory)) for kind in world.kinds.values()
     ]
@@ -37,7 +46,7 @@ def _broken(world: World) -> Iterator[tuple[str, object, object]]:
         for act in world.acts:
             if act.chain in line:
                 hands.setdefault(act.person, set()).add(act.counts)
-                if not act.approver:
+                if act.capacity != "approver":
                     actors.setdefault(act.person, set()).add(act.counts)
         for duty in (*whole, *(duty for duty in duties if duty.scope == "chain")):
             for person, steps in hands.items():
@@ -59,9 +68,9 @@ def _broken(world: World) -> Iterator[tuple[str, object, object]]:
                 yield duty.id, chain, frozenset().union(*holders.values())
             if duty.kind == "at_least":
                 done = all(len(people) >= kind.step(step).votes for step, people in holders.items())
-                people = frozenset().union(*holders.values())
-                if done and len(people) < duty.limit:
-                    yield duty.id, chain, people
+                hands = [act.hands for step in duty.steps for act in world.standing(chain, step)]
+                if done and world.fewest(hands) < duty.limit:
+                    yield duty.id, chain, frozenset().union(*holders.values())
 
 
 def can_be_finished(
@@ -69,7 +78,8 @@ def can_be_finished(
 ) -> bool:
     """Whether people who are there can do what remains of a chain, by trying every way.
 
-    Claims are taken as performed. A review can be had with a supervisor's word, and time passes.
+    Claims are taken as performed. A review can be had with a supervisor's word, and time passes. People take
+    steps for others, too, where the world has delegations.
 
     Raises:
         Unsettled: after so many tries.
@@ -80,7 +90,12 @@ def can_be_finished(
     near = {other for line in world.lines(chain) for other in line if other[0] == kind.id}
     world = replace(world, duties=lasting, acts=[act for act in world.acts if act.chain in near])
     left = [tries]
-    seen: set[frozenset[tuple[str, int]]] = set()
+    seen: set[frozenset[tuple[str, int, int | None]]] = set()
+    lent = [item for item in world.lent if item.kind == kind.id and item.delegate in people]
+    takers = [
+        *((person, None) for person in people),
+        *sorted({(item.delegate, item.person) for item in lent}),
+    ]
 
     def rest(now: World) -> list[str]:
         ask = Ask(None, chain, "", facts)
@@ -89,13 +104,13 @@ def can_be_finished(
         needed |= {
             act.step
             for act in now.on(chain)
-            if not kind.free and not act.approver and act.step != "amend"
+            if not kind.free and act.acted and act.step != "amend"
             if act.stands or act.state == "reopened"
         }
         return [step for step in sorted(needed) if not now.performed(ask, step)]
 
     def finish(now: World) -> bool:
-        state = frozenset((act.step, act.person) for act in now.on(chain) if act.stands)
+        state = frozenset((act.step, act.person, act.beside) for act in now.on(chain) if act.stands)
         if state in seen:
             return False
         seen.add(state)
@@ -103,11 +118,11 @@ def can_be_finished(
         if not remaining:
             return True
         for step in remaining:
-            for person in people:
+            for person, behalf in takers:
                 if left[0] == 0:
                     raise Unsettled
                 left[0] -= 1
-                ask = Ask(person, chain, step, facts)
+                ask = Ask(person, chain, step, facts, behalf=behalf)
                 if "deny" in now.verdict(ask).values():
                     continue
                 after = replace(now, acts=[*now.acts])

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import combinations
 
-from tests.machine.plain_words import Act, Ask, Chain, Duty, Kind, Step
+from tests.machine.plain_words import UNKNOWN, Accepted, Act, Ask, Chain, Duty, Kind, Lent, Step
+
+EFFECTS = ("flag", "review", "deny")
 
 
 @dataclass
@@ -28,6 +30,19 @@ class World:
     acts: list[Act] = field(default_factory=list)
     links: dict[Chain, tuple[Chain, ...]] = field(default_factory=dict)
     shared: dict[str, str] = field(default_factory=dict)  # decisions that shared the claim of an earlier one
+    lent: list[Lent] = field(default_factory=list)
+    accepted: list[Accepted] = field(default_factory=list)
+
+    def copy(self) -> World:
+        """A world that goes its own way from here on."""
+        return replace(
+            self,
+            acts=[*self.acts],
+            links={**self.links},
+            shared={**self.shared},
+            lent=[*self.lent],
+            accepted=[*self.accepted],
+        )
 
     # --- What has happened --------------------------------------------------------------------------------
 
@@ -35,7 +50,7 @@ class World:
         return [act for act in self.acts if act.chain == chain]
 
     def begun(self, chain: Chain) -> bool:
-        return any(not act.approver for act in self.on(chain))
+        return any(act.acted for act in self.on(chain))
 
     def standing(self, chain: Chain, step: str) -> list[Act]:
         return [act for act in self.on(chain) if act.step == step and act.stands]
@@ -44,7 +59,7 @@ class World:
         """The material facts of a chain: what it began with, or the last amendment."""
         told: Mapping[str, str] = {}
         for act in self.on(chain):
-            if not act.approver and (not told or act.step == "amend"):
+            if act.acted and (not told or act.step == "amend"):
                 told = act.facts
         return told
 
@@ -82,13 +97,46 @@ class World:
     def verdict(self, ask: Ask) -> dict[str, str]:
         """What speaks against an act, each with its effect; nothing: it is permitted."""
         if ask.person is None:
-            return {"unknown_subject": "deny"}
+            return {"unknown_subject": "deny"} | ({"break_glass_refused": "deny"} if ask.glass else {})
         found = dict.fromkeys(self._structure(ask), "deny")
         found |= dict.fromkeys(["joined_history"] * bool(effect := self._joined(ask)), effect)
-        for duty in (*self._built_in(self.kinds[ask.chain[0]]), *self.duties):
-            if self.applies(duty, ask) and self.breaks(duty, ask):
-                found[duty.id] = duty.then
+        stands = "deny" in found.values()  # whatever a second person lifts
+        built_in = (*self._built_in(self.kinds[ask.chain[0]]),)
+        for duty in (*built_in, *self.duties):
+            for who in ask.hands:
+                if not self.applies(duty, ask) or not self.breaks(duty, ask, who):
+                    continue
+                known = self.known_to_apply(duty, ask, who)
+                effect = "flag" if known and self.accepts(duty, who) else duty.then
+                found[duty.id] = max(effect, found.get(duty.id, effect), key=EFFECTS.index)
+                stands |= effect == "deny" and (not known or duty.absolute or duty in built_in)
+        if ask.glass and stands:
+            found["break_glass_refused"] = "deny"
         return found
+
+    def lends(self, ask: Ask) -> bool:
+        """Whether a delegation in force lets the person act for whom he or she says."""
+        return any(
+            (item.person, item.delegate, item.kind) == (ask.behalf, ask.person, ask.chain[0])
+            and ask.step in item.steps
+            and self.now < item.until
+            for item in self.lent
+        )
+
+    def accepts(self, duty: Duty, person: int) -> bool:
+        """Whether a person's conflict with a constraint is accepted, which one that is absolute never is."""
+        return not duty.absolute and any(
+            (item.person, item.rule) == (person, duty.id) and self.now < item.until for item in self.accepted
+        )
+
+    def known_to_apply(self, duty: Duty, ask: Ask, who: int) -> bool:
+        """Whether a constraint that speaks does so by what is known, and not for what is not."""
+        wanted = {"amount"} if duty.large else set()
+        wanted |= {duty.scope} if duty.scope != "chain" else set()
+        wanted |= {"sector", "issuer"} if duty.kind == "chinese_wall" else set()
+        if duty.kind == "relation":
+            return wanted <= ask.facts.keys() and self._surely_related(duty, ask, who)
+        return wanted <= ask.facts.keys()
 
     def held(self, person: int) -> frozenset[str]:
         own = self.roles[person]
@@ -105,7 +153,11 @@ class World:
         """Grants, the order of steps, claims, material facts, lineage."""
         assert ask.person is not None
         kind = self.kinds[ask.chain[0]]
-        if not self.granted(ask.person, kind.id, ask.step):
+        if ask.behalf == UNKNOWN:
+            yield "unknown_principal"
+        elif ask.beside is not None and not self.lends(ask):
+            yield "no_delegation"
+        if not self.granted(ask.hands[-1], kind.id, ask.step):
             yield "no_grant"
         yield from self._lineage(ask)
         begun = self.begun(ask.chain)
@@ -135,7 +187,7 @@ class World:
         """Whether a step must still be done; for an optional one not begun, what it comes after."""
         step = self.kinds[ask.chain[0]].step(before)
         begun = any(
-            act.step == before and not act.approver and act.state not in ("abandoned", "void")
+            act.step == before and act.acted and act.state not in ("abandoned", "void")
             for act in self.on(ask.chain)
         )
         if step.optional and not begun:
@@ -151,7 +203,7 @@ class World:
 
     def _claims(self, ask: Ask, step: Step) -> Iterator[str]:
         held = self.standing(ask.chain, step.id)
-        own = [act for act in held if act.person == ask.person]
+        own = [act for act in held if (act.person, act.beside) == (ask.person, ask.beside)]
         if step.repeats == "anyone":
             return
         if step.repeats == "same_person":
@@ -160,7 +212,11 @@ class World:
                 yield "already_performed" if performed else "claimed_by_other"
             return
         needed = self.votes(ask, step.id)
-        if any(act.state == "performed" for act in own):
+        voted = [act for act in held if not act.hands.isdisjoint(ask.hands)]
+        if needed > 1 and voted and not any(act.state == "claimed" for act in own):
+            # One vote for each person, whoever gave it.
+            yield "already_performed" if voted[-1].state == "performed" else "claimed_by_other"
+        elif any(act.state == "performed" for act in own):
             yield "already_performed"
         elif not own and len(held) >= needed:
             done = [act for act in held if act.state == "performed"]
@@ -207,22 +263,38 @@ class World:
 
     # --- Constraints --------------------------------------------------------------------------------------
 
-    def breaks(self, duty: Duty, ask: Ask) -> bool:
-        """Whether the act would break the constraint, on any line that its chain is on."""
+    def breaks(self, duty: Duty, ask: Ask, who: int) -> bool:
+        """Whether the act would break the constraint for one of those whose act it is, on any line that its
+        chain is on."""
+        if duty.of_roles:
+            return ask.chain[0] == duty.chain and self._roles_together(duty, ask, who)
         if duty.kind == "chinese_wall":
             behind = "sector" in self.kinds[ask.chain[0]].material
-            return behind and (not duty.steps or ask.counts in duty.steps) and self._wall(duty, ask)
+            return behind and (not duty.steps or ask.counts in duty.steps) and self._wall(duty, ask, who)
         if ask.counts not in (*duty.steps, *duty.distinct_from):
             return False
         if duty.scope != "chain":
-            return self._beyond(duty, ask)
-        return any(self._on_line(duty, ask, line) for line in self.lines(ask.chain, ask.older))
+            return self._beyond(duty, ask, who)
+        return any(self._on_line(duty, ask, who, line) for line in self.lines(ask.chain, ask.older))
 
-    def _on_line(self, duty: Duty, ask: Ask, line: set[Chain]) -> bool:
+    def _roles_together(self, duty: Duty, ask: Ask, who: int) -> bool:
+        """Whether somebody has too many of the roles; who acts has those of the other by which that is
+        granted, too."""
+        roles = self.held(who)
+        if who == ask.person and ask.beside is not None:
+            able = {role for role in self.held(ask.beside) if self._grants(role, ask)}
+            roles |= able
+        return len(roles & {*duty.roles}) > duty.limit
+
+    def _grants(self, role: str, ask: Ask) -> bool:
+        held = {role, *self.inherits.get(role, ())}
+        return any((ask.chain[0], ask.step) in self.grants.get(name, ()) for name in held)
+
+    def _on_line(self, duty: Duty, ask: Ask, who: int, line: set[Chain]) -> bool:
         acts = [act for act in self.acts if act.chain in line]
         stand = [act for act in acts if act.chain == ask.chain and act.stands]
         here = [act for act in stand if act.step != "amend"]
-        mine = {act.counts for act in acts if act.person == ask.person} | {ask.counts}
+        mine = {act.counts for act in acts if act.person == who} | {ask.counts}
         others = self._others(duty, ask)
         match duty.kind:
             case "separate":
@@ -230,15 +302,13 @@ class World:
             case "at_most" | "whole_chain" | "exclusive_roles" | "votes":
                 return self.too_much(duty, mine)
             case "sole_actor":
-                return {act.person for act in stand} <= {ask.person}  # whoever amends acts on the chain
+                return all(who in act.hands for act in stand)  # whoever amends acts on the chain
             case "at_least":
-                return self._too_few(duty, ask, here)
-            case "bind":
-                return any(act.step in others and act.person != ask.person for act in here)
+                return self._too_few(duty, ask, who, here)
+            case "bind":  # of those who act, for whomever
+                return who == ask.person and any(act.step in others and act.person != who for act in here)
             case "relation":
-                return any(
-                    act.counts in others and self.related(duty, ask.person, act.person) for act in acts
-                )
+                return any(act.counts in others and self.related(duty, who, act.person) for act in acts)
             case "cooling_off":
                 return any(act.counts in others and act.at > self.now - duty.within for act in acts)
             case "coalition":
@@ -269,53 +339,74 @@ class World:
             return {*duty.steps[: duty.steps.index(ask.counts)]}
         return {*duty.steps} - {ask.counts}
 
-    def related(self, duty: Duty, one: int | None, other: int) -> bool:
+    def related(self, duty: Duty, one: int, other: int) -> bool:
         """Whether it is not known that two persons are unrelated; everybody is of the own household."""
-        assert one is not None
-        a, b = self.profiles[one], self.profiles[other]
-        same = [*duty.differ, *(["household"] if "household" in duty.forbid else [])]
-        if any(not a.get(name) or not b.get(name) or a[name] == b[name] for name in same):
-            return True
-        return "reports_to" in duty.forbid and (self._above(one, other) or self._above(other, one))
+        return self._relation(duty, one, other) is not False
 
-    def _above(self, below: int, above: int) -> bool:
-        """Whether somebody is above somebody else, or might be for all that is known."""
+    def _surely_related(self, duty: Duty, ask: Ask, who: int) -> bool:
+        """Whether somebody is known to be related to who took another step."""
+        others = self._others(duty, ask)
+        lines = set().union(*self.lines(ask.chain, ask.older))
+        return any(
+            act.chain in lines and act.counts in others and self._relation(duty, who, act.person)
+            for act in self.acts
+        )
+
+    def _relation(self, duty: Duty, one: int, other: int) -> bool | None:
+        """Whether two persons are related in one of the ways that a constraint names; None: not known."""
+        a, b = self.profiles[one], self.profiles[other]
+        told: list[bool | None] = []
+        for name in (*duty.differ, *(["household"] if "household" in duty.forbid else [])):
+            known = one == other or (a.get(name) and b.get(name))
+            told.append(one == other or a[name] == b[name] if known else None)
+        if "reports_to" in duty.forbid and one != other:
+            told += [self._above(one, other), self._above(other, one)]
+        return True if True in told else None if None in told else False
+
+    def _above(self, below: int, above: int) -> bool | None:
+        """Whether somebody is above somebody else; None: it is not known."""
         seen: set[int] = set()
         while below not in seen:
             seen.add(below)
             superior = self.profiles[below].get("reports_to", "")
             if superior == "":
-                return True
+                return None
             if int(superior) == above and int(superior) != below:
                 return True
             below = int(superior)
         return False
 
-    def _too_few(self, duty: Duty, ask: Ask, here: list[Act]) -> bool:
-        """Even if every other person that the steps still take were a new one."""
-        hands = {(act.step, act.person) for act in here} | {(ask.counts, ask.person)}
+    def _too_few(self, duty: Duty, ask: Ask, who: int, here: list[Act]) -> bool:
+        """Even if every other person that the steps still take were a new one. What one did for another was
+        done by one of the two, whichever makes them fewer."""
+        taken = [act for act in here if act.step in duty.steps]
+        hands = [frozenset(ask.hands), *(act.hands for act in taken)]
         open_ = 0
         for step in {*duty.steps} & {*self.kinds[ask.chain[0]].mandatory}:
-            taken = {person for name, person in hands if name == step}
-            open_ += max(0, self.votes(ask, step) - len(taken))
-        return len({person for step, person in hands if step in duty.steps}) + open_ < duty.limit
+            people = {act.person for act in taken if act.step == step} | (
+                {who} if step == ask.counts else set()
+            )
+            open_ += max(0, self.votes(ask, step) - len(people))
+        return self.fewest(hands) + open_ < duty.limit
 
     def _few_hands(self, duty: Duty, ask: Ask, acts: Iterable[Act]) -> bool:
         """Even if every mandatory step that nobody has touched went to a new person."""
-        hands = {(act.counts, act.person) for act in acts if act.counts in duty.steps}
-        hands.add((ask.counts, ask.person or 0))
-        taken = {step for step, _ in hands}
-        people = {person for _, person in hands}
-        least = next(
+        hands = {ask.counts: {*ask.hands}}
+        for act in acts:
+            if act.counts in duty.steps:
+                hands.setdefault(act.counts, set()).add(act.person)
+        open_ = {*duty.steps} & {*self.kinds[ask.chain[0]].mandatory} - hands.keys()
+        return self.fewest(hands.values()) + len(open_) < duty.limit
+
+    def fewest(self, sets: Iterable[Iterable[int]]) -> int:
+        """How few persons there are one of in each of the sets."""
+        wanted = [{*people} for people in sets]
+        people = sorted(set().union(*wanted))
+        return next(
             few
             for few in range(1, len(people) + 1)
-            if any(
-                taken <= {step for step, person in hands if person in some}
-                for some in combinations(people, few)
-            )
+            if any(all(not each.isdisjoint(some) for each in wanted) for some in combinations(people, few))
         )
-        open_ = {*duty.steps} & {*self.kinds[ask.chain[0]].mandatory} - taken
-        return least + len(open_) < duty.limit
 
     # --- Beyond the chain ---------------------------------------------------------------------------------
 
@@ -326,7 +417,7 @@ class World:
             tuple(facts[name] for name in names) for facts in told if all(name in facts for name in names)
         }
 
-    def _beyond(self, duty: Duty, ask: Ask) -> bool:
+    def _beyond(self, duty: Duty, ask: Ask, who: int) -> bool:
         if duty.scope not in ask.facts:
             return True
         value = (ask.facts[duty.scope],)
@@ -336,20 +427,20 @@ class World:
         ]
         lines = set().union(*self.lines(ask.chain, ask.older))
         if duty.kind == "at_most":
-            mine = {(act.chain, act.counts) for act in trail if act.person == ask.person}
+            mine = {(act.chain, act.counts) for act in trail if act.person == who}
             counted = {place for place in mine if place[1] in duty.steps} | {(ask.chain, ask.counts)}
             return len(counted) > duty.limit
         others = self._others(duty, ask)
         return any(
-            act.counts in others and (duty.kind == "cooling_off" or act.person == ask.person)
+            act.counts in others and (duty.kind == "cooling_off" or act.person == who)
             for act in [*trail, *(act for act in recent if act.chain in lines)]
         )
 
-    def _wall(self, duty: Duty, ask: Ask) -> bool:
+    def _wall(self, duty: Duty, ask: Ask, who: int) -> bool:
         if "sector" not in ask.facts or "issuer" not in ask.facts:
             return True
         return any(
-            act.person == ask.person
+            act.person == who
             and act.at > self.now - duty.within
             and (not duty.steps or act.counts in duty.steps)
             and sector == ask.facts["sector"]
@@ -367,23 +458,25 @@ class World:
         facts = {name: ask.facts[name] for name in kind.material}
         if not self.begun(ask.chain) and ask.older:
             self.links[ask.chain] = ask.older
-        if ask.step == "amend":
-            again = {step.id for step in kind.steps if step.reapprove}
-            self._change(lambda act: act.chain == ask.chain and act.step in again and act.stands, "reopened")
-            self.acts.append(
-                Act(ask.chain, "amend", ask.person, self.now, decision, "performed", facts=facts)
-            )
-            return
         live = [act for act in self.standing(ask.chain, ask.step) if act.state == "claimed"]
-        own = [act for act in live if act.person == ask.person]
+        own = [act for act in live if (act.person, act.beside) == (ask.person, ask.beside)]
         if own:
             self.shared[decision] = own[-1].decision
-        else:
-            self.acts.append(Act(ask.chain, ask.step, ask.person, self.now, decision, facts=facts))
+            return
+        state = "claimed"
+        if ask.step == "amend":
+            state = "performed"
+            again = {step.id for step in kind.steps if step.reapprove}
+            self._change(lambda act: act.chain == ask.chain and act.step in again and act.stands, "reopened")
+        act = Act(ask.chain, ask.step, ask.person, self.now, decision, state, beside=ask.beside, facts=facts)
+        self.acts.append(act)
+        if ask.beside is not None:
+            theirs = replace(act, person=ask.beside, beside=ask.person)
+            self.acts.append(replace(theirs, state="performed", capacity="principal"))
 
     def approve(self, chain: Chain, step: str, supervisor: int) -> None:
         """Whoever approves a step counts as having acted on it."""
-        self.acts.append(Act(chain, step, supervisor, self.now, "", "performed", approver=True))
+        self.acts.append(Act(chain, step, supervisor, self.now, "", "performed", capacity="approver"))
 
     def report(self, decision: str, state: str) -> bool:
         """What became of a claim; False: it is refused."""
@@ -406,16 +499,45 @@ class World:
         """Two persons are one: so is their history; the later of two votes on one step is void."""
         seen: set[tuple[Chain, str]] = set()
         for number, act in enumerate(self.acts):
-            if act.person in (person, into):
+            if not act.hands.isdisjoint((person, into)):
                 place = (act.chain, act.step)
                 twice = act.stands and act.step != "amend" and place in seen and self._never(act)
-                self.acts[number] = replace(act, person=into, state="void" if twice else act.state)
+                who = into if act.person == person else act.person
+                beside = into if act.beside == person else act.beside
+                self.acts[number] = replace(
+                    act,
+                    person=who,
+                    beside=None if beside == who else beside,
+                    state="void" if twice else act.state,
+                )
                 if act.stands:
                     seen.add(place)
         self.roles[person] = frozenset()
         for profile in self.profiles.values():
             if profile.get("reports_to") == str(person):
                 profile["reports_to"] = str(into)
+        # What somebody lent or was granted as another person is over; what was lent to that one goes on.
+        self.lent = [
+            replace(item, until=min(self.now, item.until))
+            if item.person == person
+            else replace(item, delegate=into if item.delegate == person else item.delegate)
+            for item in self.lent
+        ]
+        self.accepted = [
+            replace(item, until=min(self.now, item.until)) if item.person == person else item
+            for item in self.accepted
+        ]
+
+    def end(self, number: int) -> bool:
+        """An exception is over from now on; False: it was already."""
+        made = [item for item in (*self.lent, *self.accepted) if item.number == number]
+        if not any(self.now < item.until for item in made):
+            return False
+        self.lent = [item if item.number != number else replace(item, until=self.now) for item in self.lent]
+        self.accepted = [
+            item if item.number != number else replace(item, until=self.now) for item in self.accepted
+        ]
+        return True
 
     def _never(self, act: Act) -> bool:
         return self.kinds[act.chain[0]].step(act.step).repeats == "never"

@@ -20,7 +20,7 @@ REPEATS: Final = ("same_person", "anyone")
 SPANS: Final = {timedelta(hours=1): "PT1H", timedelta(days=2): "P2D"}
 ONE_CHAIN: Final = (
     *("separate", "separate", "at_most", "at_most", "at_least", "bind", "votes", "exclusive_roles"),
-    *("relation", "cooling_off", "coalition"),
+    *("relation", "cooling_off", "coalition", "of_roles"),
 )
 BEYOND: Final = ("separate", "at_most", "cooling_off", "chinese_wall")
 
@@ -98,6 +98,7 @@ def duties_on_a_chain(draw: st.DrawFn, kinds: tuple[Kind, ...], roles: Mapping[s
         chosen,
         chain=min(names, default=kind.id),
         large=not across and draw(st.integers(0, 3)) == 0,
+        absolute=draw(st.integers(0, 3)) == 0,
     )
     ordered = draw(st.booleans())
     match what:
@@ -120,6 +121,11 @@ def duties_on_a_chain(draw: st.DrawFn, kinds: tuple[Kind, ...], roles: Mapping[s
             apart = draw(st.lists(st.sampled_from(rest), max_size=2, unique=True))
             large = duty.large and bool(kind.material)
             return duty.but(steps=(step,), limit=2, distinct_from=tuple(apart), large=large)
+        case "of_roles":
+            # With a condition: what always holds is refused already where somebody would hold both.
+            some = draw(st.lists(st.sampled_from(ROLES), min_size=2, max_size=3, unique=True))
+            held = {"kind": "exclusive_roles", "roles": tuple(some), "limit": 1, "chain": kind.id}
+            return duty.but(steps=tuple(own), large=True, **held)
         case "exclusive_roles":
             groups = [tuple(name for name in own if name in roles[role]) for role in ROLES]
             taken = tuple(group for group in groups if group)
@@ -155,7 +161,8 @@ def duties_beyond(draw: st.DrawFn, kinds: tuple[Kind, ...]) -> Duty:
     scope = draw(st.sampled_from(["account", "instrument", "desk"]))
     least = 1 if what == "at_most" else 2
     steps = tuple(draw(st.lists(st.sampled_from(pool), min_size=least, max_size=4, unique=True)))
-    duty = Duty("", what, then, steps, scope=scope, within=within)
+    absolute = draw(st.integers(0, 3)) == 0
+    duty = Duty("", what, then, steps, scope=scope, within=within, absolute=absolute)
     if what == "at_most":
         return duty.but(limit=draw(st.integers(1, 3)))
     return duty.but(ordered=draw(st.booleans()))
@@ -275,6 +282,8 @@ def _duty_node(duty: Duty) -> dict[str, Any]:
         node["when"] = f"{duty.chain}.amount > 100"
     if duty.ordered:
         node["ordered"] = True
+    if duty.absolute:
+        node["absolute"] = True
     if duty.scope != "chain":
         node["scope"] = duty.scope
     limits = {"at_least": "min", "votes": "votes", "coalition": "people"}
@@ -285,7 +294,7 @@ def _duty_node(duty: Duty) -> dict[str, Any]:
             node |= {"step": duty.steps[0]}
             node |= {"distinct_from": list(duty.distinct_from)} if duty.distinct_from else {}
         case "exclusive_roles":
-            node |= {"roles": list(duty.roles), "dynamic": True, "chain": duty.chain}
+            node |= {"roles": list(duty.roles), "dynamic": duty.dynamic, "chain": duty.chain}
         case _ if duty.steps:
             node["steps"] = list(duty.steps)
     if duty.kind == "chinese_wall":

@@ -11,17 +11,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from controls.model.errors import Conflict
+from controls.model.errors import Conflict, InvalidInput, NotFound
+from controls.model.values import microseconds
 from controls.services.administration import Confirm, Propose
+from controls.services.delegations import DelegationEnd, DelegationGrant
 from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_file import read_absences, read_directory
 from controls.services.identifiers import new_id
 from controls.services.ledger_export import export_ledger
+from controls.services.mitigations import Mitigation, MitigationEnd
 from controls.services.outcomes import Reported, ReportOutcome
 from controls.services.person_merge import PersonMerge
 from controls.services.reviews import Resolution, Resolve
 from tests.desk import KeySpec, start_desk, submit
-from tests.machine.plain_words import Chain
+from tests.machine.plain_words import UNKNOWN, Chain
 from tests.machine.plans import Plan, directory_of, fact_name, write_rules
 
 START: Final = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -33,6 +36,7 @@ class Answer:
     id: str
     outcome: str
     findings: Mapping[str, str]  # rule -> effect
+    cleared: Mapping[str, str]
     review: str
 
 
@@ -52,6 +56,7 @@ class Playing:
             shutil.copy(part, self.folder / part.name)
         self.now = START
         self.answers: list[Answer] = []
+        self.exceptions: list[str] = []  # delegations and mitigations that were made
         logins = [f"{names[person]}.{number}" for number, person in enumerate(plan.accounts)]
         self.logins = logins
         self.desk = start_desk(
@@ -92,8 +97,11 @@ class Playing:
         step: str,
         facts: Mapping[str, str],
         older: tuple[Chain, ...],
+        behalf: int | None,
+        minutes: int,
         claim: bool,
     ) -> Answer:
+        """The answer to an account, maybe for the account `behalf`, maybe with minutes of break-glass."""
         kind, number = chain
         stated: dict[str, dict[str, Any]] = {kind: {}, "issuer": {}}
         for name, value in facts.items():
@@ -109,9 +117,17 @@ class Playing:
             "resource": {"type": kind, "id": number, "properties": stated[kind]},
             "context": {"issuer": stated["issuer"], **({} if claim else {"claim": False})},
         }
+        if behalf is not None:
+            body["on_behalf_of"] = "nobody" if behalf == UNKNOWN else self.logins[behalf]
+        if minutes:
+            body["break_glass"] = {"reason": "it burns", "minutes": minutes}
         told = self._run(submit(self.service, self.desk.decide(body)))
         answer = Answer(
-            told["id"], told["outcome"], by_rule(told["findings"]), told.get("review", {}).get("id", "")
+            told["id"],
+            told["outcome"],
+            by_rule(told["findings"]),
+            by_rule(told.get("approval", {}).get("cleared", ())),
+            told.get("review", {}).get("id", ""),
         )
         self.answers.append(answer)
         return answer
@@ -130,6 +146,39 @@ class Playing:
         try:
             self._run(submit(self.service, command))
         except Conflict:
+            return False
+        return True
+
+    def lend(self, person: int, delegate: int, kind: str, steps: tuple[str, ...], until: datetime) -> bool:
+        """Whether a delegation is made; it is the next of the exceptions."""
+        names = self.names[person], self.names[delegate]
+        return self._made(
+            person, DelegationGrant(*names, kind, steps, microseconds(until), "a day off"), "delegations"
+        )
+
+    def accept(self, person: int, rule: str, owner: int, until: datetime) -> bool:
+        """Whether a conflict is accepted; that is the next of the exceptions."""
+        change = Mitigation(
+            self.names[person], rule, self.names[owner], "read", "in the log", microseconds(until)
+        )
+        return self._made(person, change, "mitigations")
+
+    def end(self, exception: int) -> bool:
+        """Whether the exception of this number is ended."""
+        id_ = self.exceptions[exception]
+        return self._allowed(DelegationEnd(id_) if id_.startswith("dlg_") else MitigationEnd(id_))
+
+    def _made(self, person: int, change: Any, records: str) -> bool:
+        if not self._allowed(change):
+            return False
+        _, directory = self._run(self.service.snapshot())
+        self.exceptions.append(getattr(directory.people[self.names[person]], records)[-1].id)
+        return True
+
+    def _allowed(self, change: Any) -> bool:
+        try:
+            self._change(change)
+        except (Conflict, InvalidInput, NotFound):
             return False
         return True
 

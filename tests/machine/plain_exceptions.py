@@ -1,0 +1,65 @@
+"""Whether an exception may be made, by the plain model alone: delegations and mitigations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from tests.machine.plain_model import World
+from tests.machine.plain_words import FIRST, Accepted, Duty, Lent
+
+# What one person may do too much of, whoever else acts.
+OF_ONE = frozenset({"separate", "at_most", "votes", "exclusive_roles"})
+LONGEST_LENT = timedelta(days=92)
+LONGEST_ACCEPTED = timedelta(days=366)
+
+
+def may_lend(world: World, lent: Lent) -> bool:
+    """Whether somebody may let somebody else take steps: the own ones, and none with which the other one
+    could break a constraint alone that he or she could not break before."""
+    if not _of_record(world, lent.person, lent.delegate) or lent.person == lent.delegate:
+        return False
+    if not world.now < lent.until <= world.now + LONGEST_LENT or not lent.steps:
+        return False
+    if not lent.steps <= _own(world, lent.person, lent.kind):
+        return False
+    before = _own(world, lent.delegate, lent.kind).union(
+        *(
+            item.steps
+            for item in world.lent
+            if (item.delegate, item.kind) == (lent.delegate, lent.kind) and world.now < item.until
+        )
+    )
+    kind = world.kinds[lent.kind]
+    duties = [duty for duty in world.duties if duty.then == "deny" and duty.kind in OF_ONE]
+    duties = [duty for duty in duties if duty.scope == "chain" and not duty.of_roles]
+    duties.append(Duty("whole_chain", "whole_chain", "deny", tuple(kind.mandatory)))
+
+    def could_break(duty: Duty, steps: Iterable[str]) -> bool:
+        return world.too_much(duty, {FIRST[kind.id] if step == "amend" else step for step in steps})
+
+    return not any(
+        could_break(duty, before | lent.steps) and not could_break(duty, before) for duty in duties
+    )
+
+
+def may_accept(world: World, accepted: Accepted) -> bool:
+    """Whether somebody's conflict may be accepted: by another one, with roles or a coalition, for a time."""
+    duty = next(duty for duty in world.duties if duty.id == accepted.rule)
+    return (
+        _of_record(world, accepted.person, accepted.owner)
+        and accepted.person != accepted.owner
+        and (duty.of_roles or duty.kind == "coalition")
+        and not duty.absolute
+        and world.now < accepted.until <= world.now + LONGEST_ACCEPTED
+    )
+
+
+def _of_record(world: World, *persons: int) -> bool:
+    """Whoever was found to be somebody else has no roles any more."""
+    return all(world.roles[person] for person in persons)
+
+
+def _own(world: World, person: int, kind: str) -> frozenset[str]:
+    steps = {step.id for step in world.kinds[kind].steps} | {"amend"}
+    return frozenset(step for step in steps if world.granted(person, kind, step))
