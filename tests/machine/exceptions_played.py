@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from tests.machine.comparing import BECAME, Compared, Question
-from tests.machine.plain_exceptions import may_accept, may_lend
+from tests.machine.plain_exceptions import may_accept, may_be_accepted, may_lend
 from tests.machine.plain_words import UNKNOWN, Accepted, Chain, Lent
 from tests.machine.playing import Answer
 
@@ -57,13 +57,11 @@ class WithExceptions(Compared):
         if made:
             self.world.lent.append(lent)
 
+    @precondition(lambda self: any(may_be_accepted(duty) for duty in self.plan.duties))
     @rule(one=number, other=number, which=number, span=number)
     def accepts(self, one: int, other: int, which: int, span: int) -> None:
         """Somebody's conflict with a constraint is accepted, where that can be."""
-        duties = [duty for duty in self.plan.duties if duty.of_roles or duty.kind == "coalition"]
-        duties = duties or [*self.plan.duties]
-        if not duties:
-            return
+        duties = [duty for duty in self.plan.duties if which % 10 == 0 or may_be_accepted(duty)]
         person, owner = one % len(self.plan.roles), other % len(self.plan.roles)
         until = self.world.now + SPANS[span % len(SPANS)]
         rule = duties[which % len(duties)].id
@@ -102,10 +100,7 @@ class WithExceptions(Compared):
     def attacks(self, attack: str, which: int, other: int, seed: int, step: int) -> None:
         """Somebody tries to get round what was done by a delegate, a delegator, an account or a bot."""
         lent, people = self.world.lent, range(len(self.plan.roles))
-        over = [item for item in lent if item.until <= self.world.now]
-        item = (over if over and "over" in attack else lent)[
-            which % len(over if over and "over" in attack else lent)
-        ]
+        item = lent[which % len(lent)]
         both = {item.person, item.delegate}
         touched = [chain for chain in self.chains(item.kind) if both & self.world.parties(chain)]
         chain = (touched or self.chains(item.kind))[seed % len(touched or self.chains(item.kind))]
@@ -127,6 +122,8 @@ class WithExceptions(Compared):
             case "the owner's account, named by the own bot":
                 extra = self.owners[len(people) :] or [*both]
                 actor = behalf = extra[other % len(extra)]
+            case "by a delegation that is over":
+                assert self.play("end", item.number) == self.world.end(item.number)
             case "for nobody of record":
                 behalf = UNKNOWN
         wanted = (self.waits_for(chain) if step % 2 else None) or steps[step // 2 % len(steps)]
@@ -144,9 +141,7 @@ class WithExceptions(Compared):
         theirs = [UNKNOWN] if behalf == UNKNOWN else self.accounts_of(behalf)
         if not own or not theirs:
             return None
-        named = theirs[seed % len(theirs)]
-        if actor == behalf and seed % 3 == 0:
-            named = None
+        named = None if actor == behalf and seed % 3 == 0 else theirs[seed % len(theirs)]
         account = own[seed % len(own)] if seed % 4 == 0 else own[-1]
         return self.ask(Question(account, chain, step, self.facts(chain, way), behalf=named))
 
@@ -160,8 +155,9 @@ class WithExceptions(Compared):
     @rule(which=number, minutes=st.sampled_from(MINUTES), supervisor=st.integers(0, 1), late=number)
     def breaks_the_glass(self, which: int, minutes: int, supervisor: int, late: int) -> None:
         """What was denied is asked for again with break-glass, and a supervisor may lift what denies it."""
-        question = self.refused[-1 - which % min(8, len(self.refused))]
-        question = replace(question, minutes=minutes, claim=True)
+        refused = [replace(question, minutes=minutes, claim=True) for question in self.refused[-20:]]
+        lifted = [question for question in refused if self.could_be_lifted(question)]
+        question = (lifted if lifted and which % 5 else refused)[-1 - which // 5 % len(lifted or refused)]
         answer = self.ask(question)
         if answer.outcome == "deny" and answer.review:
             self.seen["break-glass waits for a supervisor"] += 1
@@ -170,3 +166,7 @@ class WithExceptions(Compared):
                 self.wait(timedelta(minutes=minutes))
             answer = self.ask(question)
         self.reported(answer, "performed" if late % 4 else "")
+
+    def could_be_lifted(self, question: Question) -> bool:
+        found = self.world.verdict(self.meant(question))
+        return "deny" in found.values() and "break_glass_refused" not in found

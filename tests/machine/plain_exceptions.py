@@ -49,10 +49,14 @@ def may_accept(world: World, accepted: Accepted) -> bool:
     return (
         _of_record(world, accepted.person, accepted.owner)
         and accepted.person != accepted.owner
-        and (duty.of_roles or duty.kind == "coalition")
-        and not duty.absolute
+        and may_be_accepted(duty)
         and world.now < accepted.until <= world.now + LONGEST_ACCEPTED
     )
+
+
+def may_be_accepted(duty: Duty) -> bool:
+    """Whether anybody's conflict with a constraint can be accepted at all."""
+    return (duty.of_roles or duty.kind == "coalition") and not duty.absolute
 
 
 def _of_record(world: World, *persons: int) -> bool:

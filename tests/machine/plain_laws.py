@@ -68,8 +68,8 @@ def _broken(world: World) -> Iterator[Broken]:
                 yield duty.id, chain, frozenset().union(*holders.values())
             if duty.kind == "at_least":
                 done = all(len(people) >= kind.step(step).votes for step, people in holders.items())
-                hands = [act.hands for step in duty.steps for act in world.standing(chain, step)]
-                if done and world.fewest(hands) < duty.limit:
+                acts = [act.hands for step in duty.steps for act in world.standing(chain, step)]
+                if done and world.fewest(acts) < duty.limit:
                     yield duty.id, chain, frozenset().union(*holders.values())
 
 

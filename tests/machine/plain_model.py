@@ -530,8 +530,8 @@ class World:
 
     def end(self, number: int) -> bool:
         """An exception is over from now on; False: it was already."""
-        made = [item for item in (*self.lent, *self.accepted) if item.number == number]
-        if not any(self.now < item.until for item in made):
+        made: list[Lent | Accepted] = [*self.lent, *self.accepted]
+        if not any(self.now < item.until for item in made if item.number == number):
             return False
         self.lent = [item if item.number != number else replace(item, until=self.now) for item in self.lent]
         self.accepted = [

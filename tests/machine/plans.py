@@ -123,9 +123,9 @@ def duties_on_a_chain(draw: st.DrawFn, kinds: tuple[Kind, ...], roles: Mapping[s
             return duty.but(steps=(step,), limit=2, distinct_from=tuple(apart), large=large)
         case "of_roles":
             # With a condition: what always holds is refused already where somebody would hold both.
-            some = draw(st.lists(st.sampled_from(ROLES), min_size=2, max_size=3, unique=True))
-            held = {"kind": "exclusive_roles", "roles": tuple(some), "limit": 1, "chain": kind.id}
-            return duty.but(steps=tuple(own), large=True, **held)
+            excluded = tuple(draw(st.lists(st.sampled_from(ROLES), min_size=2, max_size=3, unique=True)))
+            duty = duty.but(kind="exclusive_roles", roles=excluded, limit=1, chain=kind.id)
+            return duty.but(steps=tuple(own), large=True)
         case "exclusive_roles":
             groups = [tuple(name for name in own if name in roles[role]) for role in ROLES]
             taken = tuple(group for group in groups if group)
