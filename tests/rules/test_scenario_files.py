@@ -43,6 +43,8 @@ steps:
       obligations: [a.b, {id: c.d, due: 2026-03-02T18:00:00+01:00}]
 """
 
+LENT = "delegations: [{{from: bruno, to: {}, steps: capture, until: {}}}]\nfacts:\n"
+
 
 def read(text: str = GOOD) -> Scenario:
     (scenario,) = compile_release({**desk_files(), FILE: text}).scenarios
@@ -72,6 +74,25 @@ def test_everything_a_scenario_may_say_is_read() -> None:
         ExpectedObligation("a.b"),
         ExpectedObligation("c.d", datetime(2026, 3, 2, 17, tzinfo=UTC)),
     )
+
+
+def test_who_acts_for_whom_and_what_is_to_be_lifted_is_read() -> None:
+    """A delegation ends at a moment; for whom it is asked, and why a denial is to be lifted, is kept."""
+    lent = "delegations: {from: tina, to: bruno, steps: [capture, execute], until: P1D}\nsteps:"
+    scenario = read(
+        changed("steps:", lent)
+        .replace("{who: tina, asks: capture,", "{who: bruno.bot, asks: capture, on_behalf_of: tina,")
+        .replace("asks: execute\n", "asks: execute\n    break_glass: nobody else is there\n")
+    )
+    (delegation,) = scenario.delegations
+    assert (delegation.person, delegation.delegate, delegation.steps) == (
+        "tina",
+        "bruno",
+        ("capture", "execute"),
+    )
+    assert delegation.until == datetime(2026, 3, 3, 9, 30, tzinfo=UTC)
+    assert [step.on_behalf_of for step in scenario.steps] == ["tina", "", ""]
+    assert [step.break_glass for step in scenario.steps] == ["", "", "nobody else is there"]
 
 
 def test_there_are_two_people_for_every_role_beside_those_declared() -> None:
@@ -131,6 +152,11 @@ def test_a_stored_document_cannot_hold_scenarios() -> None:
         ("expect: permit}", "expect: permitted}", "unknown_value", "did you mean 'permit'?"),
         ("claim:", "clame:", "unknown_key", "did you mean 'claim'?"),
         ("start: 2026-03-02T09:30:00Z\n", "", "missing_key", "where the clock stands"),
+        ("claim: false", "on_behalf_of: tinna", "unknown_account", "did you mean 'tina'?"),
+        ("claim: false", "break_glass: []", "wrong_type", "a reason"),
+        ("facts:\n", LENT.format("tinna", "P1D"), "unknown_person", "did you mean 'tina'?"),
+        ("facts:\n", LENT.format("tina", "P1M"), "bad_value", "write a duration"),
+        ("facts:\n", LENT.format("tina", "2026-03-01T09:30:00Z"), "out_of_range", "before `start`"),
     ],
 )  # fmt: skip
 def test_each_mistake_is_named_with_what_to_do(old: str, new: str, code: str, message: str) -> None:

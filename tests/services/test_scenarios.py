@@ -105,6 +105,44 @@ def test_a_review_is_approved_by_whom_the_scenario_names() -> None:
     assert "resolution_refused: " in refused.failure
 
 
+LENT = "  delegations: {{from: {}, to: {}, steps: {}, until: PT1H}}\n  steps:\n"
+
+
+def play_lent(delegation: str, *steps: str) -> ScenarioResult:
+    (result,) = play_all(
+        HEAD.format(id="test.one").replace("  steps:\n", delegation)
+        + "".join(f"    - {step}\n" for step in steps)
+    )
+    return result
+
+
+def test_somebody_acts_for_who_delegated_it() -> None:
+    """From the start to the end of the delegation, and as in the service only where it breaks nothing."""
+    lent = LENT.format("trader", "supervisor", "capture")
+    captured = "{who: supervisor, asks: capture, on_behalf_of: trader, at: PT59M, expect: permit}"
+    late = "{who: supervisor, asks: capture, on_behalf_of: trader, at: PT1H, resource_id: O-2, expect: deny}"
+    own = "{who: supervisor, asks: capture, resource_id: O-2, expect: {outcome: deny, findings: [no_grant]}}"
+    result = play_lent(lent, own, captured, late)
+    assert result.passed, result.failure
+    refused = play_lent(LENT.format("trader", "risk_officer", "capture"), captured)
+    assert not refused.passed
+    assert "trader cannot delegate capture to risk_officer (line" in refused.failure
+    assert "which maker_checker does not allow" in refused.failure
+
+
+def test_what_denies_is_lifted_by_whom_the_scenario_names() -> None:
+    """For half an hour, for who asks for it, and not by who has a hand in the chain."""
+    captured = "{who: both, asks: capture, expect: permit}"
+    denied = "who: both, asks: approve, expect: {outcome: deny, findings: [maker_checker]}"
+    lifted = f"{{{denied}, at: PT5M, break_glass: fire, not_approved_by: both, approved_by: supervisor}}"
+    used = "{who: both, asks: approve, at: %s, break_glass: fire, expect: %s}"
+    result = play(captured, lifted, f"{{{denied}, at: PT6M}}", used % ("PT34M", "permit"))
+    assert result.passed, result.failure
+    assert play(captured, lifted, used % ("PT35M", "deny")).passed
+    nobody = play(captured, f"{{{denied}, break_glass: fire, approved_by: trader}}")
+    assert "resolution_refused: " in nobody.failure
+
+
 def test_people_may_hold_what_constraints_exclude() -> None:
     """As in a directory that is older than the constraint: the decision says so."""
     denied = "{who: all, asks: capture, expect: {outcome: deny, findings: [front_back]}}"

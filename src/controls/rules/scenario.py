@@ -57,8 +57,23 @@ class ScenarioPerson:
 
 
 @dataclass(frozen=True, slots=True)
+class ScenarioDelegation:
+    """Steps of the scenario's chains that `person` lets `delegate` take, from the start on `until` then."""
+
+    person: str
+    delegate: str
+    steps: tuple[str, ...]
+    until: datetime
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ScenarioStep:
-    """One question. `facts` holds raw property values under fact names, the scenario's own included."""
+    """One question. `facts` holds raw property values under fact names, the scenario's own included.
+
+    `on_behalf_of` is the account for whose person it is asked (empty: for nobody else); `break_glass` the
+    reason why denials are to be lifted (empty: none is).
+    """
 
     who: str
     action: str
@@ -69,6 +84,8 @@ class ScenarioStep:
     claim: bool = True
     approved_by: str = ""
     not_approved_by: str = ""
+    on_behalf_of: str = ""
+    break_glass: str = ""
     report: Report = Report.PERFORMED
     line: int = 0
 
@@ -83,5 +100,6 @@ class Scenario:
     resource_type: str
     people: tuple[ScenarioPerson, ...]
     steps: tuple[ScenarioStep, ...]
+    delegations: tuple[ScenarioDelegation, ...] = ()
     file: str = ""
     line: int = field(default=0, compare=False)

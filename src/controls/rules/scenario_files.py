@@ -11,7 +11,7 @@ goes back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -31,6 +31,7 @@ from controls.rules.scenario import (
     ExpectedObligation,
     Report,
     Scenario,
+    ScenarioDelegation,
     ScenarioPerson,
     ScenarioStep,
 )
@@ -107,9 +108,29 @@ class _Reader:
             resource_type=resource,
             people=people,
             steps=tuple(steps),
+            delegations=tuple(self._delegations({person.id for person in people}, start=start)),
             file=self._file,
             line=node.place.line,
         )
+
+    def _delegations(self, people: set[str], *, start: datetime) -> Iterator[ScenarioDelegation]:
+        for item in self._node.items("delegations"):
+            assert isinstance(item, MappingNode)
+            for key in ("from", "to"):
+                if item.text(key) not in people and self._scope.complete:
+                    self._add(
+                        item.place_of(key),
+                        "unknown_person",
+                        f"{quoted(item.text(key))} is nobody: declare the person under `people`, or use one "
+                        f"of those called like a role{closest(item.text(key), people)}",
+                    )
+            yield ScenarioDelegation(
+                person=item.text("from"),
+                delegate=item.text("to"),
+                steps=item.texts("steps"),
+                until=self._time(item, "until", start=start, now=start),
+                line=item.place.line,
+            )
 
     def _step(
         self,
@@ -123,7 +144,7 @@ class _Reader:
     ) -> ScenarioStep:
         action = node.text("asks")
         self._check_action(node, resource, action)
-        for key in ("who", "approved_by", "not_approved_by"):
+        for key in ("who", "on_behalf_of", "approved_by", "not_approved_by"):
             if key in node and node.text(key) not in logins and self._scope.complete:
                 self._add(
                     node.place_of(key),
@@ -141,21 +162,25 @@ class _Reader:
                 )
         expect = self._expectation(node)
         for key in ("approved_by", "not_approved_by"):
-            if key in node and expect.outcome != "review":
-                self._add(node.place_of(key), "misplaced_key", "only a review can be approved")
+            lifted = expect.outcome == "deny" and "break_glass" in node
+            if key in node and expect.outcome != "review" and not lifted:
+                told = "only a review can be approved, and what is denied where `break_glass` is asked for"
+                self._add(node.place_of(key), "misplaced_key", told)
         if "report" in node and expect.outcome != "permit":
             self._add(node.place_of("report"), "misplaced_key", "only a permitted step is reported")
         kept = {name: value for name, value in facts.items() if name not in without}
         return ScenarioStep(
             who=node.text("who"),
             action=action,
-            at=self._time(node, start=start, now=now),
+            at=self._time(node, "at", start=start, now=now),
             resource_id=node.text("resource_id") or self._node.text("id"),
             facts={**kept, **self._facts(node)},
             expect=expect,
             claim=node.flag("claim", default=True),
             approved_by=node.text("approved_by"),
             not_approved_by=node.text("not_approved_by"),
+            on_behalf_of=node.text("on_behalf_of"),
+            break_glass=node.text("break_glass"),
             report=Report(node.text("report", Report.PERFORMED)),
             line=node.place.line,
         )
@@ -289,10 +314,11 @@ class _Reader:
             obligations=tuple(obligations) if "obligations" in told else None,
         )
 
-    def _time(self, node: MappingNode, *, start: datetime, now: datetime) -> datetime:
-        if "at" not in node:
+    def _time(self, node: MappingNode, key: str, *, start: datetime, now: datetime) -> datetime:
+        """A moment, or a duration after the start; `now` is what it cannot be before."""
+        if key not in node:
             return now
-        text = node.text("at")
+        text = node.text(key)
         if text.startswith("P"):
             try:
                 at = start + parse_duration(text)
@@ -300,15 +326,14 @@ class _Reader:
                 at = LAST_MOMENT
             if at >= LAST_MOMENT:
                 self._add(
-                    node.place_of("at"), "bad_value", "write a duration after `start`, such as PT2H or P1D"
+                    node.place_of(key), "bad_value", "write a duration after `start`, such as PT2H or P1D"
                 )
                 return now
         else:
-            at = self._moment(node, "at") or now
+            at = self._moment(node, key) or now
         if at < now:
-            self._add(
-                node.place_of("at"), "out_of_range", "this is before the step above: time never goes back"
-            )
+            before = "the step above" if key == "at" else "`start`"
+            self._add(node.place_of(key), "out_of_range", f"this is before {before}: time never goes back")
             return now
         return at
 

@@ -18,6 +18,7 @@ from controls.rules.shapes import (
 
 MAX_SCENARIOS: Final = 500  # of one file
 MAX_STEPS: Final = 200
+MAX_DELEGATIONS: Final = 50
 
 _SENTENCE: Final = TextShape(what="a sentence", max_length=2_000)
 _TITLE: Final = MappingShape(
@@ -131,21 +132,50 @@ _STEP: Final = MappingShape(
             "facts of the scenario that are not stated at this step",
         ),
         Key("claim", BooleanShape(), "false: an opinion is asked for and nothing is claimed"),
+        Key("on_behalf_of", _LOGIN, "the account of the person for whom it is asked, one of the people"),
+        Key(
+            "break_glass",
+            TextShape(what="a reason", max_length=500),
+            "the reason for which what denies is to be lifted; a supervisor has half an hour to approve that "
+            "(`approved_by`), and in that time it is asked again",
+        ),
         Key("expect", EitherShape(_OUTCOMES, _EXPECTATION), "the outcome, or more of it", required=True),
         Key(
             "approved_by",
             _LOGIN,
-            "the account that approves the review that this opens; ask again in the next step",
+            "the account that approves the review that this opens, or lifts what denies it where "
+            "`break_glass` is asked for; ask again in the next step",
         ),
         Key(
             "not_approved_by",
             _LOGIN,
-            "an account that tries to approve that review first, and must be refused",
+            "an account that tries to approve that first, and must be refused",
         ),
         Key(
             "report",
             ChoiceShape(("performed", "abandoned", "nothing")),
             "what is reported of the step once permitted (default performed)",
+        ),
+    ),
+)
+_DELEGATION: Final = MappingShape(
+    "a delegation",
+    (
+        Key("from", _LOGIN, "the person whose steps they are, one of the people", required=True),
+        Key("to", _LOGIN, "the person who may take them, another one of the people", required=True),
+        Key(
+            "steps",
+            ListShape(
+                TextShape(what="a step such as settle", max_length=100), maximum=64, unique=True, one_too=True
+            ),
+            "the steps, of the chains of `resource`",
+            required=True,
+        ),
+        Key(
+            "until",
+            _MOMENT,
+            "when it ends: a moment, or a duration such as P1D after `start`",
+            required=True,
         ),
     ),
 )
@@ -171,6 +201,12 @@ SCENARIO: Final = MappingShape(
             "facts",
             _FACTS,
             "what every step states, as a caller would send it; of a list, the later ones count",
+        ),
+        Key(
+            "delegations",
+            ListShape(_DELEGATION, maximum=MAX_DELEGATIONS, one_too=True),
+            "steps that people let each other take, from `start` on; as in the service, what could break a "
+            "constraint is refused",
         ),
         Key("steps", ListShape(_STEP, maximum=MAX_STEPS), "what is asked, in order", required=True),
     ),

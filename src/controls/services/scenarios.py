@@ -21,22 +21,25 @@ from pathlib import Path
 from typing import Final
 
 from controls.decide import ActiveRelease
+from controls.duties.breaking import MINUTES
 from controls.ledger.note import Signer, generate_key
 from controls.model.chain import AMEND
 from controls.model.condition import Facts
 from controls.model.errors import ControlsError
 from controls.model.finding import Finding
-from controls.model.request import Request
+from controls.model.request import BreakGlass, Request
 from controls.model.values import microseconds, utc_text
 from controls.rules.branch_coverage import Coverage
 from controls.rules.engine import Engine, EngineDisagreement, build_engine
 from controls.rules.expectations import unmet
 from controls.rules.release import Release
-from controls.rules.scenario import Report, Scenario, ScenarioStep
+from controls.rules.scenario import Report, Scenario, ScenarioDelegation, ScenarioStep
 from controls.services.activate import activate
+from controls.services.administration import Confirm, Propose
 from controls.services.answers import Item, Told
 from controls.services.candidates import Candidates
 from controls.services.decisions import Decide
+from controls.services.delegations import DelegationGrant
 from controls.services.directory_plans import AccountLine, PersonPlan, open_roles
 from controls.services.genesis import ADMINISTRATOR, Genesis, start_ledger
 from controls.services.grant_conflicts import without_grant_constraints
@@ -215,6 +218,10 @@ class _Player:
         writer = Writer(database=self.database, state=state, settings=self.settings, metrics=self.metrics)
         writer.start()
         try:
+            for delegation in scenario.delegations:
+                refused = await self._delegate(writer, delegation, keys)
+                if refused:
+                    return self._result(played, problem=refused)
             for number, step in enumerate(scenario.steps, start=1):
                 self.clock.now = step.at
                 played.append(await self._step(writer, number, step, keys))
@@ -239,9 +246,37 @@ class _Player:
         keys = {"": caller}
         steps = self.scenario.steps
         approvers = {login for step in steps for login in (step.approved_by, step.not_approved_by)}
-        for login in sorted(approvers - {""}):
-            _, keys[login] = mint(name=login, scopes=("review",), account=login, at=at, entropy=os.urandom)
+        scopes = dict.fromkeys(sorted(approvers - {""}), "review")
+        if self.scenario.delegations:
+            scopes |= dict.fromkeys(_ADMINISTRATORS, "directory")
+        for login, scope in scopes.items():
+            _, keys[login] = mint(name=login, scopes=(scope,), account=login, at=at, entropy=os.urandom)
         return keys
+
+    async def _delegate(
+        self, writer: Writer, delegation: ScenarioDelegation, keys: Mapping[str, ApiKey]
+    ) -> str:
+        """Make a delegation as two administrators do; why it is refused, if it is."""
+        kind = self.active.release.chains.get(self.scenario.resource_type)
+        grant = DelegationGrant(
+            delegation.person,
+            delegation.delegate,
+            "" if kind is None else kind.id,
+            delegation.steps,
+            microseconds(delegation.until),
+            "As the scenario says.",
+        )
+        name = new_id("chg")
+        proposer, confirmer = (keys[login].id for login in _ADMINISTRATORS)
+        try:
+            await writer.submit(Propose(new_id("prp"), name, proposer, grant))
+            await writer.submit(Confirm(new_id("cnf"), confirmer, name))
+        except ControlsError as error:
+            return (
+                f"{delegation.person} cannot delegate {', '.join(delegation.steps)} to "
+                f"{delegation.delegate} (line {delegation.line}): {error.detail}"
+            )
+        return ""
 
     async def _step(
         self, writer: Writer, number: int, step: ScenarioStep, keys: Mapping[str, ApiKey]
@@ -257,6 +292,8 @@ class _Player:
             resource_id=step.resource_id,
             properties=step.facts,
             claim=step.claim,
+            on_behalf_of=step.on_behalf_of,
+            break_glass=BreakGlass(step.break_glass, MINUTES) if step.break_glass else None,
         )
         command = Decide((request,), keys[""].id, _silent)
         got = "error"
