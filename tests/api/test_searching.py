@@ -129,7 +129,7 @@ def test_on_which_chains(either_api: Api) -> None:
 def test_pages_go_on_after_any_id(own_api: StartApi) -> None:
     """A page may end at an id of blanks, invisible or private characters: the next one goes on there."""
     api = own_api()
-    orders = ["O", "O-\u00a01", "O-\u200b", "O \u2028", "O/1", "\ue000", "\U0001f4b6" * 64]
+    orders = ["O", "O-\u00a01", "O-\u200b1", "O \u2028 1", "O/1", "\ue000", "\U0001f4b6" * 64]
     for order in orders:
         api.perform("capture", "tina.trader", an_order(order))
     body = ask("approve", "rita.risk", an_order())
