@@ -157,6 +157,8 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
     release = active.release
     reading = situation.reading
     findings = [reasons.malformed_fact(problem.name, problem.message) for problem in reading.malformed]
+    if reading.misspelt:
+        findings += map(reasons.misspelt_fact, reading.misspelt)
     asserted = request.asserted_at
     if asserted is not None and abs(asserted - situation.now) > ASSERTED_TIME_TOLERANCE:
         findings.append(reasons.asserted_time_off(utc_text(asserted), utc_text(situation.now)))

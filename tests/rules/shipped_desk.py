@@ -103,10 +103,12 @@ class Desk:
         at: str = "",
         changes: Mapping[str, Any] | None = None,
         counted: Mapping[str, Any] | None = None,
+        mistyped: bool = False,
     ) -> Decision:
         """The decision on the request in the file `name`, asked at `at` or at the time that it states.
 
-        `counted` are aggregates that say something else than that nothing has been asked before.
+        `counted` are aggregates that say something else than that nothing has been asked before; only what
+        is `mistyped` may hold facts that cannot be read, or that nobody declared.
         """
         body = changed(a_request(name), changes or {})
         if account:
@@ -117,8 +119,7 @@ class Desk:
         assert request.asserted_at is not None
         active = active_release()
         reading = read_facts(active.release.vocabulary, request.properties)
-        assert not reading.malformed, reading.malformed
-        assert not reading.undeclared, reading.undeclared
+        assert bool(reading.malformed or reading.undeclared) == mistyped, reading
         person = accounts().get(request.subject_id)
         situation = Situation(
             reading=reading,

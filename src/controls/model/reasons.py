@@ -70,6 +70,23 @@ def malformed_fact(name: str, problem: Text) -> Finding:
     )
 
 
+def misspelt_fact(name: str) -> Finding:
+    """The name that was sent stays out of the finding: nobody declared it, so that it may tell anything."""
+    return _finding(
+        "misspelt_fact",
+        effect=Effect.REVIEW,
+        title=Text("A fact is stated under another name", "Un dato consta con otro nombre"),
+        message=Text(
+            f"Something is stated whose name is almost {name}, which is not stated itself, so that no rule "
+            "reads it: correct the name.",
+            f"Consta algo cuyo nombre es casi {name}, que no consta, de modo que ninguna regla lo lee: "
+            "corrija el nombre.",
+        ),
+        cause=Cause.MISSING,
+        missing=(name,),
+    )
+
+
 def asserted_time_off(asserted: str, now: str) -> Finding:
     return _finding(
         "asserted_time_off",

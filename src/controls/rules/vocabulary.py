@@ -1,7 +1,8 @@
 """The facts that rules may use, and the reading of a request's properties as such facts.
 
-Guarantees: what is not declared is never a fact; what is malformed is named and never a value; a property
-that is null is absent. Reading costs one table look-up and one precompiled function per property.
+Guarantees: what is not declared is never a fact, and a name that is almost declared is noticed; what is
+malformed is named and never a value; a property that is null is absent. Reading costs one table look-up and
+one precompiled function per property.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from controls.rules.diagnostics import Diagnostics, quoted
 from controls.rules.nodes import MappingNode, Scalar
 from controls.rules.readers import MalformedValue, Reader, reader_of
 from controls.rules.shapes import is_sound
+from controls.rules.spelling import Spellings
 from controls.rules.structure import FACT_DECLARATION
 from controls.rules.types import STRING, Kind, ValueType, list_of, type_from_text
 
@@ -71,6 +73,7 @@ class Vocabulary:
     facts: Mapping[str, FactDeclaration]
     subject_types: frozenset[str] = DEFAULT_SUBJECT_TYPES
     readers: Mapping[str, Reader] = field(init=False, repr=False, compare=False)
+    spellings: Spellings = field(init=False, repr=False, compare=False)
     public: frozenset[str] = field(init=False, repr=False, compare=False)  # facts that records may show
 
     def __post_init__(self) -> None:
@@ -85,6 +88,7 @@ class Vocabulary:
             for name, fact in self.facts.items()
         }
         object.__setattr__(self, "readers", readers)
+        object.__setattr__(self, "spellings", Spellings(self.facts))
         # Lists may be large: records show them as commitments only.
         public = frozenset(
             name for name, fact in self.facts.items() if fact.public and fact.type.kind is not Kind.LIST
@@ -107,11 +111,15 @@ class FactProblem:
 
 @record
 class FactReading:
-    """What a request's properties say: typed values, problems, and names that nobody declared."""
+    """What a request's properties say: typed values, problems, and names that nobody declared.
+
+    `misspelt` are declared facts that the request does not state, but for one under almost that name.
+    """
 
     values: Mapping[str, Value]
     malformed: tuple[FactProblem, ...] = ()
     undeclared: tuple[str, ...] = ()
+    misspelt: tuple[str, ...] = ()
     forms: Mapping[str, Json] = field(init=False, compare=False, repr=False)  # canonical, of the values
 
     def __post_init__(self) -> None:
@@ -137,7 +145,10 @@ def read_facts(vocabulary: Vocabulary, properties: Mapping[str, Json]) -> FactRe
                 values[name] = reader(raw)
             except MalformedValue as problem:
                 malformed.append(FactProblem(name, problem.message))
-    return FactReading(values, tuple(malformed), tuple(undeclared))
+    if not undeclared:
+        return FactReading(values, tuple(malformed))
+    almost = frozenset().union(*map(vocabulary.spellings.almost, undeclared))
+    return FactReading(values, tuple(malformed), tuple(undeclared), tuple(sorted(almost - values.keys())))
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ _PERSONAL: Final = frozenset({"subject.id", "person.id", "person.roles"})
 _IMPERSONAL: Final = frozenset(
     {
         "malformed_fact",
+        "misspelt_fact",
         "material_missing",
         "material_changed",
         "amend_too_late",
@@ -306,6 +307,9 @@ class _Reading:
         elif finding.rule == "malformed_fact":
             for name in finding.missing:
                 self._value(name, MISSING)
+                self._sample(name)
+        elif finding.rule == "misspelt_fact":
+            for name in finding.missing:
                 self._sample(name)
         elif finding.rule in ("would_strand", "strand_unknown"):
             at = microseconds(self.world.situation.now)

@@ -51,6 +51,8 @@ def recorded_question(row: Any, *, directory: Directory) -> RecordedQuestion:
         for name in finding.get("missing", ())
     }
     properties: dict[str, Json] = {}
+    if any(finding["rule"] == "misspelt_fact" for finding in entry.get("findings", ())):
+        properties |= json.loads(str(_disclosed("undeclared", disclosed)), parse_float=Decimal)
     for name, value in asked.get("properties", {}).items():
         if name in _BESIDES:
             continue

@@ -1,0 +1,36 @@
+"""Names that are almost those of declared facts: `order.legalHold`, `order.quantiy`.
+
+Guarantees: finds every declared name that differs in capitals, `_` and `-`, and in one letter at most that is
+missing, too many, another one, or exchanged with its neighbour. Takes time in the name's length alone, not in
+the number of facts: two such names become equal where at most one letter of each is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+_SHORTEST = 4  # letters of the last word: shorter ones are alike by chance
+
+
+class Spellings:
+    """An index of the declared names by what is left of them without one letter."""
+
+    def __init__(self, declared: Iterable[str]) -> None:
+        found: dict[str, list[str]] = {}
+        for name in sorted(declared):
+            for rest in _rests(name):
+                found.setdefault(rest, []).append(name)
+        self._names: Mapping[str, list[str]] = found
+
+    def almost(self, name: str) -> frozenset[str]:
+        """The declared names that `name` is almost."""
+        if len(name.rpartition(".")[2]) < _SHORTEST:
+            return frozenset()
+        return frozenset(declared for rest in _rests(name) for declared in self._names.get(rest, ()))
+
+
+def _rests(name: str) -> Iterator[str]:
+    plain = name.lower().replace("_", "").replace("-", "")
+    yield plain
+    for at in range(len(plain)):
+        yield plain[:at] + plain[at + 1 :]

@@ -1,0 +1,88 @@
+"""What is mistyped in a request to the shipped rules never passes, and is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.rules.shipped_desk import STEPS, Desk
+
+LINE = {"account": "A-100", "quantity": "10000", "price": "4.546", "costs": "18.20 EUR"}
+
+# Step -> what is stated otherwise, each for itself; the last fact named is the one that is told.
+MISTYPED: list[tuple[str, dict[str, Any]]] = [
+    # A value that its enumeration does not hold.
+    ("capture", {"order.service": "exection_only"}),
+    ("capture", {"order.side": "Buy"}),
+    ("capture", {"order.capacity": "agent"}),
+    ("capture", {"account.status": "OPEN"}),
+    ("capture", {"personal.security_class": "IPO"}),
+    ("approve", {"fund.regime": "UCITS"}),
+    ("approve", {"margin.regime": "day_trader"}),
+    ("execute", {"market.region": "us"}),
+    # Another type.
+    ("capture", {"personal.access_person": "false"}),
+    ("capture", {"client.pdmr": 0}),
+    ("capture", {"account.advised": "no"}),
+    ("capture", {"order.quantity": "1,000"}),
+    ("capture", {"order.quantity": "1 000"}),
+    ("capture", {"order.quantity": "\u0661\u0660"}),
+    ("capture", {"order.quantity": True}),
+    ("capture", {"order.notional": "45500.00"}),
+    ("capture", {"order.notional": "45500.00 eur"}),
+    ("capture", {"order.received_at": "2026-03-02T09:29:31"}),
+    ("capture", {"instrument.risk_level": "4.5"}),
+    ("capture", {"instrument.results_on": "2026-03-14T00:00:00Z"}),
+    ("approve", {"account.margin": "no"}),
+    ("execute", {"order.clock_divergence": "0.4 ms"}),
+    ("allocate", {"order.allocations": LINE}),
+    ("allocate", {"order.allocations": [{**LINE, "own_acount": True}]}),
+    ("allocate", {"order.allocations": [{**LINE, "own_account": "yes"}]}),
+    # Another spelling of an identifier: of what is on a list, too.
+    ("capture", {"order.instrument": "es0113900j37"}),
+    ("capture", {"order.instrument": "zz00example1"}),
+    ("capture", {"order.instrument": "ZZ00EXAMPLE1 "}),
+    ("capture", {"order.instrument": "ZZ00EXAMPLE\uff11"}),
+    ("capture", {"order.instrument": "ZZ00\u0415XAMPLE1"}),
+    ("execute", {"order.instrument": "ZZ00EXAMPLE2"}),
+    ("capture", {"client.lei": "959800example0001053"}),
+    ("capture", {"client.lei": "959800EXAMPLE0001054"}),
+    ("approve", {"instrument.currency": "eur"}),
+    ("confirm", {"confirmation.venue": "xmad"}),
+    # Another name: of what a request must state, and of what it need not.
+    ("capture", {"order.quantiy": "10000", "order.quantity": None}),
+    ("capture", {"personal.accessPerson": True, "personal.access_person": None}),
+    ("capture", {"order.recomended": True}),
+    ("approve", {"order.tradingAheadException": "large-order"}),
+    ("execute", {"override.blockedBy": "venue price collar"}),
+    ("execute", {"order.earlier_comparable_orders": "O-17"}),
+    ("reconcile", {"order.legalhold": "H-1"}),
+]
+
+
+def before(step: str) -> Desk:
+    """The desk with everything done that comes before the step."""
+    desk = Desk()
+    for done in STEPS[: STEPS.index(step)]:
+        desk.ask(done)
+    return desk
+
+
+@pytest.mark.parametrize(("step", "said"), MISTYPED, ids=str)
+def test_what_is_mistyped_never_passes(step: str, said: dict[str, Any]) -> None:
+    """The answer is no permit, and names the fact."""
+    decision = before(step).ask(step, changes=said, mistyped=True)
+    assert decision.outcome in ("deny", "review")
+    told = {item.rule: item.missing for item in decision.findings}
+    (named,) = told.get("malformed_fact", ()) or told["misspelt_fact"]
+    group = {name.partition(".")[0] for name in said}
+    assert named.partition(".")[0] in group
+    if "malformed_fact" in told:
+        assert {named} == said.keys()
+
+
+def test_a_name_of_the_callers_own_is_no_slip() -> None:
+    """What is like no fact, or like one that is stated as well, is left alone."""
+    own = {"order.desk_reference": "7", "order.sides": "both", "note.colour": "red"}
+    assert before("capture").ask("capture", changes=own, mistyped=True).outcome == "permit"
