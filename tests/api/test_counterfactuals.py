@@ -200,6 +200,16 @@ def test_a_malformed_fact_is_mended(api: Api) -> None:
     assert [change["fact"] for change in offer["changes"]] == ["order.quantity"]
 
 
+def test_a_fact_under_almost_its_name_is_stated(api: Api) -> None:
+    """The slip is asked again as it is on record, and the fact is offered under its own name."""
+    answer = api.ask("capture", "tina.trader", an_order(quantity=None, quantiy="100"))
+    assert answer["outcome"] == "deny"  # the quantity is material
+    (told,) = [item for item in answer["findings"] if item["rule"] == "misspelt_fact"]
+    assert told["missing"] == ["order.quantity"]
+    offers = whatif(api, answer)["counterfactuals"]
+    assert ["order.quantity"] in [[change["fact"] for change in offer["changes"]] for offer in offers]
+
+
 def test_a_property_that_nobody_declared_changes_nothing(api: Api) -> None:
     """What is no fact of the vocabulary is neither asked again nor offered."""
     order = walked(api, 1)
