@@ -1129,6 +1129,8 @@ def read_directory(persons: list[Any]) -> Directory:
         )
         if "merged_into" in person:
             found.merged[name] = _as_text(person["merged_into"])
+        if person.get("concealed", True) is not True:  # what was private of the person had been erased
+            raise ValueError("concealed is said by true alone")
         if "private" in person:  # department, desk, household and absences
             if person["private"].keys() != {"hmac"} or not _is_hex(person["private"]["hmac"]):
                 raise ValueError("what is private must be a commitment")

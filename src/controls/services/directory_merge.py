@@ -46,6 +46,8 @@ def _merge(plan: PersonPlan, before: PersonRecord, at: int, new_id: NewId) -> Pe
         ),
         delegations=before.delegations,
         mitigations=before.mitigations,
+        # Whoever says nothing of absences does not know of those that were erased.
+        concealed=before.concealed and plan.absences is None,
     )
 
 

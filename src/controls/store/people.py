@@ -134,8 +134,8 @@ class PersonRecord:
     """One person as the directory holds him or her.
 
     `concealed`: attributes, absences and what is done about accepted conflicts, to which the ledger only
-    commits, were erased, so that nobody knows of any. It lasts until a change of the directory says something
-    of the person anew.
+    commits, were erased. What a change of the directory says anew of the person is known again; that nobody
+    knows of the absences lasts until one says which there are.
     """
 
     id: str
@@ -216,6 +216,8 @@ def public_document(record: PersonRecord) -> dict[str, Json]:
         ]
     if record.merged_into:
         said["merged_into"] = record.merged_into
+    if record.concealed:
+        said["concealed"] = True
     return said | _attributes(ordered, _PUBLIC)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final
 
@@ -82,10 +82,17 @@ class RecordedPerson:
         """Whether something was committed to, and what opens it is gone."""
         return "private" in self.said and self.opening is None
 
+    def known_of(self, stored: PersonRecord) -> PersonRecord:
+        """What is known of a person who is stored so: nothing that was erased, nor what had been when the
+        entry was made and is not said anew."""
+        return stored.conceal() if self.erased else replace(stored, concealed="concealed" in self.said)
+
     def differs_from(self, stored: PersonRecord) -> str:
         """Why this is not what the entry that stored this person would say; empty when it is."""
         wrong = f"what is stored of {stored.id} is not what the ledger has"
-        said = {name: _sorted(value) for name, value in self.said.items() if name != "private"}
+        said = {
+            name: _sorted(value) for name, value in self.said.items() if name not in ("private", "concealed")
+        }
         if said != {name: _sorted(value) for name, value in public_document(stored).items()}:
             return wrong
         private, committed = private_document(stored), self.said.get("private")
@@ -150,7 +157,7 @@ def checked_people(
         wrong = there.differs_from(here)
         if wrong:
             raise _differs("directory", wrong)
-    return [record.conceal() if recorded[person].erased else record for person, record in stored.items()]
+    return [recorded[person].known_of(record) for person, record in stored.items()]
 
 
 def _sorted(value: Any) -> Any:
