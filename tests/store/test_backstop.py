@@ -124,11 +124,40 @@ async def test_nobody_acts_as_a_person_who_was_found_to_be_another(ledger: Ledge
         await put(ledger, an_act("c3", "settle", "p2"))
 
 
+async def besides(ledger: Ledger) -> dict[str, tuple[str, str]]:
+    query = select(acts.c.claim, acts.c.person, acts.c.beside)
+    async with ledger.database.read() as connection:
+        return {row.claim: (row.person, row.beside) for row in await connection.execute(query)}
+
+
+async def test_for_whom_an_act_was_done_stays_as_it_is(ledger: Ledger) -> None:
+    """Neither forgotten nor made somebody else's, but by a merge: of the other person, or of the two."""
+    first, other = an_act("c1", "approve", "p1"), an_act("c2", "approve", "p4", chain="O-2")
+    await put(ledger, *(replace(item, act=replace(item.act, beside="p2")) for item in (first, other)))
+    for statement in ("beside = ''", "beside = 'p3'", "beside = person", "beside = 'p1', person = 'p2'"):
+        with pytest.raises(WriteRefused, match="stays what it is"):
+            async with ledger.database.write() as connection:
+                await connection.exec_driver_sql(f"UPDATE acts SET {statement} WHERE claim = 'c1'")
+    with pytest.raises(WriteRefused, match="stays what it is"):
+        async with ledger.database.write() as connection:
+            await unite(connection, ledger.tenant, merged="p2", survivor="p1")
+    async with ledger.database.write() as connection:
+        merged = {"tenant": ledger.tenant, "person": "p2", "survivor": "p1"}
+        await connection.execute(insert(merged_persons), [merged])
+        await unite(connection, ledger.tenant, merged="p2", survivor="p1")
+    assert await besides(ledger) == {"c1": ("p1", ""), "c2": ("p4", "p1")}
+    gone = an_act("c3", "settle", "p5")
+    with pytest.raises(WriteRefused, match="found to be another"):
+        await put(ledger, replace(gone, act=replace(gone.act, beside="p2")))
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         "UPDATE acts SET step = 'capture'",
         "UPDATE acts SET person = 'p9'",
+        "UPDATE acts SET beside = 'p9'",
+        "UPDATE acts SET beside = person",
         "UPDATE acts SET chain = 'O-9'",
         "UPDATE acts SET kind = 'other'",
         "UPDATE acts SET tenant = 'other'",

@@ -27,9 +27,9 @@ def fingerprint(definition: str) -> str:
 # -- SQLite: name of the trigger -> fingerprint of its CREATE TRIGGER statement ---------------------------
 
 SQLITE_TRIGGERS: Final[Mapping[str, str]] = {
-    "acts_fixed": "90fb3a2e9dcb94938beb6c8f7e6cac7d96ede30c815da654c357cb3613aed4fc",
+    "acts_fixed": "0a88b13366d29ee13bac83773a597921282bfb15428fec1e050fc1243011933e",
     "acts_no_delete": "a39a46e5fba8a498b607077cabd81494ff47bbe90a627928c86f63b1feb70e9d",
-    "acts_own_name": "6d0f609feefa9a11516f1901a9f0d7880392b6df01ba098a628843d4ab72ac17",
+    "acts_own_name": "f3ea3c416d7fc796eebd774860466e15b19c7c2f77d130a88349e7b6d0664b0b",
     "acts_within_limits": "9a92fadd7f24b9fdaf215738254696825f9a38cd2c3e4892d18295f545bcee91",
     "approval_uses_no_delete": "6fc98d5b35e017a60f0087d658eb8d124def7379d8124ba03ed56e783a6e79be",
     "approval_uses_no_replace": "80dd86ff59c518897471968be373a97624e12c499007bbdae968880c8f7835e8",
@@ -104,8 +104,8 @@ POSTGRES_TRIGGERS: Final[Mapping[str, PostgresTrigger]] = {
 }
 # Function -> fingerprint of its language, settings and body (without the name of the schema).
 POSTGRES_FUNCTIONS: Final[Mapping[str, str]] = {
-    "guard_act": "0cade7ec359c07eebbdaa845a7099550326d7bfebbcf86e36d2c0dc49b48eec7",
-    "guard_fixed_act": "cfc6d503d7f36a8cb5912cd2acb669449901a7e5659cc30af3cbc26a9b649b4b",
+    "guard_act": "fe3f99fba2c4b355401b3c825c5a2dba180e8d6bce8b5582a8766c07af67752c",
+    "guard_fixed_act": "4753ea4a7ffb6bb806cffed828cb84faf37f2193e8b555ba08824d5eec7f3a8f",
     "guard_head": "6ec81333ce17a84b98e2425efa16aded5e50daed62b653572ec3908280db4128",
     "guard_next_entry": "2d880db6d940923da2bfe5eaa92a0b319daedfef6ad2279442e4f1db4e1384a0",
     "guard_refuse": "eccb6c14342bf8f15a07e5fffb877873e4ce683c179c026cb13daa07bd782110",
