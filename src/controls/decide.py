@@ -15,12 +15,13 @@ from hashlib import sha256
 from typing import Final
 
 from controls.duties.acting import acting_findings, claimed_act, other_of, principal_act
+from controls.duties.approving import Approving, approver_findings
 from controls.duties.ballots import Ballots, ballots_of
 from controls.duties.breaking import beyond_glass, no_step_to_break, not_broken
 from controls.duties.enforcement import Enforcement
 from controls.duties.facts import facts_about, facts_of
 from controls.duties.hearing import Question
-from controls.duties.lineage import Joined, joined_findings, lineage_findings, with_lines
+from controls.duties.lineage import Joined, joined_findings, lineage_findings
 from controls.duties.lookahead import LookAhead, Taken
 from controls.duties.material import Amendment, amendment, material_findings
 from controls.duties.order import OrderAnswer, step_order
@@ -86,8 +87,9 @@ class ActiveRelease:
         constraints = self.release.constraints
         object.__setattr__(self, "trails", trails_of(constraints, chains=kinds))
         object.__setattr__(self, "ballots", ballots_of(constraints, chains=kinds))
-        related = {item.chain for item in constraints if item.kind is ConstraintKind.RELATION}
-        object.__setattr__(self, "related", frozenset(related))
+        about = {item.chain for item in constraints if item.kind is ConstraintKind.RELATION}
+        related = frozenset(kind.id for kind in kinds if not about.isdisjoint(("", kind.id)))
+        object.__setattr__(self, "related", related)
         object.__setattr__(self, "watched", _watched(self.release))
         release = self.release
         ahead = LookAhead(release.grants, release.roles, release.constraints, release.chains.values())
@@ -146,10 +148,12 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class ReviewedChain:
-    """The chain (or plain resource) that a review case belongs to, and who had a hand in it."""
+    """The chain (or plain resource) that a review case belongs to, and who had a hand in it. `approving`:
+    which step is to be approved (None: none is)."""
 
     name: str
     parties: frozenset[str]
+    approving: Approving | None = None
 
 
 def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> Decision:
@@ -245,6 +249,8 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
     reviewed = situation.reviewed
     if reviewed is not None and account.person.id in reviewed.parties:
         findings.append(reasons.party_to_chain(account.person.id, reviewed.name))
+    if reviewed is not None and reviewed.approving is not None:
+        findings += approver_findings(active.enforcement.constraints, reviewed.approving)
     try:
         for known in both:
             fired = active.engine.evaluate(f"{request.resource_type}.{request.action}", known)
@@ -271,12 +277,11 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             so_far = history
             if other is not None:
                 so_far = replace(history, acts=(*history.acts, principal_act(act, other)))
-            for line in with_lines(kind, so_far, () if lineage is None else lineage.lines):
-                taken = Taken(kind, line, act, reading.values, claim.reopens)
-                ahead = active.ahead.finding(taken, crowd=situation.crowd)
-                if ahead is not None:
-                    findings.append(ahead)
-                    break
+            elsewhere = () if lineage is None else lineage.lines
+            taken = Taken(kind, so_far, act, reading.values, claim.reopens, lines=elsewhere)
+            ahead = active.ahead.finding(taken, crowd=situation.crowd)
+            if ahead is not None:
+                findings.append(ahead)
     return _concluded(
         request,
         situation,

@@ -14,8 +14,7 @@ import pytest
 from controls.duties import forecast
 from controls.duties.ballots import ballots_of
 from controls.duties.constraints import FORMULAS
-from controls.duties.lineage import with_lines
-from controls.duties.lookahead import LookAhead, Taken
+from controls.duties.lookahead import LINES_AHEAD, LookAhead, Taken
 from controls.duties.remaining import TRANSLATIONS
 from controls.model.chain import AMEND, ActState, Capacity, ChainHistory, ChainKind, Repeats, Votes
 from controls.model.condition import Facts, Truth, Verdict
@@ -211,6 +210,7 @@ def looked(
     grants: tuple[Grant, ...] = (EVERY,),
     constraints: tuple[Constraint, ...] = (),
     crowd: Crowd | None = None,
+    lines: Sequence[Sequence[TrailAct]] = (),
     **stated: str,
 ) -> Finding | None:
     """What is found when the person takes the step, everybody named having the role `red`."""
@@ -220,7 +220,7 @@ def looked(
     values = {f"order.{name}": value for name, value in stated.items()}
     act = replace(act, material={name: str(value) for name, value in values.items()})
     ahead = LookAhead(grants, CLOSURE, constraints, [kind])
-    taken = Taken(kind, history, act, values, reopens)
+    taken = Taken(kind, history, act, values, reopens, lines=lines)
     return ahead.finding(taken, crowd=crowd or Crowd({name: frozenset({"red"}) for name in people}))
 
 
@@ -771,14 +771,125 @@ def test_what_was_done_on_a_chain_of_another_kind_counts(kind: ConstraintKind, w
     crowd = Crowd({"ana": frozenset({"blue"}), "ben": frozenset({"red"}), "cai": frozenset({"red"})})
     pledged = TrailAct("loan", "pledge", an_act("pledge", who, chain="L-1"))
     history = a_history(an_act("capture", "ben"))
-    (joined,) = with_lines(KIND, history, [(pledged,)])
-    assert joined.acts[0].step == "pledge"
-    found = looked("approve", "cai", grants=grants, constraints=(apart,), history=joined, crowd=crowd)
+    found = looked(
+        "approve",
+        "cai",
+        grants=grants,
+        constraints=(apart,),
+        history=history,
+        crowd=crowd,
+        lines=((pledged,),),
+    )
     assert (found.rule if found else "") == code
 
 
 def test_a_step_of_that_name_on_a_chain_of_another_kind_is_not_taken_for_this_one() -> None:
-    """What another kind calls `settle` is no step of this chain."""
-    elsewhere = TrailAct("loan", "settle", an_act("settle", "ana", chain="L-1"))
-    history = a_history(an_act("capture", "ben"))
-    assert [line.acts for line in with_lines(KIND, history, [(elsewhere,)])] == [history.acts]
+    """What another kind calls `settle` is no step of this chain: only Ana may, and she has not."""
+    apart = a_constraint(ConstraintKind.SEPARATE, "capture", "settle", chain="")
+    grants = (a_grant("red", *STEPS[:-1], name="rest"), a_grant("blue", "settle", name="last"))
+    crowd = Crowd({"ana": frozenset({"blue"}), "ben": frozenset({"red"}), "cai": frozenset({"red"})})
+    for kind, code in (("loan", ""), (KIND.id, "would_strand")):
+        elsewhere = TrailAct(kind, "capture", an_act("capture", "ana", chain="L-1"))
+        found = looked(
+            "approve",
+            "cai",
+            grants=grants,
+            constraints=(apart,),
+            history=a_history(an_act("capture", "ben")),
+            crowd=crowd,
+            lines=((elsewhere,),),
+        )
+        assert (found.rule if found else "") == code
+
+
+# -- several lines -----------------------------------------------------------------------------------------
+
+
+def lines_of(*captured: str) -> tuple[tuple[TrailAct, ...], ...]:
+    """A line for each person who captured a part of the chain."""
+    return tuple(
+        (TrailAct(KIND.id, "capture", an_act("capture", person, chain=f"P-{number}", index=number)),)
+        for number, person in enumerate(captured)
+    )
+
+
+APART = a_constraint(ConstraintKind.SEPARATE, "capture", "settle")
+CLERKS = tuple(f"c{number}" for number in range(12))
+
+
+def settled_by(clerks: Sequence[str], captured: Sequence[str]) -> Finding | None:
+    """Ana approves a chain whose parts were captured by these persons; a clerk who captured none of a line
+    must settle."""
+    grants = (a_grant("red", *STEPS[:-1], name="rest"), a_grant("blue", "settle", name="last"))
+    return looked(
+        "approve",
+        "ana",
+        grants=grants,
+        constraints=(APART,),
+        history=a_history(an_act("capture", "ben")),
+        crowd=Crowd({"ana": frozenset({"red"}), **{name: frozenset({"blue"}) for name in clerks}}),
+        lines=lines_of(*captured),
+    )
+
+
+def test_a_step_is_looked_at_on_each_of_its_lines() -> None:
+    """On the twelfth line nobody is left; and lines that are alike are looked at once, however many."""
+    assert settled_by(CLERKS, CLERKS) is None  # each line has eleven others, who are alike
+    found = settled_by(("c0",), ("ana",) * 11 + ("c0",))
+    assert found is not None
+    assert found.rule == "would_strand"
+
+
+def test_more_lines_than_are_looked_at_are_never_silent() -> None:
+    """Where what was done on all lines together leaves nobody, and they are too many for a look at each."""
+    roles = {name: frozenset({f"own-{number}"}) for number, name in enumerate(CLERKS)}  # none are alike
+    grants = [a_grant(f"own-{number}", "settle", name=f"own-{number}") for number in range(12)]
+    closure = CLOSURE | {f"own-{number}": frozenset[str]() for number in range(12)}
+    ahead = LookAhead((a_grant("red", *STEPS[:-1], name="rest"), *grants), closure, (APART,), [KIND])
+
+    def told(clerks: Sequence[str], captured: Sequence[str]) -> Finding | None:
+        crowd = Crowd({"ana": frozenset({"red"}), **{name: roles[name] for name in clerks}})
+        act = an_act("approve", "ana", state=ActState.CLAIMED)
+        history = a_history(an_act("capture", "ben"))
+        return ahead.finding(Taken(KIND, history, act, {}, lines=lines_of(*captured)), crowd=crowd)
+
+    assert told(CLERKS, CLERKS[:11]) is None  # c11 is free on all of them
+    found = told(CLERKS, CLERKS)
+    assert found is not None
+    assert (found.rule, found.effect, found.cause) == ("strand_unknown", Effect.REVIEW, Cause.ERROR)
+    assert found.values == {"person": "ana", "step": "approve", "rules": (), "lines": 12}
+    assert "the step counts on 12 lines of chains" in found.message.en
+    assert "el paso cuenta en 12 líneas de cadenas" in found.message.es
+    assert told(CLERKS[:LINES_AHEAD], CLERKS[:LINES_AHEAD]) is None  # looked at one by one
+    found = told(CLERKS[:1], CLERKS)
+    assert found is not None
+    assert found.rule == "would_strand"  # the first line is proof enough
+
+
+@pytest.mark.differential
+def test_lines_are_looked_at_as_one_by_one() -> None:
+    """Whatever the lines, it is silent only where each of them by itself would be, and strands only where one
+    of them would; few lines are always told as one by one."""
+    kinds = [kind for kind in WRITTEN if kind is not ConstraintKind.COALITION]
+    seen: dict[str, int] = {}
+    for seed in range(2_000 if LONG_RUN else 120):
+        random = Random(seed)
+        case = a_case(random, kinds=kinds if seed % 3 else WRITTEN)
+        names, people = [step.id for step in case.kind.steps], [*case.crowd.roles, "gone"]
+        lines = tuple(
+            tuple(
+                TrailAct(case.kind.id, step, an_act(step, random.choice(people), chain=f"L-{number}"))
+                for step in random.sample(names, random.choice((0, 1, 1, 2)))
+            )
+            for number in range(random.choice((2, 3, 20)))
+        )
+        alone = [replace(case, taken=replace(case.taken, lines=(line,))).looked_ahead() for line in lines]
+        rules = {"" if found is None else found.rule for found in alone}
+        found = replace(case, taken=replace(case.taken, lines=lines)).looked_ahead()
+        told = "" if found is None else found.rule
+        if told == "strand_unknown":
+            assert len(lines) > LINES_AHEAD, seed
+        else:
+            assert (told == "") is (rules == {""}), (seed, rules)
+        seen[told] = seen.get(told, 0) + 1
+    assert min(seen.get(rule, 0) for rule in ("", "would_strand")) > 10, seen

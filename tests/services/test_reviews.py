@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
 
+from controls.model.errors import Conflict
 from controls.services.identifiers import new_id
 from controls.services.outcomes import Reported, ReportOutcome
 from controls.services.reviews import Resolution, Resolve
 from controls.services.service import Service
-from tests.desk import Desk, an_order, ask, start_desk, submit
+from tests.desk import DESK_PEOPLE, DESK_RULES, Desk, an_order, ask, start_desk, submit
 
 LARGE = "6000000.00 EUR"
 
@@ -94,6 +96,41 @@ async def test_an_opinion_does_not_use_an_approval(service: Service, desk: Desk)
     answer = await asked(service, desk, "capture", "tina.trader", order)
     assert answer["outcome"] == "permit"
     assert answer["approval"]["id"]
+
+
+async def test_nobody_approves_for_a_person_to_whom_he_or_she_may_not_be_related(
+    tmp_path: Path, migrated_database_url: str
+) -> None:
+    """Sara, who reports to the trader, may reject and not approve; Saul, who does not, may approve."""
+    files = Path(copytree(DESK_RULES, tmp_path / "rules"))
+    (duties,) = (files / "duties").glob("*.yaml")
+    rule = "{id: not_my_boss, kind: relation, steps: [capture, approve], forbid: [reports_to], then: deny}"
+    duties.write_text(f"{duties.read_text('utf-8')}- {rule}\n", "utf-8")
+    above = {"p-03": "p-05"}
+    rows = [f"{row},{above.get(row[:4], 'p-14')}" for row in DESK_PEOPLE.splitlines()]
+    rows[0] = f"{DESK_PEOPLE.splitlines()[0]},reports_to"
+    desk = start_desk(tmp_path, database_url=migrated_database_url, rules=files, directory="\n".join(rows))
+    service = desk.build()
+    await service.start()
+    try:
+        first, second = an_order(notional=LARGE), an_order(notional=LARGE)
+        for order in (first, second):
+            held = await asked(service, desk, "capture", "tina.trader", order)
+            assert (held["outcome"], rules_of(held)) == ("review", ["pre.large_order"])
+            case = held["review"]["id"]
+            command = Resolve(new_id("res"), desk.key_ids["supervisor1"], case, Resolution.APPROVE, "fine")
+            with pytest.raises(Conflict) as refused:
+                await submit(service, command)
+            assert refused.value.code == "resolution_refused"
+            assert [error.code for error in refused.value.errors] == ["not_my_boss"]
+            assert "p-03" in refused.value.detail
+        told = Resolve(new_id("res"), desk.key_ids["supervisor1"], case, Resolution.REJECT, "no")
+        assert (await submit(service, told))["state"] == "rejected"
+        again = await asked(service, desk, "capture", "tina.trader", first)
+        await approved(service, desk, again, "supervisor2")
+        assert (await asked(service, desk, "capture", "tina.trader", first))["outcome"] == "permit"
+    finally:
+        await service.close()
 
 
 async def test_an_approval_begins_no_chain(service: Service, desk: Desk) -> None:

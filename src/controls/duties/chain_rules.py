@@ -67,10 +67,11 @@ class ChainRules:
 
     `rights` are its grants and `limits` its constraints; `exclusions` are those over roles that persons hold,
     whatever they do. `ballots` are of the steps that may take several persons, and `again` are the steps that
-    may be taken more than once. `open_pairs` are, for each limit that minds the order of its steps (by its
-    number), the pairs of them that the chain lets take either order. `other` is the number that stands
-    for amendments and steps that the kind has no more, and for nothing that is ever wanted. `foreign` are
-    those of steps of other kinds that a constraint over several kinds counts together with steps of this one.
+    may be taken more than once. `rings`: some of the limits are over groups of persons. `open_pairs` are, for
+    each limit that minds the order of its steps (by its number), the pairs of them that the chain lets take
+    either order. `other` is the number that stands for amendments and steps that the kind has no more, and
+    for nothing that is ever wanted. `foreign` are those of steps of other kinds that a constraint over
+    several kinds counts together with steps of this one.
     """
 
     def __init__(
@@ -93,7 +94,9 @@ class ChainRules:
             if grant.resource == kind.resource and step in grant.actions
         ]
         every = tuple(constraints)
-        self.ballots = tuple(filter(None, (self._ballot(step.id, step.votes, every) for step in kind.steps)))
+        ballots = filter(None, (self._ballot(step.id, step.votes, every) for step in kind.steps))
+        # Those that nothing waits for first.
+        self.ballots = tuple(sorted(ballots, key=lambda ballot: ballot.waiting.bit_count()))
         self.again = frozenset(step.id for step in kind.steps if step.repeats is not Repeats.NEVER)
         # Past the numbers of all votes beyond the first of a step.
         self.other = 1 << len(self.steps) + sum(ballot.most - 1 for ballot in self.ballots)
@@ -115,6 +118,7 @@ class ChainRules:
             for pair in combinations(dict.fromkeys(limit.constraint.steps), 2)
             if self.bits.keys() >= set(pair) and is_open(kind, *pair)
         ]
+        self.rings = any(limit.constraint.kind is ConstraintKind.COALITION for limit in self.limits)
         # Where rules move, so do the answers.
         self.moving_rights = [
             (index, right) for index, right in enumerate(self.rights) if right.when and not right.personal

@@ -36,9 +36,11 @@ class Stranded(NamedTuple):
 
 class Untold(NamedTuple):
     """It cannot be told whether the rest can be done: that depends on these grants and constraints, of which
-    it is not known whether they apply; none: the search was given up."""
+    it is not known whether they apply; none: the search was given up, or the step is one on too many
+    `lines`."""
 
     rules: tuple[str, ...]
+    lines: int = 0
 
 
 Answer: TypeAlias = Stranded | Untold | None

@@ -6,7 +6,7 @@ facts those that must be stated again, of the chain who took what nobody takes a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -16,6 +16,7 @@ from controls.duties.forecast import NO, UNCLEAR, YES
 from controls.model.chain import Act, ActState, ChainHistory, ChainKind
 from controls.model.condition import Facts, Truth
 from controls.model.record import record
+from controls.model.trail import TrailAct
 from controls.model.values import Value
 
 
@@ -25,6 +26,7 @@ class Taken:
 
     `reopens` are the steps that an amendment opens again. `values` are the facts as stated, of which those
     that `act.material` names hold for the rest of the chain. `now` is when it is asked, if not at the act.
+    `lines` are the acts on the other chains of each line that the chain is part of.
     """
 
     kind: ChainKind
@@ -33,6 +35,7 @@ class Taken:
     values: Mapping[str, Value]
     reopens: tuple[str, ...] = ()
     now: datetime | None = None
+    lines: Sequence[Sequence[TrailAct]] = ()
 
     @property
     def moment(self) -> datetime:

@@ -27,14 +27,12 @@ several kinds counts those on all of them: a step is the same step wherever it i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Final
 
 from controls.duties.asked import Asked, Violation
 from controls.duties.constraints import FORMULAS, applied, concerns
 from controls.duties.findings import denial
 from controls.duties.wording import acts, joined
-from controls.model.chain import ActState, Capacity, ChainHistory, ChainKind
+from controls.model.chain import ChainHistory, ChainKind
 from controls.model.condition import Facts
 from controls.model.duty import Constraint, ConstraintKind, Scope
 from controls.model.finding import Cause, Finding, Origin, Text
@@ -43,8 +41,6 @@ from controls.model.people import Profile
 from controls.model.record import record
 from controls.model.trail import TrailAct
 
-# On how many lines of its lineage a step is looked ahead for; each is a search of its own.
-LINES_AHEAD: Final = 8
 # Kinds whose breach is a matter of the acts alone, whenever they were done.
 _JOINED: frozenset[ConstraintKind] = frozenset(
     {
@@ -237,27 +233,3 @@ def _broken_together(
         missing=violation.missing,
         sources=constraint.sources,
     )
-
-
-def with_lines(
-    kind: ChainKind, history: ChainHistory, lines: Sequence[Sequence[TrailAct]]
-) -> Iterator[ChainHistory]:
-    """The history with what counts against persons from each line: acts that hold nothing on this chain.
-
-    Acts on chains of other kinds are among them, for constraints over several kinds, but for those on steps
-    that this kind calls by the same name.
-    """
-    for line in lines[:LINES_AHEAD] or ((),):
-        others = tuple(
-            replace(
-                item.act,
-                step=item.step,
-                state=ActState.ABANDONED,
-                capacity=Capacity.ACTOR,
-                material={},
-                beside="",
-            )
-            for item in line
-            if item.kind == history.kind or kind.step(item.step) is None
-        )
-        yield replace(history, acts=(*others, *history.acts)) if others else history

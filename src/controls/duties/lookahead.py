@@ -12,12 +12,17 @@ What is looked at:
 - the constraints that deny. One that asks for a review can be had with a supervisor's word;
 - what was done on the other chains of a line with this one: on those of the same kind as on this one, on
   those of other kinds where a constraint over several kinds counts it (unless this kind has a step of that
-  name). Not looked at: what this step takes from whoever would do the rest of another chain;
+  name). A step that is one on several lines is looked at on each; where they are too many and what was done
+  on all of them, taken together, would keep the rest from being done, it is `strand_unknown`. Not looked at:
+  what was done on chains of no line with this one (constraints over an account, an instrument, a desk or a
+  conflict class), and what this step takes from whoever would do the rest of another chain;
 - conditions, by what holds for the rest of the chain already: its material facts, and who took which step.
   What a grant waits for besides comes with later requests, so it counts as met: a fact that is not known yet
-  is no reason to hold up this step. A constraint whose condition is not known yet applies, as it would if the
-  fact were never stated; where that alone keeps the rest from being done, it is `strand_unknown`. So it is
-  where only grants are left whose conditions cannot be computed, which permit nothing to anybody.
+  is no reason to hold up this step. A constraint whose condition is not known yet may apply or not, and ask
+  for votes or not: where the rest can be done the one way and not the other, it is `strand_unknown`. So it is
+  where only grants are left whose conditions cannot be computed, which permit nothing to anybody;
+- the order of what remains, where the chain leaves it open and a constraint minds it: each that there is, or
+  it is `strand_unknown` (`controls.duties.turns`).
 
 Most questions have been asked before, persons of one group being alike: their answers are kept for as long as
 the same crowd is given. Of the others, most are answered without a search (`satisfiability`).
@@ -26,10 +31,9 @@ the same crowd is given. Of the others, most are answered without a search (`sat
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final
 
-from controls.duties.chain_rules import Ballot, ChainRules
+from controls.duties.chain_rules import ChainRules
 from controls.duties.constraints import with_built_in
 from controls.duties.forecast import (
     NO,
@@ -44,9 +48,10 @@ from controls.duties.forecast import (
 from controls.duties.groups import Groups
 from controls.duties.later import Later, Taken
 from controls.duties.outlook import Outlook, outlook_of
+from controls.duties.remainders import Remainders
 from controls.duties.satisfiability_problem import members
 from controls.duties.stranding import Orphan, strand_unknown, would_strand
-from controls.model.chain import AMEND, ActState, Capacity, ChainKind
+from controls.model.chain import ChainKind
 from controls.model.crowd import Crowd
 from controls.model.duty import Constraint, Grant
 from controls.model.finding import Finding
@@ -55,12 +60,8 @@ __all__ = ["LookAhead", "Taken"]
 
 # Answers that are kept for one chain kind; when there are more, all are forgotten.
 KEPT: Final = 10_000
-# Ways in which later requests may ask for votes: each is worked out.
-MOST_WAYS: Final = 16
-
-Hands: TypeAlias = dict[str, tuple[int, int]]
-Stands: TypeAlias = tuple[tuple[int, str, str], ...]
-_NOTHING: Final = (0, 0)
+# On how many lines of its lineage a step is looked ahead for one by one, those that are alike being one.
+LINES_AHEAD: Final = 8
 
 
 class LookAhead:
@@ -119,6 +120,7 @@ class _Kept:
         self._crowd = crowd
         self._groups = Groups(crowd, sign=lambda _, roles: rules.sign(roles), relations=rules.relations)
         self._forecaster = Forecaster(rules, self._groups)
+        self._remainders = Remainders(rules)
         self._named = bool(rules.relations)  # then it matters who those are that can do nothing more
         self._moves = bool(rules.moving_rights or rules.moving_limits)
         self._answers: dict[object, Answer] = {}
@@ -129,13 +131,51 @@ class _Kept:
         return len(self._groups.sizes)
 
     def finding(self, taken: Taken) -> Finding | None:
-        remainder = self._remainder(taken)
+        remainder = self._remainders.of(taken)
+        if not self._rules.ballots and not remainder.wanted:
+            return None
+        if len(taken.lines) < 2:
+            for line in taken.lines:
+                remainder = self._remainders.beside(remainder, line)
+            return self._told(self._voted(taken, remainder), taken)
+        return self._told(self._on_lines(taken, remainder), taken)
+
+    def _on_lines(self, taken: Taken, rest: Remainder) -> Answer:
+        """The answer for a step that is one on several lines: on each of them somebody must do the rest."""
+        seen: set[object] = set()
+        told: Answer = None
+        for line in taken.lines:
+            remainder = self._remainders.beside(rest, line)
+            sort = tuple(sorted(remainder.hands.items())) if rest.stands else self._alike(remainder.hands)
+            if sort in seen:
+                continue
+            seen.add(sort)
+            if len(seen) > LINES_AHEAD:
+                return told or self._on_all(taken, rest)
+            answer = self._voted(taken, remainder)
+            if isinstance(answer, Stranded):
+                return answer
+            told = told or answer
+        return told
+
+    def _on_all(self, taken: Taken, rest: Remainder) -> Answer:
+        """The answer for more lines than are looked at one by one: whoever can do the rest where all that was
+        done on any line counts, can on each. (Of who does things together, less may be known than more.)"""
+        if not self._rules.rings:
+            for line in taken.lines:
+                rest = self._remainders.beside(rest, line)
+            if self._voted(taken, rest) is None:
+                return None
+        return Untold((), lines=len(taken.lines))
+
+    def _voted(self, taken: Taken, remainder: Remainder) -> Answer:
+        """The answer, however many votes its steps may take."""
         if not self._rules.ballots:
-            return self._told(self._known(taken, remainder), taken) if remainder.wanted else None
-        ways, doubtful = self._with_votes(taken, remainder)
+            return self._known(taken, remainder)
+        ways, doubtful = self._remainders.with_votes(taken, remainder)
         if not ways:
-            return self._told(Untold(doubtful), taken)
-        return self._told(together([self._known(taken, way) for way in ways], doubtful), taken)
+            return Untold(doubtful)
+        return together([self._known(taken, way) for way in ways], doubtful)
 
     def _known(self, taken: Taken, remainder: Remainder) -> Answer:
         """The answer, from what is kept where it can be."""
@@ -182,9 +222,11 @@ class _Kept:
 
     def outlook(self, taken: Taken) -> Outlook:
         """See `LookAhead.outlook`."""
-        rules, remainder = self._rules, self._remainder(taken)
+        rules, remainder = self._rules, self._remainders.of(taken)
+        for line in taken.lines:
+            remainder = self._remainders.beside(remainder, line)
         if rules.ballots:
-            remainder = self._most_votes(taken, remainder)
+            remainder = self._remainders.most_votes(taken, remainder)
         truths = self._all(self._truths(Later(taken, rules), remainder.wanted))
         forecaster = self._forecaster
         if rules.personal:
@@ -208,87 +250,9 @@ class _Kept:
                 for number, able in zip(answer.steps, answer.able, strict=True)
             ]
             return would_strand(rules.kind, person=person, action=action, orphans=orphans)
-        return strand_unknown(rules.kind, person=person, action=action, rules=answer.rules)
-
-    def _remainder(self, taken: Taken) -> Remainder:
-        """What remains once the act is done, and whose hands are in what."""
-        rules, reopens = self._rules, taken.reopens
-        bits, other = rules.bits, rules.other
-        hands: Hands = {}
-        shared = False
-        held = open_again = 0
-        for act in (*taken.history.acts, taken.act):
-            step, state = act.step, act.state
-            bit = bits.get(step) or rules.foreign.get(step, other)
-            mine, standing = hands.get(act.person, _NOTHING)
-            if bit != other:
-                mine |= bit
-            elif step == AMEND:
-                mine |= 1  # whoever changes the facts has a hand in the step that stated them
-            if act.capacity is Capacity.ACTOR:
-                stands = state is ActState.CLAIMED or state is ActState.PERFORMED
-                if state is ActState.REOPENED or (stands and step in reopens):
-                    open_again |= bit
-                elif stands:
-                    standing |= bit
-                    held |= bit
-                    shared = shared or act.beside != ""
-            hands[act.person] = mine, standing
-        wanted = rules.mandatory & ~held
-        if open_again and not rules.kind.free_order:
-            wanted |= open_again & ~held & ~other  # an optional step, too, that others wait for
-        by_whom = self._stands(taken) if shared else ()
-        return Remainder(wanted, {}, hands, by_whom)
-
-    def _stands(self, taken: Taken) -> Stands:
-        """The acts that hold their steps then, each with its one or two persons."""
-        return tuple(
-            (self._rules.bits.get(act.step, self._rules.other), act.person, act.beside)
-            for act in (*taken.history.acts, taken.act)
-            if act.stands() and act.step not in taken.reopens
+        return strand_unknown(
+            rules.kind, person=person, action=action, rules=answer.rules, lines=answer.lines
         )
-
-    def _with_votes(self, taken: Taken, rest: Remainder) -> tuple[list[Remainder], tuple[str, ...]]:
-        """The remainder where steps take several persons, in every way that later requests may have it (none:
-        too many), and the rules on which that depends."""
-        later = Later(taken, self._rules)
-        ways, doubtful = [rest], list[str]()
-        for ballot in self._rules.ballots:
-            counts = later.needed(ballot)
-            if len(counts) > 1 and not self._asked_again(ballot, rest, least=counts[0]):
-                counts = counts[:1]  # nobody asks any more how many votes there must be
-            doubtful += [
-                limit.constraint.id for limit in ballot.asked if limit.constraint.limit in counts[1:]
-            ]
-            if len(ways) * len(counts) > MOST_WAYS:
-                return [], tuple(doubtful)
-            ways = [self._voted(way, ballot, needed=count) for count in counts for way in ways]
-        return ways, tuple(dict.fromkeys(doubtful))
-
-    def _most_votes(self, taken: Taken, rest: Remainder) -> Remainder:
-        """The remainder with as many votes as anything may ask for."""
-        later = Later(taken, self._rules)
-        for ballot in self._rules.ballots:
-            rest = self._voted(rest, ballot, needed=later.needed(ballot)[-1])
-        return rest
-
-    def _asked_again(self, ballot: Ballot, rest: Remainder, *, least: int) -> bool:
-        """Whether anything that remains is, or waits for, a step that has so many votes."""
-        given = self._given(ballot, rest)
-        waits = not self._rules.kind.free_order and bool(rest.wanted & ballot.waiting)
-        return waits or given < least or not given
-
-    @staticmethod
-    def _given(ballot: Ballot, rest: Remainder) -> int:
-        return sum(1 for _, standing in rest.hands.values() if standing >> ballot.number & 1)
-
-    def _voted(self, rest: Remainder, ballot: Ballot, *, needed: int) -> Remainder:
-        """The remainder where a step takes so many persons: it is done once all have their vote."""
-        kind, bit, given = self._rules.kind, 1 << ballot.number, self._given(ballot, rest)
-        begun = given and not kind.free_order
-        if given >= needed or needed < 2 or not ((self._rules.mandatory | rest.wanted) & bit or begun):
-            return rest
-        return replace(rest, wanted=rest.wanted | bit, votes={**rest.votes, ballot.number: needed - given})
 
     def _alike(self, hands: Mapping[str, tuple[int, int]]) -> tuple[tuple[int, int, int, str], ...]:
         """What matters of the persons so far: people of one group with the same past are alike."""

@@ -9,6 +9,7 @@ from controls.duties.findings import BUILT_IN
 from controls.duties.wording import joined, names, step_title
 from controls.model.chain import ChainKind
 from controls.model.finding import Cause, Effect, Finding, Origin, Text
+from controls.model.values import Value
 
 
 class Orphan(NamedTuple):
@@ -56,11 +57,12 @@ def would_strand(kind: ChainKind, *, person: str, action: str, orphans: Sequence
 
 
 def strand_unknown(
-    kind: ChainKind, *, person: str, action: str, rules: Sequence[str], excepted: bool = False
+    kind: ChainKind, *, person: str, action: str, rules: Sequence[str], excepted: bool = False, lines: int = 0
 ) -> Finding:
     """It could not be told: because of `rules` that may apply or not, because somebody may have an exception
-    (`excepted`), or for want of time."""
+    (`excepted`), because the step is one on too many `lines` of chains, or for want of time."""
     step = step_title(action, kind=kind)
+    values: dict[str, Value] = {"person": person, "step": action, "rules": tuple(rules)}
     if excepted:
         why = Text(
             "nobody could do the rest by the own grants and all constraints, but steps of it are delegated "
@@ -73,6 +75,14 @@ def strand_unknown(
         why = Text(
             f"that depends on rules of which it is not known yet whether they apply ({listed.en})",
             f"eso depende de reglas de las que aún no se sabe si se aplican ({listed.es})",
+        )
+    elif lines:
+        values["lines"] = lines
+        why = Text(
+            f"the step counts on {lines} lines of chains, one for each that has come of this one, and by what"
+            " was done on all of them together nobody could do it",
+            f"el paso cuenta en {lines} líneas de cadenas, una por cada una que ha salido de esta, y con lo "
+            "hecho en todas ellas juntas nadie podría darlo",
         )
     else:
         why = Text(
@@ -94,7 +104,7 @@ def strand_unknown(
             f"{step.es}: {why.es}. Un supervisor debe ver quién puede dar el resto.",
         ),
         cause=Cause.MISSING if rules else Cause.ERROR,
-        values={"person": person, "step": action, "rules": tuple(rules)},
+        values=values,
     )
 
 

@@ -59,7 +59,8 @@ class LineageReading:
     `stated` are the links of the request to chains that have begun, `unknown` those to anything else, and
     `recorded` those that the chain began with. `lines` are the acts on other chains, by line (see
     `controls.duties.lineage`). For a chain that begins with this request, `parents` are the lines of the
-    chains that it names, one each. `family` are all chains that hang together with it, or would.
+    chains that it names, one each. `family` are all chains that hang together with it, or would, where that
+    is asked for: of a chain that begins, and of one that is amended.
     """
 
     stated: tuple[Link, ...] = ()

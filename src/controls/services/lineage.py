@@ -42,15 +42,20 @@ def read_lineage(context: Context, request: Request, *, kind: ChainKind | None) 
     recorded = lineage.links(own)
     if kind is None or context.work.history(*own).begun():
         lines = tuple(line_acts(context, line) for line in lineage.lines(own))
-        family = frozenset(lineage.related((own,)))
+        # Nobody asks for it once the chain has begun, but to see what an amended one is like.
+        family = frozenset(lineage.related((own,)) if request.action == AMEND else ())
         return LineageReading(links, tuple(unknown), recorded, lines, family=family)
     older = tuple(dict.fromkeys(link.older for link in links))
+    together = line_acts(context, lineage.ancestry(older))
+    single = len(older) == 1
     return LineageReading(
         links,
         tuple(unknown),
         recorded,
-        lines=(line_acts(context, lineage.ancestry(older)),),
-        parents=tuple(line_acts(context, lineage.ancestry((chain,))) for chain in older),
+        lines=(together,),
+        parents=(together,)
+        if single
+        else tuple(line_acts(context, lineage.ancestry((chain,))) for chain in older),
         family=frozenset(lineage.related(older) | {own}),
     )
 

@@ -15,8 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 from controls.decide import ActiveRelease
-from controls.duties.lineage import with_lines
-from controls.duties.lookahead import Taken
+from controls.duties.lookahead import LINES_AHEAD, Taken
 from controls.duties.outlook import Outlook, outlook_of_lines
 from controls.duties.satisfiability import Verdict
 from controls.duties.wording import names, step_titles
@@ -99,15 +98,13 @@ def _outlook(
 ) -> Outlook:
     """The outlook with what was done on all lines that the chain is part of."""
 
-    def found(history: ChainHistory) -> Outlook:
-        return active.ahead.outlook(replace(taken, history=history), crowd=crowd)
+    def found(lines: Sequence[Sequence[TrailAct]]) -> Outlook:
+        return active.ahead.outlook(replace(taken, lines=lines), crowd=crowd)
 
-    each = [found(history) for history in with_lines(taken.kind, taken.history, lines)]
-    if len(each) == 1:
-        return each[0]
-    every = {item.act.claim: item for line in lines for item in line}
-    (together,) = with_lines(taken.kind, taken.history, [tuple(every.values())])
-    return outlook_of_lines(each, together=found(together))
+    if len(lines) < 2:
+        return found(lines)
+    # What is proven on some of them is proven; what is possible on all of them together is on each.
+    return outlook_of_lines([found((line,)) for line in lines[:LINES_AHEAD]], together=found(lines))
 
 
 def _start_of(day: date, *, now: datetime) -> datetime:

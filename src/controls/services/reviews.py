@@ -2,8 +2,10 @@
 
 Guarantees: a resolution that does not evaluate to permit changes nothing (and is recorded); an approval
 clears exactly the findings of its case, for the same person, action, resource and material facts, once and
-until it expires; the approver counts as having acted on the step. The case of a break-glass is approved by a
-second person while its minutes last; what is done under it opens a case that a third one resolves.
+until it expires; the approver counts as having acted on the step, and nobody approves what is asked for by a
+person to whom he or she may not be related (`controls.duties.approving`). The case of a break-glass is
+approved by a second person while its minutes last; what is done under it opens a case that a third one
+resolves.
 """
 
 from __future__ import annotations
@@ -14,17 +16,22 @@ from enum import StrEnum
 from typing import Final
 
 from controls.decide import REVIEW, ReviewedChain, Situation, decide
+from controls.duties.approving import Approving
+from controls.duties.asked import Asked
 from controls.ledger.envelope import EntryKind
-from controls.model.chain import Act, ActState, Capacity, ChainHistory
+from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory
+from controls.model.condition import Facts
 from controls.model.decision import Approval, Decision
 from controls.model.errors import Conflict, FieldError, Forbidden, NotFound
+from controls.model.people import Account
 from controls.model.request import Request
 from controls.model.values import Json, from_microseconds, utc_text
 from controls.rules.vocabulary import read_facts
 from controls.services.answers import encode, finding_json, receipt
 from controls.services.commands import Context, Render
-from controls.services.lineage import line_parties
+from controls.services.lineage import line_acts, line_parties
 from controls.services.records import decision_entry
+from controls.services.values_on_record import values_on_record
 from controls.store.rows import BREAK_GLASS, EXCEPTION, ReviewCase, StoredAct
 from controls.store.workspace import Needs
 
@@ -120,9 +127,10 @@ class Resolve:
             properties={},
         )
         history = self._history(context, case)
+        account = context.directory.account(login, at=work.at)
         situation = Situation(
             reading=read_facts(active.release.vocabulary, {}),
-            account=context.directory.account(login, at=work.at),
+            account=account,
             history=ChainHistory("", case.id),
             now=work.now,
             reviewed=ReviewedChain(
@@ -130,9 +138,41 @@ class Resolve:
                 history.parties()
                 | line_parties(context, (history.kind, history.chain))
                 | {context.directory.survivor(person) for person in (case.person, case.beside)},
+                approving=None if account is None else self._approving(context, case, history, account),
             ),
         )
         return decide(request, situation, active=active), request
+
+    def _approving(
+        self, context: Context, case: ReviewCase, history: ChainHistory, account: Account
+    ) -> Approving | None:
+        """The step that is approved by this, if any, next to all that was done on its chain and lines."""
+        active, work = context.active, context.work
+        kind = active.kinds.get(case.chain_kind)
+        if kind is None or kind.id not in active.related or not self._approves(case):
+            return None
+        material: dict[str, str] = {}
+        for act in history.acts:
+            material |= act.material
+        asked = Asked(
+            person=account.person.id,
+            step=kind.steps[0].id if case.action == AMEND else case.action,
+            kind=kind,
+            history=history,
+            now=work.now,
+            profiles=context.directory.profiles(at=work.at),
+        )
+        askers = [context.directory.survivor(person) for person in (case.person, case.beside) if person]
+        lines = work.lineage.lines((kind.id, case.resource_id))
+        return Approving(
+            asked,
+            tuple(askers),
+            [line_acts(context, line) for line in lines],
+            Facts(values_on_record(active, material), history, work.now),
+        )
+
+    def _approves(self, case: ReviewCase) -> bool:
+        return case.kind in ("hold", BREAK_GLASS) and self.resolution is Resolution.APPROVE
 
     def _history(self, context: Context, case: ReviewCase) -> ChainHistory:
         if not case.chain_kind:
@@ -207,7 +247,7 @@ class Resolve:
         return lambda sealed: encode(told() | {"receipt": receipt(index, leaf, sealed)})
 
     def _approval(self, context: Context, case: ReviewCase, decision: Decision) -> Approval | None:
-        if case.kind not in ("hold", BREAK_GLASS) or self.resolution is not Resolution.APPROVE:
+        if not self._approves(case):
             return None
         until = context.work.now + APPROVAL_VALID_FOR
         if case.due_at is not None:

@@ -1,0 +1,119 @@
+"""Whoever approves is held against the relations of whoever asks and of all others on the chain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from controls.duties.approving import Approving, approver_findings
+from controls.duties.asked import Asked
+from controls.model.chain import AMEND, ChainHistory
+from controls.model.condition import Facts, Truth
+from controls.model.duty import Constraint, ConstraintKind
+from controls.model.finding import Cause, Effect, Finding
+from controls.model.people import Profile
+from controls.model.trail import TrailAct
+from tests.duties.builders import KIND, NOW, Fixed, a_constraint, a_history, an_act
+
+# Sara is above Tina, who is above Teo; Olga is at the top of another house.
+PROFILES = {
+    "sara": Profile("sara", reports_to="sara", department="front"),
+    "tina": Profile("tina", reports_to="sara", department="front"),
+    "teo": Profile("teo", reports_to="tina", department="back"),
+    "olga": Profile("olga", reports_to="olga", department="control"),
+    "nemo": Profile("nemo"),
+}
+LINE = replace(
+    a_constraint(ConstraintKind.RELATION, "capture", "approve", name="line"), forbid=("reports_to",)
+)
+
+
+def found(
+    approver: str,
+    *askers: str,
+    rule: Constraint = LINE,
+    step: str = "capture",
+    history: ChainHistory | None = None,
+    lines: tuple[tuple[TrailAct, ...], ...] = (),
+) -> Finding | None:
+    """What keeps the approver from approving the step for those who ask; one finding at most."""
+    history = a_history() if history is None else history
+    asked = Asked(approver, step, KIND, history, NOW, profiles=PROFILES)
+    facts = Facts({}, history, NOW)
+    findings = list(approver_findings((rule,), Approving(asked, askers, lines, facts)))
+    assert len(findings) < 2
+    return findings[0] if findings else None
+
+
+@pytest.mark.parametrize(("approver", "speaks"), [("sara", True), ("teo", True), ("olga", False)])
+@pytest.mark.parametrize("then", [Effect.DENY, Effect.REVIEW])
+def test_nobody_approves_for_the_superior_nor_for_a_subordinate(
+    approver: str, speaks: bool, then: Effect
+) -> None:
+    """The trader asks; who is above or below her is kept from approving, and told why."""
+    told = found(approver, "tina", rule=replace(LINE, then=then))
+    assert (told is not None) is speaks
+    if told is not None:
+        assert (told.rule, told.effect, told.cause) == ("line", then, Cause.FIRED)
+        assert told.values["relations"] == ("reports_to",)
+        assert (told.values["person"], told.values["step"]) == (approver, "capture")
+        assert approver in told.message.en
+        assert approver in told.message.es
+
+
+def test_one_of_two_who_ask_is_enough() -> None:
+    """A delegate and whom he acts for are both asked about."""
+    assert found("teo", "olga", "tina") is not None
+    assert found("teo", "olga") is None
+
+
+def test_what_is_not_known_denies_where_the_rule_denies_and_is_told_where_it_asks_for_a_review() -> None:
+    """A supervisor's look is what a review asks for, and nobody could give it if no line were known."""
+    told = found("nemo", "tina")
+    assert told is not None
+    assert (told.effect, told.cause) == (Effect.DENY, Cause.MISSING)
+    told = found("nemo", "tina", rule=replace(LINE, then=Effect.REVIEW))
+    assert told is not None
+    assert (told.effect, told.cause) == (Effect.FLAG, Cause.MISSING)
+    assert told.missing == ("directory.nemo.reports_to",)
+
+
+def test_who_acted_on_the_other_steps_counts_too() -> None:
+    """On this chain in any state, on the chains of its lines, and by an amendment."""
+    history = a_history(an_act("approve", "tina"))
+    assert found("teo", "olga", history=history) is not None
+    assert found("teo", "olga", history=a_history(an_act(AMEND, "tina")), step="approve") is not None
+    line = (TrailAct(KIND.id, "approve", an_act("approve", "tina", chain="O-2")),)
+    assert found("teo", "olga", lines=((), line)) is not None
+    assert found("teo", "olga", lines=((),)) is None
+    assert found("teo", "olga", history=a_history(an_act("settle", "tina"))) is None  # no step of the rule
+
+
+def test_others_on_the_step_itself_are_beside_nobody() -> None:
+    """Two votes on one step, or two approvals of it, are of one department as a rule."""
+    history = a_history(an_act("capture", "tina"))
+    assert found("teo", "olga", history=history) is None
+    line = (TrailAct(KIND.id, "capture", an_act("capture", "tina", chain="O-2")),)
+    assert found("teo", "olga", lines=(line,)) is None
+
+
+def test_an_order_is_minded_and_who_asks_always_counts() -> None:
+    """Of steps listed later nothing is asked; the one that is asked for now is."""
+    ordered = replace(LINE, ordered=True)
+    later = a_history(an_act("approve", "tina"))
+    assert found("teo", "olga", rule=ordered, history=later) is None
+    assert found("teo", "tina", rule=ordered) is not None
+    earlier = a_history(an_act("capture", "tina"))
+    assert found("teo", "olga", rule=ordered, step="approve", history=earlier) is not None
+
+
+def test_other_constraints_and_those_that_do_not_apply_say_nothing() -> None:
+    """A condition that is false, a step that the rule is not about, a kind that is no relation."""
+    assert found("teo", "tina", rule=replace(LINE, when=Fixed(Truth.FALSE))) is None
+    assert found("teo", "tina", rule=replace(LINE, when=Fixed(Truth.UNKNOWN))) is not None
+    assert found("teo", "tina", step="settle") is None
+    assert found("teo", "tina", rule=a_constraint(ConstraintKind.SEPARATE, "capture", "approve")) is None
+    other_team = replace(LINE, forbid=(), differ=("department",))
+    assert found("sara", "tina", rule=other_team) is not None
+    assert found("olga", "tina", rule=other_team) is None
