@@ -32,6 +32,7 @@ def test_every_route_of_the_issue_is_there(document: Any) -> None:
         ("post", "/v1/decisions"),
         ("get", "/v1/decisions/{id}"),
         ("post", "/v1/decisions/{id}/outcome"),
+        ("get", "/v1/decisions/{id}/alternatives"),
         ("get", "/v1/decisions/{id}/counterfactuals"),
         ("get", "/v1/chains/{id}"),
         ("get", "/v1/chains/{id}/outlook"),

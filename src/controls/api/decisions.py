@@ -18,6 +18,7 @@ from controls.api.entrance import Entrance, json_of, once, token_of
 from controls.api.exchange import Exchange
 from controls.api.openapi import answers, body, keyed, reference
 from controls.api.problems import invalid
+from controls.services.alternatives import Alternatives
 from controls.services.answers import Told, native_list, native_one
 from controls.services.counterfactuals import Counterfactuals
 from controls.services.decisions import Decide
@@ -80,6 +81,7 @@ def decision_routes(entrance: Entrance) -> APIRouter:
     router = APIRouter(tags=["decisions"])
     service = entrance.service
     counterfactuals = Counterfactuals(service)
+    alternatives = Alternatives(service)
 
     @router.post(
         "/v1/decisions",
@@ -149,6 +151,23 @@ def decision_routes(entrance: Entrance) -> APIRouter:
         """Needs the scope `read`."""
         await entrance.reader(request, "read")
         return JSONResponse(await service.queries.decision(id))
+
+    @router.get(
+        "/v1/decisions/{id}/alternatives",
+        summary="Who else could do what was denied, or what waits for a review",
+        responses=answers(
+            search_schemas.AlternativesAnswer,
+            says="Five persons at most, those with the least open work first.",
+            problems=(401, 403, 404, 409, 422, 503),
+        ),
+        openapi_extra=keyed(),
+    )
+    async def instead(request: HttpRequest, id: OurId) -> Response:
+        """Needs the scopes `read` and `decide`, and a key that covers the question; only accounts for which
+        it may speak are told. Each was decided: it would be permitted now. Nothing is claimed and nothing
+        recorded."""
+        key = await entrance.reader(request, "read")
+        return JSONResponse(await alternatives.of(id, key=key))
 
     @router.get(
         "/v1/decisions/{id}/counterfactuals",

@@ -203,6 +203,26 @@ class CounterfactualsAnswer(Told):
     counterfactuals: list[Counterfactual]
 
 
+class Alternative(Told):
+    """Somebody else who would be permitted it, by this account; `open`: how many steps the person holds whose
+    outcome is awaited."""
+
+    person: str
+    account: str
+    open: int
+
+
+class AlternativesAnswer(Told):
+    """Who else would be permitted at `at` what was asked; five persons at most, those with the least open
+    work first. `complete`: whether these are all there are."""
+
+    decision: str
+    recorded: Literal["review", "deny"]
+    at: str
+    alternatives: list[Alternative]
+    complete: bool
+
+
 class AuthzenConfiguration(Told):
     """AuthZEN 1.0 metadata: what this decision point offers."""
 
