@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -75,11 +75,13 @@ class Lineage:
     """Links between chains, from younger to older ones."""
 
     def __init__(self) -> None:
-        self._older: dict[ChainKey, dict[Link, None]] = {}
+        self._links: dict[ChainKey, dict[Link, None]] = {}
+        self._older: dict[ChainKey, dict[ChainKey, None]] = {}
         self._younger: dict[ChainKey, dict[ChainKey, None]] = {}
 
     def add(self, younger: ChainKey, link: Link) -> None:
-        self._older.setdefault(younger, {})[link] = None
+        self._links.setdefault(younger, {})[link] = None
+        self._older.setdefault(younger, {})[link.older] = None
         self._younger.setdefault(link.older, {})[younger] = None
 
     def linked(self, chain: ChainKey) -> bool:
@@ -88,15 +90,15 @@ class Lineage:
 
     def links(self, chain: ChainKey) -> tuple[Link, ...]:
         """What the chain was said to come from when it began."""
-        return tuple(self._older.get(chain, ()))
+        return tuple(self._links.get(chain, ()))
 
     def ancestry(self, chains: Iterable[ChainKey]) -> set[ChainKey]:
         """The chains and all that they come from."""
-        return _reached(chains, lambda chain: (link.older for link in self._older.get(chain, ())))
+        return _reached(chains, self._older)
 
     def progeny(self, chains: Iterable[ChainKey]) -> set[ChainKey]:
         """The chains and all that has come of them."""
-        return _reached(chains, lambda chain: self._younger.get(chain, ()))
+        return _reached(chains, self._younger)
 
     def related(self, chains: Iterable[ChainKey]) -> set[ChainKey]:
         """All that hangs together with chains that begin with links to these: every line that they touch."""
@@ -108,14 +110,12 @@ class Lineage:
         return tuple(dict.fromkeys(frozenset(self.ancestry((end,)) - {chain}) for end in ends))
 
 
-def _reached(
-    chains: Iterable[ChainKey], following: Callable[[ChainKey], Iterable[ChainKey]]
-) -> set[ChainKey]:
-    seen: set[ChainKey] = set()
-    pending = list(chains)
+def _reached(chains: Iterable[ChainKey], following: Mapping[ChainKey, Iterable[ChainKey]]) -> set[ChainKey]:
+    seen = set(chains)
+    pending = list(seen)
     while pending:
-        chain = pending.pop()
-        if chain not in seen:
-            seen.add(chain)
-            pending.extend(following(chain))
+        for chain in following.get(pending.pop(), ()):
+            if chain not in seen:
+                seen.add(chain)
+                pending.append(chain)
     return seen
