@@ -196,6 +196,44 @@ async def test_lines_on_which_both_have_acted_are_looked_at_again(
     await verified(desk)
 
 
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ('order.notional > "1000.00 EUR"', "applies"),
+        ('order.notional > "10000001.00 EUR"', ""),
+        ('account.open_exposure > "1.00 EUR"', "untold"),  # not material: nothing of it is on record
+    ],
+)
+async def test_a_constraint_with_a_condition_is_looked_at_by_the_facts_on_record(
+    service: Service, desk: Desk, when: str, told: str
+) -> None:
+    """A case where it applied or may have; none where the record says that it did not."""
+    files = dict(read_rule_files(DESK_RULES))
+    name = next(file for file in files if file.startswith("duties/"))
+    files[name] = files[name].replace('order.notional > "10000000.00 EUR"', when)
+    change = await activation_of(service, compile_release(files))
+    await confirmed(service, desk, await proposed(service, desk, change))
+    order = an_order()
+    for action, login in (
+        ("capture", "tina.trader"),
+        ("approve", "rita.risk"),
+        ("execute", "tina.trader"),
+        ("allocate", "mara.middle"),
+        ("confirm", "mara.middle"),
+        ("instruct", "clara.clerk"),
+    ):
+        await done(service, desk, action, login, order)
+    await merged(service, desk, "p-11", "p-09")
+    cases: Any = (await service.queries.reviews(state="open", limit=50, cursor=None))["reviews"]
+    found = [(reason["rule"], reason["message"]) for case in cases for reason in case["reasons"]]
+    assert [rule for rule, _ in found] == (["large_orders_apart"] if told else [])
+    for _, message in found:
+        assert "acted on confirm, instruct: large_orders_apart does not allow it" in message["en"]
+        assert ("could not be told from the record" in message["en"]) is (told == "untold")
+        assert ("No se ha podido saber por el registro" in message["es"]) is (told == "untold")
+    await verified(desk)
+
+
 async def test_a_finished_chain_is_left_to_the_analysis(service: Service, desk: Desk) -> None:
     """Nothing can be done about it any more but to know it, which `controls duties analyse` tells."""
     order = an_order()

@@ -8,8 +8,10 @@ Guarantees: neither of the two has a hand in the merge; entries keep the person 
 recorded, and the merge is one of them; the one who goes has nothing in force any more, and the logins are
 those of the one who stays; of two votes of theirs on one step the later is void; for every open chain on
 which the two together break a constraint a case is opened, for a supervisor who is no party, and so for every
-line of chains that is not finished (`controls.duties.lineage`). Roles and what was delegated are not taken
-over: whoever stays keeps his or her own, so that no constraint over roles is broken by it.
+line of chains that is not finished (`controls.duties.lineage`). A constraint with a condition is told of
+unless the facts on record say that it did not apply; of a line, whose chains have facts of their own, always.
+Roles and what was delegated are not taken over: whoever stays keeps his or her own, so that no constraint
+over roles is broken by it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from controls.duties.breaches import Breach, Breaches
 from controls.duties.lineage import Joined, broken_together
 from controls.ledger.envelope import EntryKind
 from controls.model.chain import Act, ActState, ChainHistory, ChainKind
-from controls.model.condition import Facts
+from controls.model.condition import Facts, Truth
 from controls.model.duty import Constraint
 from controls.model.errors import FieldError, InvalidInput
 from controls.model.finding import Text
@@ -34,6 +36,7 @@ from controls.services.commands import Context
 from controls.services.directory_changes import record_people
 from controls.services.directory_checks import check_administrators
 from controls.services.lineage import line_acts
+from controls.services.values_on_record import values_on_record
 from controls.store.directory import Directory, replace_people
 from controls.store.merging import unite
 from controls.store.people import (
@@ -55,13 +58,15 @@ CASES_AT_MOST: Final = 500
 @dataclass(frozen=True, slots=True)
 class _Broken:
     """An open chain on which, or on a line of which, the two together break constraints, each by acts on
-    steps. `last` is the last step that they acted on; `line` says that what the chain comes from counts."""
+    steps. `last` is the last step that they acted on; `line` says that what the chain comes from counts.
+    `untold` are the constraints of which it could not be told whether their condition holds."""
 
     kind: ChainKind
     chain: str
     last: str
     constraints: tuple[tuple[Constraint, tuple[str, ...]], ...]
     line: bool = False
+    untold: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -200,9 +205,12 @@ class PersonMerge:
             united = ChainHistory(before.kind, before.chain, tuple(map(self._as_one, before.acts)))
             known = {breach.constraint.id for breach in self._breaches(before, release)}
             new = [breach for breach in self._breaches(united, release) if breach.constraint.id not in known]
+            truths = {breach.constraint.id: _applied(breach, united, context) for breach in new}
+            new = [breach for breach in new if truths[breach.constraint.id] is not Truth.FALSE]
             if new:
                 last = next(act.step for act in reversed(united.acts) if act.person == self.into)
-                yield _Broken(kind, before.chain, last, tuple(map(self._steps_of, new)))
+                untold = frozenset(rule for rule, truth in truths.items() if truth is Truth.UNKNOWN)
+                yield _Broken(kind, before.chain, last, tuple(map(self._steps_of, new)), untold=untold)
 
     def _found_on_lines(self, context: Context) -> Iterator[_Broken]:
         """Open chains on whose lines the two do that, unless a chain of the line tells it by itself."""
@@ -210,7 +218,7 @@ class PersonMerge:
         told = {
             ((item.kind.id, item.chain), rule.id) for item in self._broken for rule, _ in item.constraints
         }
-        constraints = tuple(item for item in active.release.constraints if item.when is None)
+        constraints = active.release.constraints
         facts = Facts({}, ChainHistory("", ""), work.now)
         rules = Joined(constraints, active.kinds, facts, context.directory.profiles(at=work.at))
         lines = {
@@ -238,7 +246,8 @@ class PersonMerge:
             kind, chain = max(open_ones, key=lambda place: work.history(*place).acts[0].index)
             told |= {((kind, chain), rule.id) for rule in new}
             steps = [(rule, _of_steps(rule, mine)) for rule in new]
-            yield _Broken(active.kinds[kind], chain, mine[-1], tuple(steps), line=True)
+            untold = frozenset(rule.id for rule in new if rule.when is not None)
+            yield _Broken(active.kinds[kind], chain, mine[-1], tuple(steps), line=True, untold=untold)
 
     def _steps_of(self, breach: Breach) -> tuple[Constraint, tuple[str, ...]]:
         steps = dict.fromkeys(act.step for act in breach.acts if act.person == self.into)
@@ -251,9 +260,9 @@ class PersonMerge:
         return replace(act, person=person, beside="" if beside == person else beside)
 
     def _breaches(self, history: ChainHistory, release: Release) -> list[Breach]:
-        """What the two break on one chain; a condition is not evaluated, for its facts are not at hand."""
+        """What the two break on one chain, whatever the conditions."""
         looked = Breaches(
-            (item for item in release.constraints if item.when is None and not item.excludes_roles),
+            (item for item in release.constraints if not item.excludes_roles),
             kinds={kind.id: kind for kind in release.chains.values()},
             grants=(),
             closure={},
@@ -261,6 +270,20 @@ class PersonMerge:
         )
         looked.add(history)
         return [breach for breach in looked.found() if breach.person in self.persons]
+
+
+def _applied(breach: Breach, history: ChainHistory, context: Context) -> Truth:
+    """Whether the condition of a constraint held by the facts on record when it was broken."""
+    when, last = breach.constraint.when, breach.acts[-1]
+    if when is None:
+        return Truth.TRUE
+    before = tuple(act for act in history.acts if act.index <= last.index)
+    material: dict[str, str] = {}
+    for act in before:
+        material |= act.material
+    chain = ChainHistory(history.kind, history.chain, before)
+    values = values_on_record(context.active, material)
+    return when.evaluate(Facts(values, chain, last.at)).truth
 
 
 def _errors(merge: PersonMerge, directory: Directory) -> Iterator[FieldError]:
@@ -328,16 +351,21 @@ def _reason(
         f", en {broken.chain} y las cadenas enlazadas con ella",
     )
     where = line if broken.line else Text("", "")
+    untold = Text(
+        " Whether its condition held could not be told from the record, so it is taken to apply.",
+        " No se ha podido saber por el registro si se cumplía su condición, así que se da por aplicable.",
+    )
+    condition = untold if constraint.id in broken.untold else Text("", "")
     return {
         "rule": rule,
         "effect": constraint.then.value,
         "title": dict(constraint.title.as_json()),
         "message": {
             "en": f"{merge.person} was found to be {merge.into}, who with that has acted on "
-            f"{acted}{where.en}: {rule} does not allow it of one person. Either resolution closes the case; "
-            "say in the reason what was done.",
+            f"{acted}{where.en}: {rule} does not allow it of one person.{condition.en} Either resolution "
+            "closes the case; say in the reason what was done.",
             "es": f"Se ha visto que {merge.person} es {merge.into}, que con ello ha actuado en "
-            f"{acted}{where.es}: {rule} no lo permite a una sola persona. Cualquier resolución cierra el "
-            "caso; indique en el motivo lo que se ha hecho.",
+            f"{acted}{where.es}: {rule} no lo permite a una sola persona.{condition.es} Cualquier "
+            "resolución cierra el caso; indique en el motivo lo que se ha hecho.",
         },
     }
