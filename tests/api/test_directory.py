@@ -287,6 +287,57 @@ def test_a_delegation_over_http(api: Api) -> None:
     assert api.post("/v1/directory/delegations", said, key="caller").status_code == 403
 
 
+def test_a_mitigation_over_http(own_api: StartApi) -> None:
+    """Proposed by one administrator, confirmed by another one: then the roles that exclude each other can be
+    granted; and it ends when it is ended."""
+    api = own_api()
+    said = {
+        "person": "p-05",
+        "constraint": "front_back",
+        "owner": "p-14",
+        "control": "the head of desk reads every instruction",
+        "evidence": "the log of the desk",
+        "until": (datetime.now(UTC) + timedelta(days=30)).isoformat(),
+    }
+    tina = {
+        "person": "p-05",
+        "name": "Tina Toro",
+        "accounts": [{"login": "tina.trader"}],
+        "roles": [{"role": "trader"}, {"role": "settlement_clerk"}],
+    }
+    refused = propose(api, tina)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "exclusive_roles")
+    proposed = api.post("/v1/directory/mitigations", said, key="admin1")
+    assert proposed.status_code == 200, proposed.text
+    change_schemas.ChangeAnswer.model_validate(proposed.json())
+    assert proposed.json()["summary"].startswith(
+        "p-14 accepts that p-05 is in conflict with front_back until"
+    )
+    assert "reads every" not in proposed.text
+    assert confirm(api, proposed.json()["change"]).status_code == 200
+    (given,) = person(api, "p-05", key="reader")["mitigations"]
+    assert (given["constraint"], given["owner"]) == ("front_back", "p-14")
+    assert confirm(api, propose(api, tina).json()["change"]).status_code == 200
+    ended = api.post("/v1/directory/mitigation-ends", {"mitigation": given["mitigation"]}, key="admin1")
+    assert ended.json()["summary"] == "p-05's conflict with front_back is accepted no longer"
+    assert confirm(api, ended.json()["change"]).status_code == 200
+    again = api.post("/v1/directory/mitigation-ends", {"mitigation": given["mitigation"]}, key="admin1")
+    assert (again.status_code, again.json()["code"]) == (409, "mitigation_over")
+    for changed, code in (
+        ({"until": "tomorrow"}, "bad_time"),
+        ({"control": " "}, "bad_character"),
+        ({"evidence": "x" * 501}, "too_long"),
+        ({"more": 1}, "unknown_field"),
+        ({"owner": "p-05"}, "same_person"),
+        ({"constraint": "maker_checker"}, "not_mitigable"),
+        ({"until": (datetime.now(UTC) + timedelta(days=400)).isoformat()}, "until_too_late"),
+    ):
+        wrong = api.post("/v1/directory/mitigations", said | changed, key="admin1")
+        assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, code)
+    for path, body in (("mitigations", said), ("mitigation-ends", {"mitigation": given["mitigation"]})):
+        assert api.post(f"/v1/directory/{path}", body, key="caller").status_code == 403
+
+
 def test_the_same_proposal_under_one_key_is_one_change(api: Api) -> None:
     """A repeated request gets the same answer, byte for byte."""
     said = {"person": "p-95", "name": "Once Only", "accounts": [{"login": "once.only"}], "roles": []}
