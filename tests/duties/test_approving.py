@@ -79,6 +79,25 @@ def test_what_is_not_known_denies_where_the_rule_denies_and_is_told_where_it_ask
     assert told.missing == ("directory.nemo.reports_to",)
 
 
+def test_what_is_known_on_one_line_is_not_lost_in_what_is_unknown_on_another() -> None:
+    """Nor in a condition that is not known: it is taken to hold."""
+    review = replace(LINE, then=Effect.REVIEW)
+    lines = [
+        (TrailAct(KIND.id, "approve", an_act("approve", person, chain="O-2")),) for person in ("nemo", "tina")
+    ]
+    for order in (lines, lines[::-1]):
+        told = found("teo", "olga", rule=review, lines=tuple(order))
+        assert told is not None
+        assert told.effect is Effect.REVIEW
+    told = found("teo", "olga", rule=review, lines=tuple(lines[:1]))
+    assert told is not None
+    assert told.effect is Effect.FLAG
+    doubtful = replace(review, when=Fixed(Truth.UNKNOWN, missing=("order.side",)))
+    told = found("teo", "tina", rule=doubtful)
+    assert told is not None
+    assert (told.effect, told.missing) == (Effect.REVIEW, ("order.side",))
+
+
 def test_who_acted_on_the_other_steps_counts_too() -> None:
     """On this chain in any state, on the chains of its lines, and by an amendment."""
     history = a_history(an_act("approve", "tina"))

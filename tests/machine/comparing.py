@@ -427,6 +427,7 @@ class Compared(RuleBasedStateMachine):
         )
         lapsed = item.until is not None and self.world.now >= item.until
         party = person in self.world.parties(ask.chain) or person in ask.hands
+        party = party or self.world.barred_from_approving(ask, person)
         may = not closed and not lapsed and not party and "supervisor" in self.world.roles[person]
         if not review:
             return  # an opinion was asked for

@@ -343,6 +343,23 @@ class World:
         """Whether it is not known that two persons are unrelated; everybody is of the own household."""
         return self._relation(duty, one, other) is not False
 
+    def barred_from_approving(self, ask: Ask, who: int) -> bool:
+        """Whether somebody is related to those who ask, or to who took another step, as a constraint forbids;
+        where that is not known, one that denies counts."""
+        told = self.in_force(ask.chain)
+        lines = set().union(*self.lines(ask.chain))
+        for duty in self.duties:
+            if duty.kind != "relation" or ask.counts not in duty.steps or duty.then == "flag":
+                continue
+            if duty.large and told.get("amount") == "small":
+                continue
+            others = self._others(duty, ask)
+            beside = {act.person for act in self.acts if act.chain in lines and act.counts in others}
+            found = {self._relation(duty, who, other) for other in beside.union(ask.hands)}
+            if True in found or (duty.then == "deny" and None in found):
+                return True
+        return False
+
     def _surely_related(self, duty: Duty, ask: Ask, who: int) -> bool:
         """Whether somebody is known to be related to who took another step."""
         others = self._others(duty, ask)

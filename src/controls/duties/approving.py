@@ -56,21 +56,22 @@ def _found(constraint: Constraint, approving: Approving) -> Finding | None:
     others = tuple(act for act in asked.history.acts if asked.step_of(act) != asked.step)
     requested = tuple(_requested(asked, person) for person in approving.askers)
     over = replace(constraint, steps=(*others_of(constraint, asked.step), asked.step), ordered=False)
+    told: Finding | None = None
     for line in approving.lines or ((),):
-        elsewhere = tuple(item for item in line if item.step != asked.step)
         beside = replace(
             asked,
             step="",
             history=replace(asked.history, acts=(*others, *requested)),
-            lineage=elsewhere,
+            lineage=tuple(item for item in line if item.step != asked.step),
         )
-        found = relation(over, asked=beside)
-        found = None if found is None else applied(constraint, found=found, facts=approving.facts)
-        if found is not None:
-            told = constraint_finding(constraint, found=found, asked=asked)
-            unknown = bool(found.missing) and told.effect is Effect.REVIEW
-            return replace(told, effect=Effect.FLAG) if unknown else told
-    return None
+        related = relation(over, asked=beside)
+        found = None if related is None else applied(constraint, found=related, facts=approving.facts)
+        if related is None or found is None:
+            continue
+        told = constraint_finding(constraint, found=found, asked=asked)
+        if not related.missing or told.effect is not Effect.REVIEW:
+            return told
+    return None if told is None else replace(told, effect=Effect.FLAG)
 
 
 def _requested(asked: Asked, person: str) -> Act:
