@@ -314,6 +314,12 @@ class Compared(RuleBasedStateMachine):
         assert (answer.review != "") is question.claim, told
         assert self.approval(ask, rules) is None, told
         until = self.world.now + timedelta(minutes=question.minutes) if lifts else None
+        for item in self.held:
+            # The same again is in the case that is open, which has the minutes that were asked for first.
+            if answer.review and self.engine.answers[item.answer].review == answer.review:
+                assert self.about_the_same(item, ask) and item.rules == rules, told
+                assert item.until is None or self.world.now < item.until, told
+                until = item.until
         self.held.append(Held(len(self.engine.answers) - 1, question, rules, self.state(), until))
 
     def check_case(self, answer: Answer, lifted: set[str], told: Told) -> None:
@@ -362,18 +368,24 @@ class Compared(RuleBasedStateMachine):
         return None
 
     def approves_of(self, item: Held, ask: Ask, rules: frozenset[str]) -> bool:
-        """Whether it was approved that somebody does this, for the same person, on these facts."""
-        asked = self.meant(item.question)
-        material = self.world.kinds[ask.chain[0]].material
+        """Whether just this was approved, and is not used or over yet."""
         return (
-            (asked.chain, asked.step, asked.older) == (ask.chain, ask.step, ask.older)
-            and (asked.person, asked.behalf) == (ask.person, ask.behalf)
-            and all(asked.facts[name] == ask.facts[name] for name in material)
+            self.about_the_same(item, ask)
             and item.rules == rules
             and item.approved is not None
             and item.approver not in ask.hands
             and not item.used
             and self.world.now < (item.until or item.approved + APPROVAL_LASTS)
+        )
+
+    def about_the_same(self, item: Held, ask: Ask) -> bool:
+        """Whether it is asked that the same person does the same, for the same one, on the same facts."""
+        asked = self.meant(item.question)
+        material = self.world.kinds[ask.chain[0]].material
+        return (
+            (asked.chain, asked.step, asked.older) == (ask.chain, ask.step, ask.older)
+            and (asked.person, asked.behalf) == (ask.person, ask.behalf)
+            and all(asked.facts.get(name) == ask.facts.get(name) for name in material)
         )
 
     def state(self) -> object:
