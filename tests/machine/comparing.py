@@ -317,7 +317,8 @@ class Compared(RuleBasedStateMachine):
         for item in self.held:
             # The same again is in the case that is open, which has the minutes that were asked for first.
             if answer.review and self.engine.answers[item.answer].review == answer.review:
-                assert self.about_the_same(item, ask) and item.rules == rules, told
+                assert self.about_the_same(item, ask), told
+                assert item.rules == rules, told
                 assert item.until is None or self.world.now < item.until, told
                 until = item.until
         self.held.append(Held(len(self.engine.answers) - 1, question, rules, self.state(), until))
