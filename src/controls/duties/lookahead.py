@@ -125,6 +125,7 @@ class _Kept:
         self._moves = bool(rules.moving_rights or rules.moving_limits)
         self._answers: dict[object, Answer] = {}
         self._easy: dict[object, bool] = {}  # whether the rest can be done whatever holds
+        self._certain: dict[object, bool] = {}  # and however many votes are asked for
 
     @property
     def groups(self) -> int:
@@ -172,6 +173,8 @@ class _Kept:
         """The answer, however many votes its steps may take."""
         if not self._rules.ballots:
             return self._known(taken, remainder)
+        if not remainder.stands and self._however_voted(remainder):
+            return None
         ways, doubtful = self._remainders.with_votes(taken, remainder)
         if not ways:
             return Untold(doubtful)
@@ -206,12 +209,30 @@ class _Kept:
             return False
         known = self._easy.get(steps)
         if known is None:
-            strictest = (NO,) * len(self._rules.moving_rights) + (YES,) * len(self._rules.moving_limits)
-            known = self._forecaster.answer(remainder, self._all(strictest)) is None
+            known = self._strictly(remainder) is None
             if len(self._easy) >= KEPT:
                 self._easy.clear()
             self._easy[steps] = known
         return known
+
+    def _however_voted(self, remainder: Remainder) -> bool:
+        """Whether the rest can be done whatever number of votes anything may ask for, and whatever holds."""
+        if self._rules.personal:
+            return False
+        key = (remainder.wanted, self._alike(remainder.hands))
+        known = self._certain.get(key)
+        if known is None:
+            ways = self._remainders.every_number(remainder)
+            known = bool(ways) and all(not way.wanted or self._strictly(way) is None for way in ways)
+            if len(self._certain) >= KEPT:
+                self._certain.clear()
+            self._certain[key] = known
+        return known
+
+    def _strictly(self, remainder: Remainder) -> Answer:
+        """The answer if no grant with a condition were given and every constraint applied."""
+        strictest = (NO,) * len(self._rules.moving_rights) + (YES,) * len(self._rules.moving_limits)
+        return self._forecaster.answer(remainder, self._all(strictest))
 
     def _answer(self, taken: Taken, remainder: Remainder, truths: tuple[int, ...]) -> Answer:
         """The answer, worked out anew."""

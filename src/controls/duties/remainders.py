@@ -100,6 +100,17 @@ class Remainders:
             ways = [self._voted(way, ballot, needed=count) for count in counts for way in ways]
         return ways, tuple(dict.fromkeys(doubtful))
 
+    def every_number(self, rest: Remainder) -> list[Remainder]:
+        """The remainder with every number of votes that anything may ask for (none: too many ways)."""
+        ways = [rest]
+        for ballot in self._rules.ballots:
+            limits = (limit.constraint.limit for limit in ballot.asked)
+            counts = {ballot.least, *(limit for limit in limits if limit > ballot.least)}
+            if len(ways) * len(counts) > MOST_WAYS:
+                return []
+            ways = [self._voted(way, ballot, needed=count) for count in counts for way in ways]
+        return ways
+
     def most_votes(self, taken: Taken, rest: Remainder) -> Remainder:
         """The remainder with as many votes as anything may ask for."""
         later = Later(taken, self._rules)
