@@ -189,6 +189,13 @@ def mistakes(files: Mapping[str, str]) -> list[str]:
     return [f"{item.file}:{item.line}:{item.column}: {item.code}" for item in diagnostics_of(dict(files))]
 
 
+def test_wrong_years_are_one_mistake() -> None:
+    """And not one for every holiday."""
+    (found,) = diagnostics_of(with_calendar(FILE.replace("year: 202", "year: 203")))
+    assert (found.code, found.line) == ("out_of_range", 6)
+    assert "the calendar is for 2036 to 2037, and 2 of its days lie outside" in found.message
+
+
 @pytest.mark.parametrize(
     ("old", "new", "mistake"),
     [

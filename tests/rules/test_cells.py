@@ -92,7 +92,7 @@ def test_any_value() -> None:
         ('bu"y', STRING, 0, "bad_cell"),
         ("yes", BOOL, 0, "bad_value"),
         ("< 5.5", INT, 2, "bad_value"),
-        ("= 5", INT, 0, "bad_value"),
+        ("= 5", INT, 0, "bad_cell"),
         ("5 6", INT, 0, "bad_value"),
         ("1e999", DECIMAL, 0, "bad_value"),
         ("< 1000", MONEY, 2, "bad_value"),
@@ -113,6 +113,23 @@ def test_what_is_wrong_with_a_cell(cell: str, type_: ValueType, offset: int, cod
     with pytest.raises(CellError) as caught:
         parse_cell(cell, type_=type_, values=SIDES if type_ == STRING else ())
     assert (caught.value.offset, caught.value.code) == (offset, code)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("=> 10", "'>= 10'"),
+        ("=< 10", "'<= 10'"),
+        ("≥ 10", "'>= 10'"),
+        ("==10", "'10'"),
+        ("3, =>10", "'>= 10'"),
+    ],
+)
+def test_a_bound_written_otherwise_is_told_how_to_write_it(text: str, told: str) -> None:
+    """As other languages and hands write it."""
+    with pytest.raises(CellError, match=r"write .* instead of") as caught:
+        parse_cell(text, type_=INT)
+    assert told in str(caught.value)
 
 
 @given(cells())

@@ -66,7 +66,7 @@ ENGLISH = """\
 pre.credit_capital_threshold: Order would exceed the credit threshold
 
 The rule applies when somebody asks for: Approval (“order.approve”).
-It is in force from 14 July 2011, 04:00:00 UTC.
+It is in force from 14 July 2011, 00:00 (America/New_York).
 
 If the sum of “Order value” (converted into “EUR” at the rate of today in “Europe/Madrid” in the table of \
 rates “house”) and the greatest of “Open exposure” (converted into “EUR” at the rate of today in \

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -47,10 +47,11 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Half-open time of validity; None is unbounded."""
+    """Half-open time of validity; None is unbounded. `zone`: where its days begin, for who reads them."""
 
     start: datetime | None = None
     end: datetime | None = None
+    zone: str = field(default="UTC", compare=False)
 
     def holds(self, now: datetime) -> bool:
         return (self.start is None or self.start <= now) and (self.end is None or now < self.end)

@@ -13,7 +13,7 @@ from typing import Final
 from controls.rules.calendars import Calendar
 from controls.rules.diagnostics import Diagnostics
 from controls.rules.literals import parse_date
-from controls.rules.nodes import MappingNode
+from controls.rules.nodes import MappingNode, Scalar
 from controls.rules.sources import Sources
 from controls.rules.structure import MAX_YEARS, WEEKDAYS, FileKind
 
@@ -52,6 +52,7 @@ def _calendar(name: str, node: MappingNode, diagnostics: Diagnostics) -> Calenda
             "out_of_range",
             f"`last_year` is not before `first_year`, and a calendar has at most {MAX_YEARS} years",
         )
+        return None
     holidays = node.mapping("holidays")
     days = set(_holidays(holidays, first=first, last=last, diagnostics=diagnostics)) if holidays else set()
     if diagnostics.count > before:
@@ -61,6 +62,7 @@ def _calendar(name: str, node: MappingNode, diagnostics: Diagnostics) -> Calenda
 
 
 def _holidays(node: MappingNode, *, first: int, last: int, diagnostics: Diagnostics) -> Iterable[date]:
+    outside: list[Scalar] = []
     for text, entry in node.entries.items():
         try:
             day = parse_date(text)
@@ -70,6 +72,8 @@ def _holidays(node: MappingNode, *, first: int, last: int, diagnostics: Diagnost
         if first <= day.year <= last:
             yield day
         else:
-            diagnostics.add(
-                entry.key.place, "out_of_range", f"the calendar is for {first} to {last}: widen or remove"
-            )
+            outside.append(entry.key)
+    if outside:  # one word about all of them, since it is mostly the years that are wrong
+        more = "" if len(outside) == 1 else f", and {len(outside)} of its days lie outside"
+        message = f"the calendar is for {first} to {last}{more}: widen or remove"
+        diagnostics.add(outside[0].place, "out_of_range", message)

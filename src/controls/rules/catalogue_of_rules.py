@@ -209,6 +209,12 @@ OF_RULES: Final = (
         Change('en: "{order.price} is too much"', 'en: "{order.quantity} is too much"'),
     ),
     Explanation(
+        "untranslated_value",
+        "A message tells a value in one language and not in the other.",
+        "Quote the same facts and parameters in both.",
+        Change('en: "The order is too large"', 'en: "{order.quantity} is too much"'),
+    ),
+    Explanation(
         "empty_period",
         "A period never holds.",
         "Let `to` be after `from`.",
@@ -237,6 +243,20 @@ OF_RULES: Final = (
         "Two rules of one id are in force at the same time.",
         "Let one end where the other begins.",
         Change(("then: deny\n  effective: [{from: 2026-01-01}, {from: 2027-01-01}]"), "then: deny"),
+    ),
+    Explanation(
+        "gap_of_hours",
+        "One period ends some hours before the next begins, as two time zones leave it.",
+        "Let both name the same zone.",
+        Change(
+            (
+                "then: deny\n"
+                "  effective:\n"
+                "    - {to: 2026-07-01, zone: Europe/Madrid}\n"
+                "    - {from: 2026-07-01, zone: America/New_York}"
+            ),
+            "then: deny",
+        ),
     ),
     Explanation(
         "too_few_steps",

@@ -33,6 +33,8 @@ Ordered: TypeAlias = "int | Decimal | date | timedelta"
 
 _NEGATION: Final = re.compile(r"not\((.*)\)\Z", re.DOTALL)
 _BOUND: Final = re.compile(r"(<=|>=|<|>)\s*(.*)\Z", re.DOTALL)
+_SLIPS: Final = {"=>": ">=", "=<": "<=", "≥": ">=", "≤": "<=", "==": "", "=": ""}
+_SLIP: Final = re.compile(f"({'|'.join(_SLIPS)})\\s*(.*)\\Z", re.DOTALL)
 _RANGE: Final = re.compile(r"([\[(])(.*?)\.\.(.*)([\])])\Z", re.DOTALL)
 _SIGNS: Final = "<>=![](){}-\"'"  # text that begins with one of them is meant as something else, or quoted
 _BOOLEANS: Final = {"true": True, "TRUE": True, "false": False, "FALSE": False}  # spreadsheets shout
@@ -182,6 +184,10 @@ class _Constants:
             return Span(value, None, low_closed=closed)
         if item[0] in "[(":
             return self._range(item, offset)
+        slip = _SLIP.match(item)
+        if slip:
+            written = f"{_SLIPS[slip[1]]} {slip[2]}".strip()
+            raise CellError(offset, "bad_cell", f"write {quoted(written)} instead of {quoted(item)}")
         value = self._ordered(item, offset)
         return Span(value, value)
 

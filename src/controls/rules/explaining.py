@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Final
 
 from controls.model.chain import ChainKind
@@ -12,6 +13,7 @@ from controls.model.finding import Effect, Source, Text
 from controls.rules.condition import WholeCondition
 from controls.rules.release import Release
 from controls.rules.wording import Wording
+from controls.rules.zones import zone
 
 _LABELS: Final[Mapping[str, Text]] = {
     "subject.type": Text("Type of the caller's subject", "Tipo de sujeto"),
@@ -80,11 +82,16 @@ class Explaining:
         say, words = self.say, self.words
         if period.start is None and period.end is None:
             return say("It is always in force.", "Está siempre en vigor.")
+        place = zone(period.zone)
+
+        def day(moment: datetime) -> str:
+            return f"{words.constant(moment.astimezone(place).date())}, 00:00 ({period.zone})"
+
         parts: list[str] = []
         if period.start is not None:
-            parts.append(say("from ", "desde el ") + words.constant(period.start))
+            parts.append(say("from ", "desde el ") + day(period.start))
         if period.end is not None:
-            parts.append(say("until ", "hasta el ") + words.constant(period.end))
+            parts.append(say("until ", "hasta el ") + day(period.end))
         return say("It is in force ", "Está en vigor ") + ", ".join(parts) + "."
 
     def source(self, source: Source) -> str:

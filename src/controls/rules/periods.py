@@ -1,6 +1,7 @@
 """Effective periods from files: half-open dates in a named zone, as moments in UTC.
 
-Guarantees: a period that comes out is not empty, and several of one rule do not overlap.
+Guarantees: a period that comes out is not empty, and several of one rule neither overlap nor leave a few
+hours between them, which only two zones do: a day is the least that anybody means to leave.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from controls.rules.nodes import MappingNode
 from controls.rules.zones import moment_at, zone
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_SHORTEST_DAY: Final = 23  # hours
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -29,6 +31,7 @@ def period_of(node: MappingNode, diagnostics: Diagnostics) -> Period | None:
     period = Period(
         _midnight(node, "from", place=place, diagnostics=diagnostics),
         _midnight(node, "to", place=place, diagnostics=diagnostics),
+        place.key,
     )
     if period.start is not None and period.end is not None and period.start >= period.end:
         diagnostics.add(
@@ -40,7 +43,7 @@ def period_of(node: MappingNode, diagnostics: Diagnostics) -> Period | None:
 
 
 def check_overlaps(periods: Iterable[tuple[Period, Place]], *, what: str, diagnostics: Diagnostics) -> None:
-    """Note every period that begins before an earlier one has ended."""
+    """Note every period that begins before an earlier one has ended, or some hours after it."""
     latest: tuple[Period, Place] | None = None
     for period, place in sorted(periods, key=lambda item: (item[0].start or _FIRST, item[1])):
         if latest is not None and (period.start or _FIRST) < (latest[0].end or _LAST):
@@ -50,6 +53,16 @@ def check_overlaps(periods: Iterable[tuple[Period, Place]], *, what: str, diagno
                 "overlapping_periods",
                 f"{what} already applies then, by {other.file}:{other.line}: only one may at a time",
             )
+        elif latest is not None and latest[0].end is not None and period.start is not None:
+            hours = (period.start - latest[0].end) / timedelta(hours=1)
+            if 0 < hours < _SHORTEST_DAY:
+                other = latest[1]
+                diagnostics.add(
+                    place,
+                    "gap_of_hours",
+                    f"{what} does not apply for {hours:g} hours after {other.file}:{other.line} ends: "
+                    "name the same zone in both",
+                )
         if latest is None or (period.end or _LAST) > (latest[0].end or _LAST):
             latest = (period, place)
 

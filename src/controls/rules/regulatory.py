@@ -231,11 +231,17 @@ class _Reader:
         obligation = node.mapping("obligation")
         due = {DUE_AT} if obligation is not None and "due" in obligation else set[str]()
         allowed = read | parameters.broken | SERVICE_FACTS.keys() | due
-        templates = [message.scalar(language) for language in ("en", "es")]
-        templates += [scalar for row in table.rows for scalar in row.message.values()] if table else []
-        for scalar in templates:
-            assert scalar is not None
-            self._check_message(scalar, read, allowed=allowed)
+        messages = [(message.scalar("en"), message.scalar("es"))]
+        rows = () if table is None else table.rows
+        messages += [(row.message["en"], row.message["es"]) for row in rows if row.message]
+        for english, spanish in messages:
+            assert english is not None
+            assert spanish is not None
+            before = self.diagnostics.count
+            for scalar in (english, spanish):
+                self._check_message(scalar, read, allowed=allowed)
+            if self.diagnostics.count == before:
+                self._check_translation(english, spanish)
 
     def _check_message(self, scalar: Scalar, read: Set[str], *, allowed: Set[str]) -> None:
         for offset, name in placeholders(str(scalar.value)):
@@ -249,6 +255,20 @@ class _Reader:
                     "bad_placeholder",
                     f"the rule reads {listed(sorted(read)) or 'nothing'}, and not {quoted(name)}"
                     f"{closest(name, read)}",
+                )
+
+    def _check_translation(self, english: Scalar, spanish: Scalar) -> None:
+        """Note a value that only one of the languages tells."""
+        ours, theirs = (
+            {name for _, name in placeholders(str(scalar.value))} for scalar in (english, spanish)
+        )
+        for scalar, language, lacking in ((english, "en", theirs - ours), (spanish, "es", ours - theirs)):
+            if lacking:
+                told = listed([f"{{{name}}}" for name in sorted(lacking)])
+                self.diagnostics.add(
+                    scalar.place,
+                    "untranslated_value",
+                    f"`{language}` does not tell {told}, and the other language does: tell the same in both",
                 )
 
     def _check_policy(self, node: MappingNode, outcomes: tuple[str, ...]) -> None:
