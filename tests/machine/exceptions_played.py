@@ -157,7 +157,8 @@ class WithExceptions(Compared):
         """What was denied is asked for again with break-glass, and a supervisor may lift what denies it."""
         refused = [replace(question, minutes=minutes, claim=True) for question in self.refused[-20:]]
         lifted = [question for question in refused if self.could_be_lifted(question)]
-        question = (lifted if lifted and which % 5 else refused)[-1 - which // 5 % len(lifted or refused)]
+        pool = lifted if lifted and which % 3 else refused
+        question = pool[-1 - which // 3 % len(pool)]
         answer = self.ask(question)
         if answer.outcome == "deny" and answer.review:
             self.seen["break-glass waits for a supervisor"] += 1

@@ -38,6 +38,12 @@ SPANS = (timedelta(minutes=20), timedelta(hours=1), timedelta(days=2))
 CHANGES = ("time", "absence", "account", "merge")
 # The long run is at least of so many steps.
 STEPS = 50_000
+# What a long run must have met with.
+MET = (
+    *("permit for somebody else", "review for somebody else", "deny for somebody else"),
+    *("delegations made", "delegations refused", "denials lifted", "denials that nobody lifts"),
+    *("mitigations made", "mitigations refused", "conflicts that are accepted"),
+)
 roles_held = st.frozensets(st.sampled_from(ROLES), min_size=1)
 number = st.integers(0, 999)
 
@@ -170,4 +176,5 @@ def test_the_engine_says_what_the_plain_model_says(
                 "\n" + "".join(f"{count:8,} {what}\n" for what, count in sorted(Machine.seen.items()))
             )
         assert Machine.seen["steps"] >= STEPS
+        assert min(Machine.seen[what] for what in MET) > 10
     assert min(Machine.seen[outcome] for outcome in ("permit", "review", "deny")) > 10
