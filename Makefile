@@ -23,6 +23,8 @@ STAMP := $(VENV)/installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 export PYTHONUNBUFFERED := 1
+# Without compiled modules every program that a test starts compiles the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # --- What can be done -----------------------------------------------------------------------------------
 
@@ -39,12 +41,13 @@ help: ## this list
 demo: $(STAMP) ## plays a trading desk's day, then keeps the service running (ONCE=1: ends after the day)
 	@$(BIN)/controls demo $(if $(ONCE),--once) $(ARGS)
 
-# Two processes share the tests, a file each at a time (ARGS="-n 0": one).
+# Two processes share the tests, a file each at a time (ARGS="-n 0": one), in the order of tests/conftest.py.
 # All checks run even when an early one fails; the summary comes last, right after pytest's closing line.
 .PHONY: test
 test: $(STAMP) ## all checks and tests, on SQLite and on a PostgreSQL that it starts itself
 	@$(checks)
-	check "tests" $(BIN)/pytest -q -rfEs -n 2 --dist loadfile --durations=15 --durations-min=1 $(ARGS)
+	check "tests" $(BIN)/pytest -q -rfEs -n 2 --dist loadfile --no-loadscope-reorder \
+	  --durations=15 --durations-min=1 $(ARGS)
 	summary
 
 .PHONY: lint

@@ -92,6 +92,11 @@ def copy_of(template: Path, folder: Path) -> str:
     return f"sqlite+aiosqlite:///{folder / template.name}"
 
 
+@pytest.fixture(autouse=True)
+def _trials(trials_here: None) -> None:
+    """A process for each trial would be most of what a change of release costs here."""
+
+
 @pytest.fixture(scope="package", autouse=True)
 def _plain_log() -> Iterator[None]:
     """Log lines as the service writes them: structlog's own default draws tracebacks for seconds."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
+from controls.cli import rule_tests, rules
+from controls.services import releases
+from controls.services.releases import CheckedRelease, check_release
 from tests.desk import DESK_PEOPLE, DESK_RULES, Desk, start_desk
 
 
@@ -17,6 +21,22 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("CONTROLS_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _checked_once(monkeypatch: pytest.MonkeyPatch, trials_here: None) -> None:
+    """Commands in this process check the same files once: to check the shipped rules takes seconds."""
+
+    def checked(files: Mapping[str, str]) -> CheckedRelease:
+        return _checked(tuple(files.items()))
+
+    for module in (releases, rules, rule_tests):
+        monkeypatch.setattr(module, "check_release", checked)
+
+
+@lru_cache(maxsize=32)
+def _checked(files: tuple[tuple[str, str], ...]) -> CheckedRelease:
+    return check_release(dict(files))
 
 
 def settings(folder: Path, url: str) -> dict[str, str]:

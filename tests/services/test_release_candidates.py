@@ -109,6 +109,11 @@ async def running(desk: Desk, watched: Watched | None = None) -> AsyncIterator[S
         await service.close()
 
 
+@pytest.fixture(autouse=True)
+def _trials() -> None:
+    """Here each trial is a process of its own."""
+
+
 async def propose(service: Service, desk: Desk, release: Release) -> str:
     command = Propose(
         new_id("chg"), new_id("change"), desk.key_ids["admin1"], await activation_of(service, release)
