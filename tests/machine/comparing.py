@@ -24,49 +24,12 @@ from tests.machine.plain_model import World
 from tests.machine.plain_words import UNKNOWN, Ask, Chain
 from tests.machine.plans import FACTS, Plan, plans
 from tests.machine.playing import START, Answer, Playing
+from tests.machine.questions import Denied, Held, Question
 
 LOOKED_AHEAD = {"would_strand", "strand_unknown"}
 STAYING = {"separate", "at_most", "exclusive_roles", "votes", "relation", *TIMED}
 APPROVAL_LASTS = timedelta(hours=24)
 BECAME = (*["performed"] * 4, "abandoned", "")  # what becomes of a claim
-
-
-@dataclass(frozen=True)
-class Question:
-    """What an account asks for, maybe for another account, maybe with minutes of break-glass."""
-
-    account: int
-    chain: Chain
-    step: str
-    facts: Mapping[str, str]
-    older: tuple[Chain, ...] = ()
-    behalf: int | None = None
-    minutes: int = 0
-    claim: bool = True
-
-
-@dataclass
-class Held:
-    """An answer that waits for a supervisor: until its minutes are over, where it is for break-glass."""
-
-    answer: int
-    question: Question
-    rules: frozenset[str]
-    state: object  # of the world when it was asked, and once it is approved, if nothing has happened since
-    until: datetime | None = None
-    approver: int = -1
-    approved: datetime | None = None
-    used: bool = False
-
-
-@dataclass(frozen=True)
-class Denied:
-    """Something that was denied for what somebody had done."""
-
-    question: Question
-    rules: frozenset[str]
-    at: datetime
-    merges: int
 
 
 @dataclass
@@ -163,7 +126,7 @@ class Compared(RuleBasedStateMachine):
         """The export verifies, and gives every verdict again."""
         export = self.engine.export()
         report = Verification([Key.of(self.engine.desk.vkey)], None).run(export.splitlines(keepends=True))
-        assert report.problems == []
+        assert not report.problems, report.problems
         again = list(verdicts(export, self.world))
         assert len(again) == len(self.engine.answers)
         for entry, found, expected in again:

@@ -11,10 +11,11 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from tests.machine.comparing import BECAME, Compared, Question
+from tests.machine.comparing import BECAME, Compared
 from tests.machine.plain_exceptions import may_accept, may_be_accepted, may_lend
 from tests.machine.plain_words import UNKNOWN, Accepted, Chain, Lent
 from tests.machine.playing import Answer
+from tests.machine.questions import Question
 
 number = st.integers(0, 999)
 # How long an exception is made for; the last ones are refused.

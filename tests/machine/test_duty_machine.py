@@ -29,10 +29,11 @@ from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
 from controls.services import writer
 from tests.conftest import LONG_RUN
-from tests.machine.comparing import BECAME, Question
+from tests.machine.comparing import BECAME
 from tests.machine.exceptions_played import MINUTES, WithExceptions
 from tests.machine.plain_laws import TIMED, broken
 from tests.machine.plans import ROLES
+from tests.machine.questions import Question
 
 SPANS = (timedelta(minutes=20), timedelta(hours=1), timedelta(days=2))
 CHANGES = ("time", "absence", "account", "merge")
