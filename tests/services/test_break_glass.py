@@ -220,6 +220,19 @@ async def test_a_review_beside_the_denial_is_lifted_with_it(seat: Seat) -> None:
     await seat.verified()
 
 
+async def test_an_amendment_is_lifted_and_verified_as_what_it_counts_as(seat: Seat) -> None:
+    """Whoever amends has a hand in what began the chain, and may have approved that; lifted, it verifies."""
+    order = an_order()
+    await seat.done("capture", "tomas.trader", order)
+    await seat.done("approve", "tina.trader", order)
+    changed = {"break_glass": FIRE, "quantity": "2000"}
+    held = await seat.asked("amend", "tina.trader", order, **changed)
+    assert (held["outcome"], rules(held)) == ("deny", {"maker_checker"})
+    await resolved(seat, held["review"]["id"], "supervisor1")
+    assert (await seat.asked("amend", "tina.trader", order, **changed))["outcome"] == "permit"
+    assert (await seat.verified()).exceptions == 1
+
+
 async def test_one_use_however_many_ask_at_once(seat: Seat) -> None:
     """Forty requests at two services: one permit, and one case to look at."""
     order = await begun(seat)

@@ -752,7 +752,7 @@ class Duties:
         if not again:
             chain.acts[person] = (*before, step)
             if step == AMEND:  # whoever amends has a hand in what is amended
-                yield from self._act(chain, person, rules.first, rules)
+                yield from self._act(chain, person, rules.first, rules, lifted=lifted)
 
     def _end(self, name: str, state: str) -> Iterator[Bad]:
         claim = self._claims.get(short(name))
