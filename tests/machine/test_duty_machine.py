@@ -157,6 +157,17 @@ def test_the_engine_says_what_the_plain_model_says(
     class Machine(DutyMachine):
         template = sqlite_template
 
+        def teardown(self) -> None:
+            super().teardown()
+            self.seen["plays"] += 1
+            if LONG_RUN and self.seen["plays"] % 50 == 0:
+                tell(f"{self.seen['plays']:,} plays, {self.seen['steps']:,} steps")
+
+    def tell(*lines: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write("".join(f"\n{line}" for line in lines))
+            sys.stdout.flush()
+
     # Whoever measures beside it may stop this process for longer than an answer takes.
     monkeypatch.setattr(writer, "ANSWER_SECONDS", 24 * 3600)
     Machine.seen.clear()
@@ -172,10 +183,7 @@ def test_the_engine_says_what_the_plain_model_says(
     )
     record_property("seen", dict(Machine.seen))
     if LONG_RUN:
-        with capsys.disabled():
-            sys.stdout.write(
-                "\n" + "".join(f"{count:8,} {what}\n" for what, count in sorted(Machine.seen.items()))
-            )
+        tell(*(f"{count:8,} {what}" for what, count in sorted(Machine.seen.items())), "")
         assert Machine.seen["steps"] >= STEPS
         assert min(Machine.seen[what] for what in MET) > 10
     assert min(Machine.seen[outcome] for outcome in ("permit", "review", "deny")) > 10
