@@ -389,6 +389,28 @@ async def test_one_vote_for_two_persons(seat: Seat) -> None:
     await seat.verified()
 
 
+async def test_a_vote_given_for_somebody_who_voted_under_another_name(seat: Seat) -> None:
+    """Found to be one, the two have one vote: the later one is void, and the step waits for somebody else."""
+    files = dict(read_rule_files(DESK_RULES))
+    duty = next(file for file in files if file.startswith("duties/"))
+    files[duty] += "- {id: two_votes, kind: votes, step: approve, votes: 2, then: deny}\n"
+    await seat.confirmed(await activation_of(seat.service, compile_release(files)))
+    third = DirectoryChange(read_directory("person,name,account,roles\np-20,Remo,remo.risk,risk_officer\n"))
+    await seat.confirmed(third)
+    await seat.delegated("p-07", "p-08", "approve")
+    order = an_order()
+    await seat.walked(order, ("capture", "tina.trader"), ("approve", "remo.risk"))
+    await seat.done("approve", "raul.risk", order, on_behalf_of="rita.risk")
+    await seat.confirmed(PersonMerge("p-20", "p-07"))
+    acts: Any = (await seat.service.queries.chain(order["id"], kind=None))["acts"]
+    votes = [act["state"] for act in acts if (act["step"], act["capacity"]) == ("approve", "actor")]
+    assert votes == ["performed", "void"]
+    assert "not_yet" in rules(await seat.asked("execute", "tina.trader", order))
+    await seat.done("approve", "raul.risk", order)
+    await seat.done("execute", "tina.trader", order)
+    await seat.verified()
+
+
 async def test_a_claim_is_shared_only_by_who_made_it_for_the_same_person(seat: Seat) -> None:
     """Else an act that counts for two could be taken over by one, or for somebody who never delegated."""
     await seat.delegated("p-05", "p-06", "capture")

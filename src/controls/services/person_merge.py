@@ -187,13 +187,17 @@ class PersonMerge:
         ]
 
     def _double_votes(self, context: Context) -> Iterator[str]:
-        """The later of each two votes that both have on a step now."""
+        """The later of each two votes that both have on a step now, by their own acts or by what somebody
+        did for them."""
         for place in sorted(context.work.shared):
             history = context.work.history(*place)
             for step in dict.fromkeys(act.step for act in history.acts):
-                standing = [act for act in history.standing(step) if act.person in self.persons]
-                if len({act.person for act in standing}) == 2:
-                    yield from (act.claim for act in standing if act.person != standing[0].person)
+                standing = [act for act in history.standing(step) if act.hands.intersection(self.persons)]
+                yield from (
+                    act.claim
+                    for act in standing[1:]
+                    if not act.hands.intersection(standing[0].hands, self.persons)
+                )
 
     def _found(self, context: Context) -> Iterator[_Broken]:
         """Open chains on which the two, taken for one, break what neither broke alone."""
