@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from controls.cli.main import app
 from tests.databases import PROJECT
-from tests.forks import die_with_parent, forks
+from tests.forks import Fork, die_with_parent, forks
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -97,7 +97,7 @@ def verify(export: Path, vkey: str, *more: str | Path) -> Said:
 class Running:
     """A program that stays up; what it says goes to two files."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Fork
     folder: Path
     name: str
     url: str = field(default="")
@@ -154,9 +154,16 @@ def starting(
 
 @contextmanager
 def serving(env: Mapping[str, str], folder: Path) -> Iterator[Running]:
-    """`controls serve` on a free port, ready."""
-    arguments = ("-m", "controls.cli.main", "serve", "--port", "0")
-    with starting(*arguments, env=env, folder=folder, name="service") as running:
+    """`controls serve` on a free port, ready; as a process of its own that need not import anything."""
+    out, err = folder / "service.out", folder / "service.err"
+    out.touch()
+    err.touch()
+    process = forks().start("serve", "--port", "0", env=environment(env), out=out, err=err)
+    running = Running(process, folder, "service")
+    try:
         running.url = running.until(r"Serving on (http://127\.0\.0\.1:\d+) ")[1]
         assert httpx2.get(f"{running.url}/readyz", timeout=30).json() == {"status": "ready"}
         yield running
+    finally:
+        process.kill()
+        process.wait(STOP_SECONDS)

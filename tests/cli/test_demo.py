@@ -161,12 +161,19 @@ def test_it_stays_up_answers_with_the_printed_key_and_ends_on_ctrl_c(
         httpx2.get(f"{url}/healthz")
 
 
+# The rules are not tested first, as the demos above have done.
+UNTESTED = (
+    "from controls.cli import main, operate; from controls.rules.release import compile_release; "
+    "operate.activatable = compile_release; main.main()"
+)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_interrupted_in_the_middle_of_the_day_it_leaves_nothing_behind(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     """No folder, no service that runs on, no traceback; and not the exit code of a day that was played."""
-    arguments = (*DEMO, "--once")
+    arguments = ("-c", UNTESTED, "demo", "--once")
     with starting(*arguments, env={"TMPDIR": str(tmp_path)}, folder=tmp_path, name="demo") as demo:
         demo.until("Migrating")
         until = time.monotonic() + 30

@@ -19,7 +19,7 @@ from controls.services.signing import create_key_file
 from tests.databases import PostgresServer
 from tests.desk import Desk, ask, start_desk
 
-from .commands import Said, controls, forked, serving, starting, well
+from .commands import Said, controls, forked, starting, well
 from .conftest import acting
 
 SERVE = ("serve", "--port", "0")
@@ -44,7 +44,8 @@ def test_it_says_where_it_listens_answers_and_ends_in_order(
     """Exit code 0, and the checkpoint kept outside is the newest, though a busy second held it back."""
     desk = start_desk(tmp_path, database_url=request.getfixturevalue(f"migrated_{database}_url"))
     env = desk.environment()
-    with serving(env, desk.folder) as service:
+    with starting("-m", "controls.cli.main", *SERVE, env=env, folder=desk.folder) as service:
+        service.url = service.until(r"Serving on (http://\S+) ")[1]
         assert service.out == ""
         answers = [capture(service.url, desk) for _ in range(12)]
         assert {answer.status_code for answer in answers} == {200}
