@@ -274,14 +274,12 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         )
         if situation.crowd is not None and not (beyond if glass else _denies(findings)):
             act = claimed_act(request, account, claim=claim, now=situation.now, other=other)
-            so_far = history
-            if other is not None:
-                so_far = replace(history, acts=(*history.acts, principal_act(act, other)))
+            theirs_too = () if other is None else (principal_act(act, other),)
+            so_far = replace(history, acts=history.acts + theirs_too) if theirs_too else history
             elsewhere = () if lineage is None else lineage.lines
             taken = Taken(kind, so_far, act, reading.values, claim.reopens, lines=elsewhere)
             ahead = active.ahead.finding(taken, crowd=situation.crowd)
-            if ahead is not None:
-                findings.append(ahead)
+            findings += () if ahead is None else (ahead,)
     return _concluded(
         request,
         situation,
