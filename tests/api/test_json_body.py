@@ -258,6 +258,18 @@ def test_an_escape_hides_no_duplicate() -> None:
     assert error.code == "malformed_json"
 
 
+# A name with the same XXH3 (64 bits) as that of a fact: orjson keeps names by that alone.
+_COLLIDES = "_p3m3i0mrmuew_r6xmby_an549cz2bkwf3pq8imke4klglqe6xcym4muudboecjj"
+
+
+def test_no_name_is_read_as_another() -> None:
+    """A name made to collide with that of a fact hides it in nobody's body, and passes for it in none."""
+    for name in ("legal_hold", _COLLIDES, "legal_hold"):
+        assert read_json(f'{{"{name}":"H-1"}}'.encode()) == {name: "H-1"}
+    both = f'{{"order":{{"legal_hold":1}},"other":{{"{_COLLIDES}":2}}}}'
+    assert read_json(both.encode()) == {"order": {"legal_hold": 1}, "other": {_COLLIDES: 2}}
+
+
 def test_the_plain_way_is_taken() -> None:
     """Ordinary bodies, long ones too, are plain; what only looks plain is not."""
     ordinary = json.dumps([{"subject": {"id": f"p-{at}"}, "n": [at, True, None]} for at in range(200)])
