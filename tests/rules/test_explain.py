@@ -69,8 +69,8 @@ The rule applies when somebody asks for: Approval (“order.approve”).
 It is in force from 14 July 2011, 00:00 (America/New_York).
 
 If the sum of “Order value” (converted into “EUR” at the rate of today in “Europe/Madrid” in the table of \
-rates “house”) and the greatest of “Open exposure” (converted into “EUR” at the rate of today in \
-“Europe/Madrid” in the table of rates “house”) and 0 EUR (the parameter “none”) is more than \
+rates “house”) and the size of “Open exposure” (converted into “EUR” at the rate of today in \
+“Europe/Madrid” in the table of rates “house”) without its sign is more than \
 75,000,000 EUR (the parameter “threshold”),
 then the request is denied.
 If a fact that the rule needs is missing, the request is held for review.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.rules.shipped_desk import STEPS, Desk
+from tests.rules.shipped_desk import STEPS, Desk, findings_of
 
 LINE = {"account": "A-100", "quantity": "10000", "price": "4.546", "costs": "18.20 EUR"}
 
@@ -67,6 +67,25 @@ def before(step: str) -> Desk:
     for done in STEPS[: STEPS.index(step)]:
         desk.ask(done)
     return desk
+
+
+# What is well formed but cannot be, each with the rule that says so.
+IMPOSSIBLE: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "capture",
+        {"order.received_at": "2062-03-02T09:29:31Z", "order.entered_at": "2062-03-02T09:29:58Z"},
+        "cap.order_memo_complete",
+    ),
+    ("capture", {"account.kyc_reviewed_at": "2062-11-03T10:00:00Z"}, "cap.kyc_review_overdue"),
+    ("approve", {"account.open_exposure": "-74990000.00 EUR"}, "pre.credit_capital_threshold"),
+    ("approve", {"order.limit_price": "455", "order.order_type": "market"}, "pre.erroneous_order"),
+]
+
+
+@pytest.mark.parametrize(("step", "said", "rule"), IMPOSSIBLE, ids=str)
+def test_what_cannot_be_never_passes(step: str, said: dict[str, Any], rule: str) -> None:
+    """A date still to come of what is past, a wrong sign, a limit under the wrong type of order."""
+    assert findings_of(before(step).ask(step, changes=said)) == [rule]
 
 
 @pytest.mark.parametrize(("step", "said"), MISTYPED, ids=str)
