@@ -18,6 +18,7 @@ from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_file import read_directory
 from controls.services.exceptions import Exceptions
 from controls.services.mitigations import LONGEST, Mitigation, MitigationEnd
+from controls.services.person_merge import PersonMerge
 from controls.services.reviews import Resolution, Resolve
 from controls.store.tables import disclosures
 from tests.desk import DESK_RULES, activation_of, an_order, start_desk, submit
@@ -194,3 +195,19 @@ async def test_nobody_accepts_the_own_conflict(seat: Seat) -> None:
     with pytest.raises(ControlsError) as refused:
         await seat.proposed(mitigation(seat, person="p-01"))
     assert refused.value.code == "own_mitigation"
+
+
+async def test_who_is_found_to_be_the_owner_answers_for_nothing(seat: Seat) -> None:
+    """Nobody answers for the own conflict, not even under another name: the merge ends it."""
+    await seat.confirmed(mitigation(seat))
+    await seat.confirmed(DirectoryChange(read_directory(BOTH)))
+    order = await walked(seat)
+    await seat.confirmed(PersonMerge("p-14", "p-05"))
+    answer = await seat.asked("instruct", "tina.trader", order)
+    assert (answer["outcome"], "front_back" in rules(answer)) == ("deny", True)
+    replica = seat.desk.build(clock=seat.clock)
+    await replica.start()
+    _, directory = await replica.snapshot()
+    assert directory.mitigated("p-05", at=microseconds(seat.clock.now)) == {}
+    await replica.close()
+    await seat.verified()

@@ -234,6 +234,45 @@ async def test_a_constraint_with_a_condition_is_looked_at_by_the_facts_on_record
     await verified(desk)
 
 
+@pytest.mark.parametrize(
+    ("rule", "acted"),
+    [
+        ("kind: at_least, steps: [capture, approve, allocate], min: 3", "capture, approve"),
+        ("kind: coalition, steps: [capture, approve, allocate], people: 3", "capture, approve"),
+        ("kind: relation, steps: [capture, approve], differ: [department]", "capture, approve"),
+    ],
+)
+async def test_constraints_that_somebody_else_s_act_would_break_are_looked_at_too(
+    service: Service, desk: Desk, rule: str, acted: str
+) -> None:
+    """Too few persons are told of whoever acted last; and who is one person is of one department."""
+    files = dict(read_rule_files(DESK_RULES))
+    name = next(file for file in files if file.startswith("duties/"))
+    files[name] += f"- {{id: few, {rule}, then: deny}}\n"
+    change = await activation_of(service, compile_release(files))
+    await confirmed(service, desk, await proposed(service, desk, change))
+    rows = (
+        "person,account,roles,department\n"
+        "p-06,tomas.trader,trader,front\np-07,rita.risk,risk_officer,middle\n"
+    )
+    known = DirectoryChange(read_directory(rows))
+    await confirmed(service, desk, await proposed(service, desk, known))
+    order = an_order()
+    for action, login in (
+        ("capture", "tomas.trader"),
+        ("approve", "rita.risk"),
+        ("execute", "tina.trader"),
+        ("allocate", "mara.middle"),
+    ):
+        await done(service, desk, action, login, order)
+    await merged(service, desk, "p-07", "p-06")
+    cases: Any = (await service.queries.reviews(state="open", limit=50, cursor=None))["reviews"]
+    told = {reason["rule"]: reason["message"]["en"] for case in cases for reason in case["reasons"]}
+    assert "few" in told
+    assert f"has acted on {acted}: few does not allow it" in told["few"]
+    await verified(desk)
+
+
 async def test_a_finished_chain_is_left_to_the_analysis(service: Service, desk: Desk) -> None:
     """Nothing can be done about it any more but to know it, which `controls duties analyse` tells."""
     order = an_order()

@@ -11,12 +11,13 @@ which the two together break a constraint a case is opened, for a supervisor who
 line of chains that is not finished (`controls.duties.lineage`). A constraint with a condition is told of
 unless the facts on record say that it did not apply; of a line, whose chains have facts of their own, always.
 Roles and what was delegated are not taken over: whoever stays keeps his or her own, so that no constraint
-over roles is broken by it.
+over roles is broken by it. A conflict that one of the two answers for and the other one has is accepted no
+longer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Final, TypeVar
@@ -26,10 +27,11 @@ from controls.duties.lineage import Joined, broken_together
 from controls.ledger.envelope import EntryKind
 from controls.model.chain import Act, ActState, ChainHistory, ChainKind
 from controls.model.condition import Facts, Truth
-from controls.model.duty import Constraint
+from controls.model.duty import Constraint, ConstraintKind
 from controls.model.errors import FieldError, InvalidInput
 from controls.model.finding import Text
 from controls.model.people import Attribute
+from controls.model.trail import TrailAct
 from controls.model.values import Json
 from controls.rules.release import Release
 from controls.services.commands import Context
@@ -53,6 +55,8 @@ _R = TypeVar("_R", AccountRecord, Assignment, AttributeRecord, Absence)
 
 # How many cases one merge opens: the other chains are in the analysis of duties.
 CASES_AT_MOST: Final = 500
+# Told of whoever acted last, whoever of them are too few.
+_OF_EVERYBODY: Final = frozenset({ConstraintKind.AT_LEAST, ConstraintKind.COALITION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +154,8 @@ class PersonMerge:
 
     def _records(self, context: Context) -> list[PersonRecord]:
         """Both persons as they are afterwards."""
-        people, at = context.directory.people, context.work.at
-        goes, stays = people[self.person], people[self.into]
+        directory, at = context.directory, context.work.at
+        goes, stays = (directory.people[person] for person in self.persons)
         logins = [
             AccountRecord(
                 item.login,
@@ -164,12 +168,18 @@ class PersonMerge:
             for item in goes.accounts
             if item.valid_to is None or item.valid_to > at
         ]
-        # A superior who was found to be oneself is none.
+        # A superior who was found to be oneself is none, and nobody answers for the own conflict.
         attributes = tuple(
             replace(item, valid_to=at)
-            if item.attribute is Attribute.REPORTS_TO and item.value == goes.id and holds(item, at)
+            if item.attribute is Attribute.REPORTS_TO
+            and directory.survivor(item.value) == goes.id
+            and holds(item, at)
             else item
             for item in stays.attributes
+        )
+        mitigations = tuple(
+            item.ended(at) if directory.survivor(item.owner) == goes.id else item
+            for item in stays.mitigations
         )
         return [
             PersonRecord(
@@ -183,7 +193,12 @@ class PersonMerge:
                 tuple(item.ended(at) for item in goes.mitigations if item.valid_from < at),
                 merged_into=stays.id,
             ),
-            replace(stays, accounts=(*stays.accounts, *logins), attributes=_begun(attributes)),
+            replace(
+                stays,
+                accounts=(*stays.accounts, *logins),
+                attributes=_begun(attributes),
+                mitigations=tuple(item for item in mitigations if item.valid_from < item.valid_to),
+            ),
         ]
 
     def _double_votes(self, context: Context) -> Iterator[str]:
@@ -233,13 +248,9 @@ class PersonMerge:
         }
         for line in sorted(lines, key=sorted):
             acts = line_acts(context, line)
-            known = broken_together(rules, acts)
             united = tuple(replace(item, act=self._as_one(item.act)) for item in acts)
-            new = [
-                constraints[number]
-                for number, person in broken_together(rules, united)
-                if person == self.into and not {(number, self.into), (number, self.person)} & known.keys()
-            ]
+            numbers = self._broken_together(rules, united) - self._broken_together(rules, acts)
+            new = [constraints[number] for number in sorted(numbers)]
             new = [rule for rule in new if not any((place, rule.id) in told for place in line)]
             open_ones = [
                 place for place in line if not _finished(work.history(*place), active.kinds.get(place[0]))
@@ -253,6 +264,14 @@ class PersonMerge:
             untold = frozenset(rule.id for rule in new if rule.when is not None)
             yield _Broken(active.kinds[kind], chain, mine[-1], tuple(steps), line=True, untold=untold)
 
+    def _broken_together(self, rules: Joined, acts: Sequence[TrailAct]) -> set[int]:
+        """The constraints, by number, that the two break on a line, or that it breaks by too few persons."""
+        return {
+            number
+            for number, person in broken_together(rules, acts)
+            if person in self.persons or rules.constraints[number].kind in _OF_EVERYBODY
+        }
+
     def _steps_of(self, breach: Breach) -> tuple[Constraint, tuple[str, ...]]:
         steps = dict.fromkeys(act.step for act in breach.acts if act.person == self.into)
         return breach.constraint, tuple(steps)
@@ -264,7 +283,7 @@ class PersonMerge:
         return replace(act, person=person, beside="" if beside == person else beside)
 
     def _breaches(self, history: ChainHistory, release: Release) -> list[Breach]:
-        """What the two break on one chain, whatever the conditions."""
+        """What the two break on one chain, or it breaks by too few persons, whatever the conditions."""
         looked = Breaches(
             (item for item in release.constraints if not item.excludes_roles),
             kinds={kind.id: kind for kind in release.chains.values()},
@@ -273,7 +292,11 @@ class PersonMerge:
             roles_at=lambda _person, _at: frozenset(),
         )
         looked.add(history)
-        return [breach for breach in looked.found() if breach.person in self.persons]
+        return [
+            breach
+            for breach in looked.found()
+            if breach.person in self.persons or breach.constraint.kind in _OF_EVERYBODY
+        ]
 
 
 def _applied(breach: Breach, history: ChainHistory, context: Context) -> Truth:
