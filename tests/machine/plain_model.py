@@ -241,8 +241,12 @@ class World(Duties):
             else replace(item, delegate=into if item.delegate == person else item.delegate)
             for item in self.lent
         ]
+        # And nobody answers for the own conflict.
         self.accepted = [
-            replace(item, until=min(self.now, item.until)) if item.person == person else item
+            replace(item, owner=into if item.owner == person else item.owner) for item in self.accepted
+        ]
+        self.accepted = [
+            replace(item, until=min(self.now, item.until)) if item.person in (person, item.owner) else item
             for item in self.accepted
         ]
 

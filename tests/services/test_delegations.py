@@ -473,6 +473,19 @@ async def test_a_delegate_who_is_found_to_be_the_delegator(seat: Seat) -> None:
     await seat.verified()
 
 
+async def test_what_was_lent_under_another_name_counts_when_more_is_lent(seat: Seat) -> None:
+    """What was delegated to the one who goes goes on for the one who stays, next to which nothing else may
+    break a constraint."""
+    await seat.delegated("p-07", "p-09", "approve")
+    await seat.proposed(seat.grant("p-05", "p-10", "capture"))
+    await seat.confirmed(PersonMerge("p-09", "p-10"))
+    order = an_order()
+    await seat.done("capture", "tina.trader", order)
+    await seat.claimed("approve", "mateo.middle", order, on_behalf_of="rita.risk")
+    assert await seat.refused(seat.grant("p-05", "p-10", "capture")) == [("/delegate", "separate")]
+    await seat.verified()
+
+
 async def test_a_delegation_that_no_entry_made_permits_nothing(seat: Seat) -> None:
     """A row slipped into the table, or made to last longer, is found when the directory is read."""
     await seat.delegated("p-05", "p-06", "capture")

@@ -67,11 +67,16 @@ class DelegationConflicts:
                     yield Conflict(constraint.id, constraint.kind, told)
 
     def _lent_to(self, person: str) -> Iterator[DelegationRecord]:
-        """What others have delegated to a person and is in force."""
+        """What others have delegated to a person, under whatever name, and is in force."""
         for record in self.people.values():
             for item in record.delegations:
-                if item.delegate == person and holds(item, self.at):
+                if holds(item, self.at) and self._survivor(item.delegate) == person:
                     yield item
+
+    def _survivor(self, person: str) -> str:
+        while (known := self.people.get(person)) is not None and known.merged_into:
+            person = known.merged_into
+        return person
 
     def _roles_by(self, delegation: DelegationRecord) -> list[str]:
         """The delegator's roles by which the steps may be taken: with them the delegate acts."""

@@ -10,9 +10,9 @@ those of the one who stays; of two votes of theirs on one step the later is void
 which the two together break a constraint a case is opened, for a supervisor who is no party, and so for every
 line of chains that is not finished (`controls.duties.lineage`). A constraint with a condition is told of
 unless the facts on record say that it did not apply; of a line, whose chains have facts of their own, always.
-Roles and what was delegated are not taken over: whoever stays keeps his or her own, so that no constraint
-over roles is broken by it. A conflict that one of the two answers for and the other one has is accepted no
-longer.
+Roles, and what the one who goes delegated, are not taken over: whoever stays keeps his or her own, so that no
+constraint over roles is broken by it; what others delegated to the one who goes goes on. A conflict that one
+of the two answers for and the other one has is accepted no longer.
 """
 
 from __future__ import annotations
