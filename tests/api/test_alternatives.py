@@ -84,3 +84,14 @@ def test_only_who_may_ask_is_told_and_only_of_what_was_not_permitted(api: Api) -
     ):
         told = api.get(f"/v1/decisions/{decision}/alternatives", key=key)
         assert (told.status_code, told.json()["code"]) == (status, code)
+
+
+def test_only_persons_for_whom_the_key_may_speak(api: Api) -> None:
+    """A person's own key learns of nobody else who could, and nothing is recorded by asking."""
+    denied = api.ask("approve", "hugo.head", walked(api, 1))
+    assert denied["outcome"] == "deny"
+    size = api.size()
+    assert set(persons(instead(api, denied))) == {"p-07", "p-08"}
+    told = instead(api, denied, key="head")
+    assert (told["alternatives"], told["complete"]) == ([], True)
+    assert api.size() == size
