@@ -486,6 +486,17 @@ async def test_what_was_lent_under_another_name_counts_when_more_is_lent(seat: S
     await seat.verified()
 
 
+async def test_a_role_that_excludes_what_was_lent_is_not_granted_either(seat: Seat) -> None:
+    """Which of the two comes first does not matter; once the delegation is over the role can be granted."""
+    given = await seat.delegated("p-11", "p-09", "settle")
+    rows = "person,account,roles\np-09,mara.middle,middle_office;trader\n"
+    assert await seat.refused(DirectoryChange(read_directory(rows))) == [("line 2", "exclusive_roles")]
+    await seat.confirmed(DelegationEnd(given))
+    await seat.confirmed(DirectoryChange(read_directory(rows)))
+    assert await seat.refused(seat.grant("p-11", "p-09", "settle")) == [("/delegate", "exclusive_roles")]
+    await seat.verified()
+
+
 async def test_a_delegation_that_no_entry_made_permits_nothing(seat: Seat) -> None:
     """A row slipped into the table, or made to last longer, is found when the directory is read."""
     await seat.delegated("p-05", "p-06", "capture")

@@ -18,7 +18,7 @@ from controls.duties.hearing import ANYONE
 from controls.model.chain import ChainKind
 from controls.model.duty import Constraint, ConstraintKind
 from controls.model.values import from_microseconds
-from controls.services.grant_conflicts import Conflict, GrantConflicts
+from controls.services.grant_conflicts import Conflict, GrantConflicts, survivor
 from controls.store.people import Assignment, DelegationRecord, PersonRecord, holds
 
 
@@ -70,13 +70,8 @@ class DelegationConflicts:
         """What others have delegated to a person, under whatever name, and is in force."""
         for record in self.people.values():
             for item in record.delegations:
-                if holds(item, self.at) and self._survivor(item.delegate) == person:
+                if holds(item, self.at) and survivor(item.delegate, self.people) == person:
                     yield item
-
-    def _survivor(self, person: str) -> str:
-        while (known := self.people.get(person)) is not None and known.merged_into:
-            person = known.merged_into
-        return person
 
     def _roles_by(self, delegation: DelegationRecord) -> list[str]:
         """The delegator's roles by which the steps may be taken: with them the delegate acts."""

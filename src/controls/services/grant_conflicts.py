@@ -6,6 +6,8 @@ always be taken away. Roles count with all that they imply (NIST static separati
 ANSI INCITS 359-2004, 6.3). That too few persons could do the steps of a `coalition` together (Li, Tripunitara
 and Bizri 2007) is told of grants without a condition: what a condition lets pass, the constraint itself stops
 when it is asked for.
+Roles that exclude one another are held together, too, where one of them is by what others have delegated to
+the person: whether the role or the delegation came first does not matter.
 What is mitigated (`mitigations`) may be granted: the constraint speaks again when that has ended.
 """
 
@@ -22,7 +24,7 @@ from controls.model.chain import ChainKind
 from controls.model.duty import Constraint, ConstraintKind
 from controls.model.values import from_microseconds
 from controls.rules.release import Release
-from controls.store.people import PersonRecord, holds
+from controls.store.people import DelegationRecord, PersonRecord, holds
 
 # Who can do which of some steps: a bit for each step, with the first two persons of whom just that is true.
 Hands: TypeAlias = Mapping[int, list[str]]
@@ -51,6 +53,7 @@ class GrantConflicts:
     _hands: dict[tuple[str, int], Hands] = field(default_factory=dict, init=False)
     _implied: dict[frozenset[str], frozenset[str]] = field(default_factory=dict, init=False)
     _masks: dict[tuple[str, str, frozenset[str]], int] = field(default_factory=dict, init=False)
+    _lent: dict[str, list[DelegationRecord]] | None = field(default=None, init=False)  # by delegate
 
     def of(self, after: PersonRecord, before: PersonRecord | None) -> Iterator[Conflict]:
         """Every constraint that a person's new roles would break, once.
@@ -63,11 +66,14 @@ class GrantConflicts:
             held, known = self._roles(after, moment), self._roles(before, moment)
             if held <= known:
                 continue
+            lent = self._roles_lent(after.id, moment)
             for constraint in self.release.constraints:
                 if constraint.id in told or _accepted(after, constraint, moment):
                     continue
                 if _asks(constraint, moment):
-                    reason = _CHECKS[constraint.kind](self, constraint, Held(after.id, held, known, moment))
+                    reason = _CHECKS[constraint.kind](
+                        self, constraint, Held(after.id, held, known, moment, lent)
+                    )
                     if reason:
                         told.add(constraint.id)
                         yield Conflict(constraint.id, constraint.kind, reason)
@@ -80,9 +86,33 @@ class GrantConflicts:
             self._implied[assigned] = frozenset().union(*each)
         return self._implied[assigned]
 
+    def _roles_lent(self, person: str, at: int) -> frozenset[str]:
+        """The roles of others, with all that they imply, by which a person may act for them at a moment."""
+        if self._lent is None:
+            self._lent = {}
+            for record in self.people.values():
+                for item in record.delegations:
+                    self._lent.setdefault(survivor(item.delegate, self.people), []).append(item)
+        found: set[str] = set()
+        resources = {kind.id: resource for resource, kind in self.release.chains.items()}
+        for item in self._lent.get(person, ()):
+            if not holds(item, at):
+                continue
+            granted = {
+                grant.role
+                for grant in self.release.grants
+                if grant.resource == resources.get(item.kind)
+                and not set(grant.actions).isdisjoint(item.steps)
+            }
+            for own in self.people[item.person].roles:
+                implied = self.release.roles.get(own.role, frozenset())
+                if holds(own, at) and not granted.isdisjoint(implied):
+                    found |= implied
+        return frozenset(found)
+
     def exclusive(self, constraint: Constraint, held: Held) -> str:
         """Why holding these roles breaks an `exclusive_roles`."""
-        both = sorted(held.roles.intersection(constraint.roles))
+        both = sorted(held.roles.union(held.lent).intersection(constraint.roles))
         if len(both) <= constraint.limit:
             return ""
         told = f"{' and '.join(both)}, of which {constraint.id} allows {constraint.limit}"
@@ -182,12 +212,20 @@ class GrantConflicts:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a person would hold at one moment, and what without the change."""
+    """What a person would hold at one moment, what without the change, and what others lend to him or her."""
 
     person: str
     roles: frozenset[str]
     before: frozenset[str]
     at: int
+    lent: frozenset[str] = frozenset()
+
+
+def survivor(person: str, people: Mapping[str, PersonRecord]) -> str:
+    """Who a person is found to be, among `people`."""
+    while (known := people.get(person)) is not None and known.merged_into:
+        person = known.merged_into
+    return person
 
 
 def without_grant_constraints(active: ActiveRelease) -> ActiveRelease:
