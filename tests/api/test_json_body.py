@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controls.api import json_body
 from controls.api.json_body import (
     MAX_DEPTH,
     MAX_ITEMS,
@@ -190,61 +189,6 @@ def test_what_is_written_is_read(value: Any, ascii_only: bool) -> None:
         assert read == json.loads(data)
 
 
-# Texts of JSON as anybody may write them: names given twice, blanks anywhere, colons and brackets in texts.
-_BLANKS = st.sampled_from(["", "", "", " ", "\n", "\t", "\r "])
-_TEXTS = st.sampled_from(
-    [
-        '"a"',
-        '"b"',
-        '""',
-        '":"',
-        '":a"',
-        '"a:"',
-        '"{"',
-        '"]"',
-        '" :"',
-        '"é"',
-        '"e\u0301"',
-        '"\\u0061"',
-        '"\\""',
-    ]
-)
-_LITERALS = st.sampled_from(
-    ["1", "-0", "1.5", "1e2", "9" * 20, "9" * 40, "true", "null", "NaN", "-", "[", "}"]
-)
-
-
-def _written(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    members = st.lists(st.tuples(_BLANKS, _TEXTS, _BLANKS, _BLANKS, inner, _BLANKS), max_size=4)
-    items = st.lists(st.tuples(_BLANKS, inner, _BLANKS), max_size=4)
-    return st.one_of(
-        members.map(lambda found: "{" + ",".join(f"{a}{b}{c}:{d}{e}{f}" for a, b, c, d, e, f in found) + "}"),
-        items.map(lambda found: "[" + ",".join(map("".join, found)) + "]"),
-    )
-
-
-@given(
-    text=_written(st.recursive(_TEXTS | _LITERALS, _written, max_leaves=10)),
-    long=st.sampled_from([0, 0, 0, 1_000, MAX_STRING - 2, MAX_STRING, MAX_STRING + 1, 3 * MAX_STRING]),
-)
-def test_the_plain_way_reads_what_the_others_read(text: str, long: int) -> None:
-    """A text that is taken for plain has the value that the standard scanner and its bounds give it."""
-    data = text.replace('"b"', f'"{"b" * long}"' if long else '"b"').encode()
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(json_body, "_plainly", lambda *_: None)
-        expected = outcome(data)
-    assert outcome(data) == expected
-
-
-def outcome(data: bytes) -> object:
-    """The value with the types of all its parts, or what the refusal says."""
-    try:
-        read = read_json(data)
-    except InvalidInput as error:
-        return error.code, error.detail, places(error)
-    return repr(read)
-
-
 @pytest.mark.parametrize("blank", [" ", "\n", "\t", "\r"])
 def test_a_blank_before_a_colon_hides_no_duplicate(blank: str) -> None:
     """A name that is not counted, as a blank follows it, does not make up for one that is there twice."""
@@ -258,7 +202,7 @@ def test_an_escape_hides_no_duplicate() -> None:
     assert error.code == "malformed_json"
 
 
-# A name with the same XXH3 (64 bits) as that of a fact: orjson keeps names by that alone.
+# A name with the same XXH3 (64 bits) as that of a fact: orjson knows names that it has met by that alone.
 _COLLIDES = "_p3m3i0mrmuew_r6xmby_an549cz2bkwf3pq8imke4klglqe6xcym4muudboecjj"
 
 
@@ -268,21 +212,6 @@ def test_no_name_is_read_as_another() -> None:
         assert read_json(f'{{"{name}":"H-1"}}'.encode()) == {name: "H-1"}
     both = f'{{"order":{{"legal_hold":1}},"other":{{"{_COLLIDES}":2}}}}'
     assert read_json(both.encode()) == {"order": {"legal_hold": 1}, "other": {_COLLIDES: 2}}
-
-
-def test_the_plain_way_is_taken() -> None:
-    """Ordinary bodies, long ones too, are plain; what only looks plain is not."""
-    ordinary = json.dumps([{"subject": {"id": f"p-{at}"}, "n": [at, True, None]} for at in range(200)])
-    assert json_body._plainly(ordinary.replace(": ", ":"), MAX_STRING) == json.loads(ordinary)
-    for text in (
-        '{"a":1,"a":2}',
-        '{"a":{"b":1},"a":2}',
-        '{"a" :1}',
-        '{"a":":"}',
-        "[1.0]",
-        '["' + "x" * 5000 + '"]',
-    ):
-        assert json_body._plainly(text, MAX_STRING) is None
 
 
 @given(data=st.one_of(st.binary(max_size=60), st.text('{}[]",:\\u01deN-+. e', max_size=40).map(str.encode)))

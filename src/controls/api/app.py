@@ -23,7 +23,7 @@ from controls.api.directory import directory_routes
 from controls.api.entrance import Entrance
 from controls.api.exceptions import exception_routes
 from controls.api.exchange import Exchange, ExchangeMiddleware
-from controls.api.json_troubles import escape
+from controls.api.json_body import escape
 from controls.api.ledger import ledger_routes
 from controls.api.openapi import DESCRIPTION, use_own_document
 from controls.api.operations import operation_routes

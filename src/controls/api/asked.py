@@ -24,7 +24,7 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from controls.api.json_troubles import MAX_ITEMS, escape
+from controls.api.json_body import MAX_ITEMS, escape
 from controls.api.problems import invalid, invalid_fields
 from controls.api.schemas import (
     LINEAGE,

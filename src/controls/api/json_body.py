@@ -6,54 +6,69 @@ normal form C without lone surrogates or NUL, lists of at most 1,000 items, obje
 and numbers that are exact: integers as `int`, fractions as `Decimal`, both of at most 34 digits, never a
 float. Everything else is one error that names each place (RFC 6901).
 
-A plain body (no backslash, no fraction, nothing long) takes the fastest way: orjson, which keeps the last of
-duplicate keys and may read one name as another, and a look at text and value that shows that it did neither.
-Others are read by the standard scanner with a few hooks; and what the hooks refuse is read once more by
-`controls.api.json_troubles`, which knows where everything stands.
+Not by orjson: it keeps the last of duplicate keys, and knows keys that it has met, in whoever's body, by 64
+bits of a hash without a secret, so that a stranger's key could hide a fact in the bodies of others.
+
+An ordinary body takes the fast way: the C scanner with a few hooks, and a look at the bytes that shows that
+no string, list or nesting in them can be too long. Any other body is walked, and one that the hooks refuse
+is read once more by a slower reader that knows where everything stands.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
-from collections.abc import Collection
-from decimal import Decimal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Underflow
 from itertools import islice
-from typing import Final, NoReturn, cast
+from typing import Final, NoReturn, TypeAlias, cast
 
-import orjson
+from controls.model.errors import ControlsError, FieldError, InvalidInput
+from controls.model.values import MAX_DIGITS, Json
 
-from controls.api.json_troubles import (
-    MAX_DEPTH,
-    MAX_ERRORS,
-    MAX_INTEGER,
-    MAX_ITEMS,
-    MAX_MEMBERS,
-    MAX_STRING,
-    UNFIT,
-    MalformedJson,
-    bounded,
-    escape,
-    explained,
-    malformed,
-    not_json,
-    out_of_bounds,
-    read_differently,
-    walk_errors,
-)
-from controls.model.errors import FieldError
-from controls.model.values import Json
+MAX_DEPTH: Final = 16
+MAX_STRING: Final = 4_096
+MAX_ITEMS: Final = 1_000
+MAX_MEMBERS: Final = 1_000
+MAX_ERRORS: Final = 50
 
-__all__ = ["MAX_DEPTH", "MAX_ITEMS", "MAX_MEMBERS", "MAX_STRING", "MalformedJson", "escape", "read_json"]
+MAX_EXPONENT: Final = 400  # more than a double has: what a fact may hold is for its type to say
 
 _FEW: Final = min(MAX_ITEMS, MAX_MEMBERS)
-_PLAIN: Final = frozenset({str, int, bool, type(None)})
-# Wherever a string of MAX_STRING characters begins, one of these windows lies within it.
-_WINDOW: Final = MAX_STRING // 2
+_MAX_INTEGER: Final = MAX_DIGITS + 1  # a sign
+_MAX_FRACTION: Final = 80
+_DIGITS: Final = Context(
+    prec=MAX_DIGITS,
+    Emax=MAX_EXPONENT,
+    Emin=-MAX_EXPONENT,
+    traps=[Inexact, InvalidOperation, Overflow, Underflow],
+)
+_UNFIT: Final = re.compile("[\x00\ud800-\udfff]")
+
+# What the slow reader makes of one member of an object, kept in order with its duplicates.
+_Pairs: TypeAlias = "list[tuple[str, object]]"
+
+
+class MalformedJson(InvalidInput):
+    """The body is not one JSON text that everybody would read alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A literal that the slow reader could not take."""
+
+    code: str
+    message: str
+
+
+class _Object(list[tuple[str, object]]):
+    """An object as its members, duplicates included."""
 
 
 class _SuspectError(Exception):
-    """The reader met something; `json_troubles` will say what and where."""
+    """The fast reader met something; the slow one will say what and where."""
 
 
 def read_json(data: bytes, *, max_string: int = MAX_STRING) -> dict[str, Json] | list[Json]:
@@ -67,84 +82,43 @@ def read_json(data: bytes, *, max_string: int = MAX_STRING) -> dict[str, Json] |
         InvalidInput: a number, string, list or nesting is out of bounds.
     """
     if not data:
-        raise malformed("body_missing", "The request has no body", "Send one JSON object.")
+        raise _malformed("body_missing", "The request has no body", "Send one JSON object.")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise malformed(
+        raise _malformed(
             "not_utf8", "The body is not UTF-8", f"Byte {error.start} does not belong to UTF-8 text."
         ) from None
     escaped = "\\u" in text
     # Structure is ASCII and composes with nothing, so the whole text may be normalised at once.
     if not text.isascii() and not unicodedata.is_normalized("NFC", text):
         text = unicodedata.normalize("NFC", text)
-    plain = _plainly(text, max_string)
-    if plain is not None:
-        return cast("dict[str, Json] | list[Json]", plain)
     try:
         value: object = _FAST.decode(text)
     except (_SuspectError, RecursionError):
-        raise explained(text, max_string) from None
+        raise _explained(text, max_string) from None
     except json.JSONDecodeError as error:
-        raise not_json(error) from None
+        raise _not_json(error) from None
     if not isinstance(value, dict | list):
-        raise malformed("not_an_object", "The body is not an object or a list", "Send one JSON object.")
-    if not _within_bounds(value, max_string):
-        raise out_of_bounds(list(islice(walk_errors(value, max_string), MAX_ERRORS)))
+        raise _malformed("not_an_object", "The body is not an object or a list", "Send one JSON object.")
+    if (escaped or not _small(text)) and not _within_bounds(value, max_string):
+        raise _out_of_bounds(list(islice(_walk_errors(value, max_string), MAX_ERRORS)))
     if escaped:
         value = _composed(cast("Json", value), "")
     return cast("dict[str, Json] | list[Json]", value)
 
 
-def _plainly(text: str, max_string: int) -> object:
-    """The value of a plain text, None of one that must be looked at more closely.
-
-    Without a backslash a quote begins or ends a string, so a quote and a colon after it end a name; others
-    are names or texts that begin with a colon, or have a blank before theirs. So where there are as many as
-    the value has names, and no blank before a colon, no name was given twice.
-
-    orjson keeps names that it has met, in whatever body, by 64 bits of a hash without a secret, and compares
-    nothing else. A name made to collide with that of a fact would hide the fact in later bodies of others. So
-    the names of the value must be those of the text.
-    """
-    # Looking for one character is ten times as fast as for two.
-    if "\\" in text or any(blank in text and f"{blank}:" in text for blank in " \n\t\r"):
-        return None
-    if max_string < MAX_STRING or any(
-        '"' not in text[at : at + _WINDOW] for at in range(0, len(text) - _WINDOW, _WINDOW)
-    ):
-        return None
-    try:
-        value: object = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    level = [value]
-    names = 0
-    read: set[str] = set()
-    for _ in range(MAX_DEPTH):
-        inner: list[object] = []
-        for container in level:
-            if type(container) is dict:
-                names += len(container)
-                read.update(container)
-                items: Collection[object] = container.values()
-            elif type(container) is list:
-                items = container
-            else:
-                return None  # a fraction, or no object at the top
-            if len(items) > _FEW:
-                return None
-            if not _PLAIN.issuperset(map(type, items)):
-                inner += [item for item in items if type(item) not in _PLAIN]
-        if not inner:
-            written = [before.rpartition('"')[2] for before in text.split('":')[:-1]]
-            return value if names == len(written) and read == set(written) else None
-        level = inner
-    return None
+def _small(text: str) -> bool:
+    """Whether a text shows at a glance that nothing in it passes a limit."""
+    return (
+        len(text) <= MAX_STRING
+        and text.count("{") + text.count("[") <= MAX_DEPTH
+        and (len(text) < _FEW or text.count(",") < _FEW)
+    )
 
 
 def _within_bounds(top: dict[str, Json] | list[Json], max_string: int) -> bool:
-    """The same limits as `walk_errors`, as a yes or no, level by level."""
+    """The same limits as `_walk_errors`, as a yes or no, level by level."""
     level: list[dict[str, Json] | list[Json]] = [top]
     for _ in range(MAX_DEPTH):
         names: list[str] = []
@@ -179,7 +153,7 @@ def _fit(texts: list[str], longest: int) -> bool:
     if max(map(len, texts), default=0) > longest:
         return False
     together = "".join(texts)
-    return "\0" not in together and (together.isascii() or not UNFIT.search(together))
+    return "\0" not in together and (together.isascii() or not _UNFIT.search(together))
 
 
 def _composed(value: Json, pointer: str) -> Json:
@@ -192,7 +166,7 @@ def _composed(value: Json, pointer: str) -> Json:
             normal = _normal(name)
             place = f"{pointer}/{escape(normal)}"
             if normal in found:
-                raise read_differently([FieldError(place, "duplicate_key", "is named twice")])
+                raise _read_differently([FieldError(place, "duplicate_key", "is named twice")])
             found[normal] = _composed(item, place)
         return found
     if isinstance(value, list):
@@ -204,7 +178,7 @@ def _normal(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-# -- the standard scanner with hooks ------------------------------------------------------------------------
+# -- the fast reader ---------------------------------------------------------------------------------------
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -215,16 +189,27 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _integer(text: str) -> int:
-    if len(text) > MAX_INTEGER:
+    if len(text) > _MAX_INTEGER:
         raise _SuspectError
     return int(text)
 
 
 def _fraction(text: str) -> Decimal:
-    number = bounded(text)
+    number = _bounded(text)
     if number is None:
         raise _SuspectError
     return number
+
+
+def _bounded(text: str) -> Decimal | None:
+    """The exact number; None when it has too many digits or lies beyond what others can hold."""
+    if len(text) > _MAX_FRACTION:
+        return None
+    try:
+        number = _DIGITS.create_decimal(text)
+    except (Inexact, InvalidOperation, Overflow, Underflow):
+        return None
+    return number or Decimal(0)
 
 
 def _constant(_text: str) -> NoReturn:
@@ -234,3 +219,157 @@ def _constant(_text: str) -> NoReturn:
 _FAST: Final = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_fraction, parse_constant=_constant
 )
+
+
+# -- the slow reader, which explains -----------------------------------------------------------------------
+
+
+def _explain_integer(text: str) -> int | _Refused:
+    if len(text) > _MAX_INTEGER:
+        return _Refused("number_too_long", f"has more than {MAX_DIGITS} digits")
+    return int(text)
+
+
+def _explain_fraction(text: str) -> Decimal | _Refused:
+    number = _bounded(text)
+    if number is None:
+        told = f"has more than {MAX_DIGITS} digits or an exponent beyond {MAX_EXPONENT}"
+        return _Refused("number_out_of_range", told)
+    return number
+
+
+def _explain_constant(text: str) -> _Refused:
+    return _Refused("not_a_number", f"{text} is no JSON number")
+
+
+_SLOW: Final = json.JSONDecoder(
+    object_pairs_hook=_Object,
+    parse_int=_explain_integer,
+    parse_float=_explain_fraction,
+    parse_constant=_explain_constant,
+)
+
+
+def _explained(text: str, max_string: int) -> ControlsError:
+    """Why the fast reader stopped."""
+    try:
+        value = _SLOW.decode(text)
+    except json.JSONDecodeError as error:
+        return _not_json(error)
+    except RecursionError:
+        return _out_of_bounds([_too_deep("")])
+    errors = list(islice(_walk_errors(value, max_string), MAX_ERRORS))
+    if any(item.code in ("duplicate_key", "not_a_number") for item in errors):
+        return _read_differently(errors)
+    return _out_of_bounds(errors)
+
+
+def _walk_errors(top: object, max_string: int) -> Iterator[FieldError]:
+    """Everything in a value that passes a limit, each with its pointer; never recurses."""
+    waiting: list[tuple[str, int, object]] = [("", 0, top)]
+    while waiting:
+        pointer, depth, value = waiting.pop()
+        if isinstance(value, str):
+            yield from _string_errors(pointer, value, max_string)
+        elif isinstance(value, _Refused):
+            yield FieldError(pointer, value.code, value.message)
+        elif isinstance(value, dict | list):
+            if depth == MAX_DEPTH:
+                yield _too_deep(pointer)
+                continue
+            members = _members(value)
+            if members is not None:
+                yield from _member_errors(pointer, members)
+                inner = [(f"{pointer}/{escape(name)}", depth + 1, item) for name, item in members]
+            else:
+                if len(value) > MAX_ITEMS:
+                    yield FieldError(
+                        pointer, "list_too_long", f"has {len(value)} items; {MAX_ITEMS} are allowed"
+                    )
+                    continue
+                inner = [(f"{pointer}/{index}", depth + 1, item) for index, item in enumerate(value)]
+            waiting.extend(reversed(inner))
+
+
+def _members(value: dict[str, object] | list[object]) -> list[tuple[str, object]] | None:
+    """The members of an object; None for a list."""
+    if isinstance(value, _Object):
+        return value
+    return list(value.items()) if isinstance(value, dict) else None
+
+
+def _member_errors(pointer: str, members: _Pairs) -> Iterator[FieldError]:
+    if len(members) > MAX_MEMBERS:
+        yield FieldError(
+            pointer, "object_too_large", f"has {len(members)} members; {MAX_MEMBERS} are allowed"
+        )
+    seen: set[str] = set()
+    for name, _ in members:
+        if name in seen:
+            yield FieldError(f"{pointer}/{escape(name)}", "duplicate_key", "is named twice")
+        seen.add(name)
+        yield from _string_errors(pointer, name, MAX_STRING)
+
+
+def _string_errors(pointer: str, text: str, longest: int) -> Iterator[FieldError]:
+    if len(text) > longest:
+        yield FieldError(pointer, "string_too_long", f"has {len(text)} characters; {longest} are allowed")
+    elif _UNFIT.search(text):
+        yield FieldError(pointer, "bad_character", "holds NUL or half a surrogate pair")
+
+
+def escape(name: str) -> str:
+    """One step of a pointer (RFC 6901), shortened, and safe to print whatever the caller sent."""
+    name = name if len(name) <= 64 else f"{name[:61]}..."
+    return _UNFIT.sub("\ufffd", name).replace("~", "~0").replace("/", "~1")
+
+
+# -- errors ------------------------------------------------------------------------------------------------
+
+
+def _too_deep(pointer: str) -> FieldError:
+    return FieldError(pointer, "too_deep", f"is nested more than {MAX_DEPTH} levels deep")
+
+
+def _told(errors: list[FieldError]) -> str:
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{first.pointer or 'The body'} {first.message}{more}."
+
+
+def _read_differently(errors: list[FieldError]) -> MalformedJson:
+    return MalformedJson(
+        "malformed_json",
+        "The body is not JSON that everybody reads alike",
+        detail=_told(errors),
+        help="Name each member once, and send numbers as JSON numbers or strings.",
+        errors=tuple(errors),
+    )
+
+
+def _out_of_bounds(errors: list[FieldError]) -> InvalidInput:
+    return InvalidInput(
+        "out_of_bounds",
+        "The body passes a limit of this service",
+        detail=_told(errors),
+        help="Send less: the limits are in the documentation of the API.",
+        errors=tuple(errors[:MAX_ERRORS]),
+    )
+
+
+def _not_json(error: json.JSONDecodeError) -> MalformedJson:
+    return _malformed(
+        "malformed_json",
+        "The body is not JSON",
+        f"Line {error.lineno}, column {error.colno}: {error.msg}.",
+    )
+
+
+def _malformed(code: str, title: str, detail: str) -> MalformedJson:
+    return MalformedJson(
+        code,
+        title,
+        detail=detail,
+        help="Send one JSON object in UTF-8.",
+        errors=(FieldError("", code, detail),),
+    )

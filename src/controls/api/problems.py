@@ -14,7 +14,7 @@ from typing import Any, Final
 from pydantic_core import ErrorDetails
 from starlette.responses import Response
 
-from controls.api.json_troubles import MalformedJson, escape
+from controls.api.json_body import MalformedJson, escape
 from controls.model.errors import (
     Conflict,
     ControlsError,
