@@ -26,10 +26,11 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
         ("order.legal-hold", "order.legal_hold"),
         ("order.legalhold", "order.legal_hold"),
         ("accounts.margin", "account.margin"),
+        ("order.\uff4c\uff45\uff47\uff41\uff4c\uff3f\uff48\uff4f\uff4c\uff44", "order.legal_hold"),
     ],
 )
 def test_a_slip_is_found(name: str, declared: str) -> None:
-    """A letter too few or too many, another or exchanged one, and other ways to write words together."""
+    """A letter too few or too many, another or exchanged one, and other ways to write words and letters."""
     assert Spellings(DECLARED).almost(name) == {declared}
 
 

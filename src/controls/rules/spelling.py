@@ -1,12 +1,14 @@
 """Names that are almost those of declared facts: `order.legalHold`, `order.quantiy`.
 
-Guarantees: finds every declared name that differs in capitals, `_` and `-`, and in one letter at most that is
-missing, too many, another one, or exchanged with its neighbour. Takes time in the name's length alone, not in
-the number of facts: two such names become equal where at most one letter of each is left out.
+Guarantees: finds every declared name that differs in capitals, the width of letters, `_` and `-`, and in one
+letter at most that is missing, too many, another one, or exchanged with its neighbour. Takes time in the
+name's length alone, not in the number of facts: two such names become equal where at most one letter of each
+is left out.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 
 _SHORTEST = 4  # letters of the last word: shorter ones are alike by chance
@@ -30,7 +32,9 @@ class Spellings:
 
 
 def _rests(name: str) -> Iterator[str]:
-    plain = name.lower().replace("_", "").replace("-", "")
+    # Cut, as one letter may stand for eighteen.
+    letters = unicodedata.normalize("NFKC", name)[: len(name)]
+    plain = letters.lower().replace("_", "").replace("-", "")
     yield plain
     for at in range(len(plain)):
         yield plain[:at] + plain[at + 1 :]
