@@ -58,6 +58,8 @@ MISTYPED: list[tuple[str, dict[str, Any]]] = [
     ("execute", {"override.blockedBy": "venue price collar"}),
     ("execute", {"order.earlier_comparable_orders": "O-17"}),
     ("reconcile", {"order.legalhold": "H-1"}),
+    # A name in full where only its last word belongs.
+    ("reconcile", {"order.order.legal_hold": "H-1"}),
 ]
 
 

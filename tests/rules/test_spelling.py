@@ -26,6 +26,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
         ("order.legal-hold", "order.legal_hold"),
         ("order.legalhold", "order.legal_hold"),
         ("accounts.margin", "account.margin"),
+        ("context.account.margin", "account.margin"),
+        ("order.order.legalHold", "order.legal_hold"),
         ("order.\uff4c\uff45\uff47\uff41\uff4c\uff3f\uff48\uff4f\uff4c\uff44", "order.legal_hold"),
     ],
 )

@@ -3,7 +3,7 @@
 Guarantees: finds every declared name that differs in capitals, the width of letters, `_` and `-`, and in one
 letter at most that is missing, too many, another one, or exchanged with its neighbour. Takes time in the
 name's length alone, not in the number of facts: two such names become equal where at most one letter of each
-is left out.
+is left out. A name that stands in full inside another part, `context.order.side`, is found as well.
 """
 
 from __future__ import annotations
@@ -25,10 +25,14 @@ class Spellings:
         self._names: Mapping[str, list[str]] = found
 
     def almost(self, name: str) -> frozenset[str]:
-        """The declared names that `name` is almost."""
+        """The declared names that `name` is almost, or that stand whole in another part of the request."""
         if len(name.rpartition(".")[2]) < _SHORTEST:
             return frozenset()
-        return frozenset(declared for rest in _rests(name) for declared in self._names.get(rest, ()))
+        # `order.order.side`, `context.order.side`: a name in full where only its last word belongs.
+        ways = (name, name.partition(".")[2])
+        return frozenset(
+            declared for way in ways for rest in _rests(way) for declared in self._names.get(rest, ())
+        )
 
 
 def _rests(name: str) -> Iterator[str]:
