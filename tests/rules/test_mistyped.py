@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.rules.shipped_desk import STEPS, Desk, findings_of
+from controls.api.asked import read_decision
+from controls.rules.vocabulary import read_facts
+from tests.rules.shipped_desk import STEPS, Desk, findings_of, shipped_release
 
 LINE = {"account": "A-100", "quantity": "10000", "price": "4.546", "costs": "18.20 EUR"}
 
@@ -101,6 +103,27 @@ def test_what_is_mistyped_never_passes(step: str, said: dict[str, Any]) -> None:
     assert named.partition(".")[0] in group
     if "malformed_fact" in told:
         assert {named} == said.keys()
+
+
+@pytest.mark.parametrize("given", ["venue price collar", [{"blocked_by": "venue price collar"}], 7, True])
+def test_a_group_that_is_no_object_is_noticed(given: Any) -> None:
+    """Facts of a group of which no object was made are named, all that are not stated otherwise."""
+    body = {
+        "subject": {"type": "account", "id": "bruno.exec"},
+        "action": {"name": "execute"},
+        "resource": {"type": "order", "id": "O-1"},
+        "context": {"override": given},
+    }
+    reading = read_facts(shipped_release().vocabulary, read_decision(body, id="dec_1").properties)
+    assert "override.blocked_by" in reading.misspelt
+    assert all(name.startswith("override.") for name in reading.misspelt)
+
+
+@pytest.mark.parametrize("given", [None, {}])
+def test_a_group_of_which_nothing_is_said_is_none(given: Any) -> None:
+    """A group that is null or empty states nothing."""
+    reading = read_facts(shipped_release().vocabulary, {"context.override": given})
+    assert reading.misspelt == ()
 
 
 def test_a_name_of_the_callers_own_is_no_slip() -> None:

@@ -147,7 +147,14 @@ def read_facts(vocabulary: Vocabulary, properties: Mapping[str, Json]) -> FactRe
                 malformed.append(FactProblem(name, problem.message))
     if not undeclared:
         return FactReading(values, tuple(malformed))
-    almost = frozenset().union(*map(vocabulary.spellings.almost, undeclared))
+    spellings = vocabulary.spellings
+    almost = frozenset().union(*map(spellings.almost, undeclared))
+    almost |= {
+        fact
+        for name in undeclared
+        if properties[name] is not None and not isinstance(properties[name], dict)
+        for fact in spellings.grouped(name)
+    }
     return FactReading(values, tuple(malformed), tuple(undeclared), tuple(sorted(almost - values.keys())))
 
 
