@@ -231,9 +231,10 @@ class World(Duties):
                 if act.stands:
                     seen.add(place)
         self.roles[person] = frozenset()
-        for profile in self.profiles.values():
+        for whose, profile in self.profiles.items():
             if profile.get("reports_to") == str(person):
-                profile["reports_to"] = str(into)
+                # Whose superior was found to be the same person has one whom nobody knows.
+                profile["reports_to"] = "" if whose == into else str(into)
         # What somebody lent or was granted as another person is over; what was lent to that one goes on.
         self.lent = [
             replace(item, until=min(self.now, item.until))
