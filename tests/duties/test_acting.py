@@ -151,6 +151,12 @@ class TestAlone:
         [
             (a_constraint(ConstraintKind.SEPARATE, "capture", "approve"), {"capture", "approve"}, True),
             (a_constraint(ConstraintKind.SEPARATE, "capture", "approve"), {"capture", "settle"}, False),
+            # An amendment is held against what the first step is held against, and it may come last.
+            (
+                replace(a_constraint(ConstraintKind.SEPARATE, "approve", "capture"), ordered=True),
+                {"approve", "amend"},
+                True,
+            ),
             (a_constraint(ConstraintKind.AT_MOST, *STEPS[:3], limit=2), set(STEPS[:3]), True),
             (a_constraint(ConstraintKind.AT_MOST, *STEPS[:3], limit=2), set(STEPS[:2]), False),
             (a_constraint(ConstraintKind.WHOLE_CHAIN), set(STEPS), True),

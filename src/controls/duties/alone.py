@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from controls.duties.constraints import FORMULAS, Asked, concerns
-from controls.model.chain import Act, ActState, Capacity, ChainHistory, ChainKind
+from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind
 from controls.model.duty import Constraint, ConstraintKind, Scope
 from controls.model.finding import Effect
 
@@ -35,16 +35,17 @@ def could_break(constraint: Constraint, steps: Collection[str], *, kind: ChainKi
     if constraint.scope is not Scope.CHAIN:
         return False
     taken = tuple(_had_a_hand(step) for step in sorted(steps))
-    return any(
-        concerns(constraint, kind=kind, step=act.step)
-        and FORMULAS[constraint.kind](constraint, asked=_asked(act.step, kind, taken)) is not None
-        for act in taken
-    )
+    return any(_speaks(constraint, last, kind=kind, taken=taken) for last in taken)
 
 
-def _asked(step: str, kind: ChainKind, taken: tuple[Act, ...]) -> Asked:
-    others = tuple(act for act in taken if act.step != step)
-    return Asked("p", step, kind, ChainHistory(kind.id, "", others), _WHENEVER)
+def _speaks(constraint: Constraint, last: Act, *, kind: ChainKind, taken: tuple[Act, ...]) -> bool:
+    """Whether it speaks when the person does this one after all the others."""
+    step = kind.steps[0].id if last.step == AMEND else last.step  # as what an amendment is held against
+    if not concerns(constraint, kind=kind, step=step):
+        return False
+    others = tuple(act for act in taken if act is not last)
+    asked = Asked("p", step, kind, ChainHistory(kind.id, "", others), _WHENEVER)
+    return FORMULAS[constraint.kind](constraint, asked=asked) is not None
 
 
 def _had_a_hand(step: str) -> Act:
