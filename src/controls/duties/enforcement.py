@@ -254,7 +254,8 @@ class Enforcement:
             return _denied(no_grant(question, eligible=()))
         hearing = Hearing(question, rules=point.rules, closure=self._closure)
         said = hearing.said()
-        allowed = point.answers.get(said)
+        known = point.answers.get(said)
+        allowed = known
         if allowed is None:
             allowed = point.enforcer is not None and point.enforcer.enforce(hearing) is True
         # The direct evaluation, over what the rows have already said, and over those not reached.
@@ -264,9 +265,10 @@ class Enforcement:
         if not granted:
             findings.append(hearing.refusal())
         if allowed is (granted and not denied):
-            if len(point.answers) >= KEPT_ANSWERS:
-                point.answers.clear()
-            point.answers[said] = allowed
+            if known is None:
+                if len(point.answers) >= KEPT_ANSWERS:
+                    point.answers.clear()
+                point.answers[said] = allowed
             return EnforcementAnswer(allowed=allowed, findings=tuple(findings))
         point.answers.clear()
         findings.append(_mismatch(question, allowed=allowed))
