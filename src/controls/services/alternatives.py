@@ -11,16 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from controls.model.errors import InvalidInput, NotFound
+from controls.model.errors import InvalidInput
 from controls.model.values import Json, from_microseconds, utc_text
 from controls.services.changed_worlds import overtaken
 from controls.services.counterfactuals import check_question, check_scopes
 from controls.services.keys import may_ask, may_speak_for
-from controls.services.recorded_questions import recorded_question
+from controls.services.recorded_questions import decision_entry_named, recorded_question
 from controls.services.searches import Search, Searches, Sought
 from controls.services.service import Service
 from controls.store.directory import Directory
-from controls.store.ledger_reads import entry_named
 from controls.store.listings import open_work
 from controls.store.rows import ApiKey
 
@@ -54,13 +53,7 @@ class Alternatives:
         service = self.service
         _, directory = await service.snapshot()
         async with service.database.read() as connection:
-            row = await entry_named(connection, service.tenant, decision)
-            if row is None or row.kind != "decision":
-                raise NotFound(
-                    "decision_unknown",
-                    "There is no such decision",
-                    help="Use the id of a decision's answer.",
-                )
+            row = await decision_entry_named(connection, service.tenant, decision)
             work = await open_work(connection, service.tenant)
         question = recorded_question(row, directory=directory)
         check_question(question, key)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from controls.model.chain import ChainKind
-from controls.model.errors import Conflict, Forbidden, NotFound, Unavailable
+from controls.model.errors import Conflict, Forbidden, Unavailable
 from controls.model.finding import Outcome
 from controls.model.values import Json, Missing, canonical, utc_text
 from controls.rules.release import Release
@@ -33,10 +33,9 @@ from controls.services.changed_worlds import (
 from controls.services.decisions import ADMINISTERED
 from controls.services.keys import may_ask, may_speak_for
 from controls.services.proposed_changes import Proposals
-from controls.services.recorded_questions import RecordedQuestion, recorded_question
+from controls.services.recorded_questions import RecordedQuestion, decision_entry_named, recorded_question
 from controls.services.service import Service
 from controls.services.smallest_changes import Offer, SmallestChanges
-from controls.store.ledger_reads import entry_named
 from controls.store.listings import open_work
 from controls.store.rows import ApiKey
 from controls.store.unit import read_head
@@ -92,13 +91,7 @@ class Counterfactuals:
                     or not service.state.holds(head.release, head.directory_index, head.keys_index)
                 ):
                     continue  # something was put into force after the snapshot: take that
-                row = await entry_named(connection, service.tenant, decision)
-                if row is None or row.kind != "decision":
-                    raise NotFound(
-                        "decision_unknown",
-                        "There is no such decision",
-                        help="Use the id of a decision's answer.",
-                    )
+                row = await decision_entry_named(connection, service.tenant, decision)
                 question = recorded_question(row, directory=directory)
                 check_question(question, key)
                 request = replace(question.request, claim=True)

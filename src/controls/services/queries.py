@@ -18,12 +18,12 @@ from typing import Any, Final, cast
 from controls.ledger.note import Checkpoint
 from controls.model.errors import Conflict, FieldError, InvalidInput, NotFound
 from controls.model.values import Json, from_microseconds, utc_text
+from controls.services.recorded_questions import decision_entry_named
 from controls.store.connection import StoreConnection
 from controls.store.database import Database
 from controls.store.ledger_reads import (
     checkpoint_at,
     entry_at,
-    entry_named,
     iterate_decisions_backwards,
     latest_checkpoint,
     prove_consistency,
@@ -46,12 +46,7 @@ class Queries:
     async def decision(self, id: str) -> dict[str, Json]:
         """The entry of a decision, its disclosed values, messages and place in the ledger."""
         async with self.database.read() as connection:
-            row = await entry_named(connection, self.tenant, id)
-        if row is None or row.kind != "decision":
-            raise NotFound(
-                "decision_unknown", "There is no such decision", help="Use the id of a decision's answer."
-            )
-        return _entry(row)
+            return _entry(await decision_entry_named(connection, self.tenant, id))
 
     async def entry(self, index: int, *, size: int | None = None) -> dict[str, Json]:
         """One entry with an inclusion proof in the newest checkpoint (or in the tree of `size` entries)."""

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from controls.model.errors import Conflict
+from controls.ledger.envelope import EntryKind
+from controls.model.errors import Conflict, NotFound
 from controls.model.lineage import Relation, StatedLink
 from controls.model.request import Request
 from controls.model.values import Json
+from controls.store.connection import StoreConnection
 from controls.store.directory import Directory
+from controls.store.ledger_reads import entry_named
 
 # What stands among an entry's properties and is none.
 _BESIDES: Final = frozenset({"subject.id", "undeclared", "on_behalf_of", "break_glass.reason"})
@@ -29,6 +32,22 @@ class RecordedQuestion:
 
     request: Request
     outcome: str
+
+
+async def decision_entry_named(connection: StoreConnection, tenant: str, decision: str) -> Any:
+    """The row of a decision's entry, with its disclosure.
+
+    Raises:
+        NotFound: there is no such decision.
+    """
+    row = await entry_named(connection, tenant, decision)
+    if row is None or row.kind != EntryKind.DECISION:
+        raise NotFound(
+            "decision_unknown",
+            "There is no such decision",
+            help="Use the id of a decision's answer.",
+        )
+    return row
 
 
 def recorded_question(row: Any, *, directory: Directory) -> RecordedQuestion:
