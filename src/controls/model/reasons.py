@@ -77,10 +77,10 @@ def misspelt_fact(name: str) -> Finding:
         effect=Effect.REVIEW,
         title=Text("A fact is stated under another name", "Un dato consta con otro nombre"),
         message=Text(
-            f"Something is stated whose name is almost {name}, which is not stated itself, so that no rule "
-            "reads it: correct the name.",
-            f"Consta algo cuyo nombre es casi {name}, que no consta, de modo que ninguna regla lo lee: "
-            "corrija el nombre.",
+            f"{name} is not stated, but something under almost that name or out of its place, which no rule "
+            "reads: correct it.",
+            f"No consta {name}, pero sí algo con casi ese nombre o fuera de su sitio, que ninguna regla lee: "
+            "corríjalo.",
         ),
         cause=Cause.MISSING,
         missing=(name,),
