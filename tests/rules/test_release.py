@@ -446,6 +446,17 @@ def test_an_amendment_is_no_step() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["whole_chain", "joined_history", "would_strand"])
+def test_a_constraint_is_not_called_as_what_the_service_finds(name: str) -> None:
+    """By its id, what is found in its place could be lifted or accepted."""
+    text = f"- {{id: {name}, kind: separate, steps: [capture, approve], then: deny}}"
+    with pytest.raises(RuleFilesInvalid) as caught:
+        compile_release({**desk_files(), "duties/desk.yaml": text})
+    assert [(item.file, item.code) for item in caught.value.diagnostics if item.code == "reserved_id"] == [
+        ("duties/desk.yaml", "reserved_id")
+    ]
+
+
 def test_grants_have_readable_ids() -> None:
     """A grant's id says what it grants, unless the file gives one."""
     text = """

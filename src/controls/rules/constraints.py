@@ -33,6 +33,8 @@ from controls.rules.system import ANYONE
 from controls.rules.versions import condition_text, data_json, period_json, version_of
 
 BUILT_IN: Final = frozenset({ConstraintKind.WHOLE_CHAIN, ConstraintKind.SOLE_ACTOR})
+# What duties find besides constraints: one of such an id would be lifted, or accepted, in their place.
+FINDINGS: Final = frozenset({"joined_history", "resembles", "strand_unknown", "would_strand"})
 
 
 def built_in_constraints(chains: Iterable[ChainKind]) -> tuple[Constraint, ...]:
@@ -154,6 +156,12 @@ class _Reader:
                     "reserved_id",
                     f"{quoted(node.text(key))} is built in for every chain kind: no file can define it",
                 )
+        if node.text("id") in FINDINGS:
+            self.diagnostics.add(
+                node.place_of("id"),
+                "reserved_id",
+                f"{quoted(node.text('id'))} is what the service itself finds: name the constraint otherwise",
+            )
 
     def read(self, node: MappingNode, path: str) -> None:
         before = self.diagnostics.count
