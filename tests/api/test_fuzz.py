@@ -20,67 +20,18 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.api.conftest import Api
+from tests.api.routes import ROUTES
 
 LONG = os.environ.get("CONTROLS_FUZZ") == "1"
 EXAMPLES = {"sqlite": 500 if LONG else 6, "postgresql": 500 if LONG else 3}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 # NUL would be all that most requests are refused for; `test_bad_inputs` sends it.
 CONFIG = SchemathesisConfig.from_dict({"generation": {"allow-x00": False, "with-security-parameters": False}})
-# `test_openapi` holds that there are no others.
-OPERATIONS = [
-    ("POST", "/v1/decisions"),
-    ("GET", "/v1/decisions/{id}"),
-    ("POST", "/v1/decisions/{id}/outcome"),
-    ("GET", "/v1/chains/{id}"),
-    ("GET", "/v1/chains/{id}/outlook"),
-    ("GET", "/v1/reviews"),
-    ("GET", "/v1/reviews/{id}"),
-    ("POST", "/v1/reviews/{id}/resolution"),
-    ("GET", "/v1/changes"),
-    ("GET", "/v1/changes/{id}"),
-    ("POST", "/v1/changes/{id}/confirmation"),
-    ("GET", "/v1/directory/persons"),
-    ("GET", "/v1/directory/persons/{person}"),
-    ("POST", "/v1/directory/changes"),
-    ("POST", "/v1/directory/merges"),
-    ("GET", "/v1/releases"),
-    ("POST", "/v1/releases"),
-    ("GET", "/v1/releases/{digest}"),
-    ("GET", "/v1/ledger/checkpoint"),
-    ("GET", "/v1/ledger/entries/{index}"),
-    ("GET", "/v1/ledger/consistency"),
-    ("POST", "/access/v1/evaluation"),
-    ("POST", "/access/v1/evaluations"),
-    ("POST", "/access/v1/search/subject"),
-    ("POST", "/access/v1/search/resource"),
-    ("POST", "/access/v1/search/action"),
-    ("GET", "/.well-known/authzen-configuration"),
-    ("GET", "/scim/v2/Users"),
-    ("POST", "/scim/v2/Users"),
-    ("GET", "/scim/v2/Users/{id}"),
-    ("PUT", "/scim/v2/Users/{id}"),
-    ("PATCH", "/scim/v2/Users/{id}"),
-    ("DELETE", "/scim/v2/Users/{id}"),
-    ("GET", "/scim/v2/Groups"),
-    ("POST", "/scim/v2/Groups"),
-    ("GET", "/scim/v2/Groups/{id}"),
-    ("PUT", "/scim/v2/Groups/{id}"),
-    ("PATCH", "/scim/v2/Groups/{id}"),
-    ("DELETE", "/scim/v2/Groups/{id}"),
-    ("GET", "/scim/v2/ServiceProviderConfig"),
-    ("GET", "/scim/v2/ResourceTypes"),
-    ("GET", "/scim/v2/ResourceTypes/{name}"),
-    ("GET", "/scim/v2/Schemas"),
-    ("GET", "/scim/v2/Schemas/{name}"),
-    ("GET", "/healthz"),
-    ("GET", "/readyz"),
-    ("GET", "/metrics"),
-]
 
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
-@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+@pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_whatever_is_sent_is_answered(either_api: Api, method: str, path: str, mode: GenerationMode) -> None:
     """Each operation takes requests that fit its schema and ones that do not, answering as it declares."""
     api = either_api
