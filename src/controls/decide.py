@@ -374,8 +374,12 @@ def _concluded(
 
 def material_of(kind: ChainKind, *, step: Step | None, forms: Mapping[str, Json]) -> dict[str, str]:
     """Canonical text of the material facts that were stated; what is absent is absent."""
-    names = kind.material if step is None else kind.material_of(step)
-    return {name: form_text(forms[name]) for name in names if name in forms}
+    found = {}
+    for names in (kind.material if step is None else kind.material_of(step), kind.if_stated):
+        for name in names:
+            if name in forms:
+                found[name] = form_text(forms[name])
+    return found
 
 
 def cleared_finding(finding: Finding) -> ClearedFinding:

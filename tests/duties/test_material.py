@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -112,6 +113,40 @@ class TestStepsOwnList:
         )
         assert refused("settle", history, {AMOUNT: "100 EUR", SSI: "S-2"}) == ["material_changed"]
         assert refused("settle", history, {AMOUNT: "100 EUR", SSI: "S-1"}) == []
+
+
+class TestIfStated:
+    """Facts that a step may leave out, as a market order has no limit."""
+
+    LIMIT = "order.limit_price"
+    KIND = replace(KIND, if_stated=(LIMIT,))
+    CAPTURED = a_history(act("capture", SMALL | {LIMIT: "4.55"}))
+
+    def test_may_be_left_out(self) -> None:
+        """At the first step and at every later one."""
+        assert refused("capture", a_history(), SMALL, kind=self.KIND) == []
+        assert refused("approve", self.CAPTURED, SMALL, kind=self.KIND) == []
+
+    def test_what_was_stated_first_holds(self) -> None:
+        """Also at a step with a list of its own, and once one in between left it out."""
+        history = a_history(*self.CAPTURED.acts, act("execute", SMALL))
+        for step, facts in (("approve", SMALL), ("settle", {AMOUNT: "100 EUR", SSI: "S-1"})):
+            for limit, found in (("4.55", []), ("455", ["material_changed"])):
+                assert refused(step, history, facts | {self.LIMIT: limit}, kind=self.KIND) == found
+
+    def test_may_come_later(self) -> None:
+        """What no step has stated yet is free for the next one."""
+        history = a_history(act("capture", SMALL))
+        assert refused("approve", history, SMALL | {self.LIMIT: "455"}, kind=self.KIND) == []
+
+    def test_an_amendment_changes_it(self) -> None:
+        """To what it states; one that leaves it out leaves it as it was."""
+        for amended, limit in ((SMALL | {self.LIMIT: "4.60"}, "4.60"), (SMALL, "4.55")):
+            assert amendment(self.KIND, history=self.CAPTURED, material=amended) == Amendment()
+            history = a_history(*self.CAPTURED.acts, act("amend", amended))
+            assert refused("approve", history, SMALL | {self.LIMIT: limit}, kind=self.KIND) == []
+            other = SMALL | {self.LIMIT: "4.65"}
+            assert refused("approve", history, other, kind=self.KIND) == ["material_changed"]
 
 
 class TestBaseline:

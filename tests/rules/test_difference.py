@@ -109,6 +109,8 @@ EDITS = [
     (CHAIN, "after: [settle],", "after: [settle], repeats: anyone,", "repeats", "order.reconcile", LOOSENING),
     (CHAIN, "after: [settle],", "after: [settle], optional: true,", "optional", "order.reconcile", BOTH),
     (CHAIN, "order.quantity, order.notional]", "order.quantity]", "material", "order", LOOSENING),
+    (CHAIN, "resource: order\n", "resource: order\nif_stated: [order.legs]\n", "if_stated", "order",
+     TIGHTENING),
     (CHAIN, "resource: order\n", "resource: order\norder: free\n", "order", "order", LOOSENING),
     (CHAIN, "resource: order\n", "resource: order\nsole_actor: allowed\n", "sole_actor", "order", LOOSENING),
     (CHAIN, "resource: order\n", "resource: order\nclaim_valid_for: PT1H\n", "claim_valid_for", "order",

@@ -93,6 +93,22 @@ def test_a_duty_to_the_letter(desk: Release) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [
+        ("en", "A step may leave these out, and what was stated of them first holds: “Limit price”, "),
+        (
+            "es",
+            "Un paso puede omitir estos datos, y vale lo primero que se indicó de ellos: «Precio límite», ",
+        ),
+    ],
+)
+def test_what_holds_once_it_is_stated_is_told(language: str, says: str) -> None:
+    """Of the shipped chain."""
+    release = shipped_release()
+    assert says in explain_chain(release, release.chains["order"], language=language)
+
+
 def test_a_grant_to_the_letter(desk: Release) -> None:
     """With its condition, in Spanish."""
     (grant,) = [item for item in desk.grants if item.actions == ("amend",)]

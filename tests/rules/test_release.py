@@ -206,6 +206,7 @@ chain: careful
 title: {en: Careful, es: Cuidadosa}
 resource: careful
 material: [order.account]
+if_stated: [order.side]
 order: free
 claim_valid_for: PT2H
 steps:
@@ -216,6 +217,7 @@ steps:
     kind = with_file("chains/careful.yaml", text).chains["careful"]
     assert isinstance(kind, ChainKind)
     assert (kind.free_order, kind.progress_claimed, kind.claim_valid_for) == (True, False, timedelta(hours=2))
+    assert (kind.material, kind.if_stated) == (("order.account",), ("order.side",))
     make, check, send = kind.steps
     assert (make.title.en, make.repeats, kind.material_of(make)) == ("Make it", Repeats.SAME_PERSON, ())
     assert (check.repeats, check.reapprove, check.optional) == (Repeats.ANYONE, True, True)
@@ -249,9 +251,10 @@ def test_how_long_a_chain_is_remembered(says: str, span: timedelta | None) -> No
         ("resembles: PT1S", "out_of_range"),
         ("resembles: P367D", "out_of_range"),
         ("material: [order.account]\nresembles: P5D", "not_comparable"),
+        ("if_stated: [order.acount]", "unknown_fact"),
     ],
 )
-def test_what_cannot_be_compared_is_said(says: str, code: str) -> None:
+def test_what_a_chain_cannot_say_is_refused(says: str, code: str) -> None:
     """With the file's words underlined."""
     with pytest.raises(RuleFilesInvalid) as refused:
         chain_of(says)

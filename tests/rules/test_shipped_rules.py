@@ -106,9 +106,17 @@ def test_the_chain_is_the_one_of_the_design() -> None:
     chain = shipped_release().chains["order"]
     assert (chain.id, tuple(step.id for step in chain.steps)) == (KIND, STEPS)
     assert [step.after for step in chain.steps] == [(), *((step,) for step in STEPS[:-1])]
-    assert chain.material == tuple(
-        f"order.{name}" for name in ("account", "instrument", "side", "quantity", "notional")
+    traded = tuple(f"order.{name}" for name in ("account", "instrument", "side", "quantity", "notional"))
+    assert chain.material == (
+        *traded,
+        "order.order_type",
+        "order.capacity",
+        "order.service",
+        "account.advised",
+        "instrument.asset_class",
+        "market.region",
     )
+    assert all(set(traded) <= set(chain.material_of(step)) for step in chain.steps)
     assert [step.id for step in chain.steps if step.reapprove] == ["approve", "instruct"]
     assert {step.id: step.lines for step in chain.steps if step.lines} == {"allocate": "order.allocations"}
     assert not chain.sole_actor_allowed
@@ -456,8 +464,16 @@ def test_the_permit_of_a_special_order_carries_its_duty(case: str) -> None:
         ),
         ("capture", {"client.pdmr": True}, {"cap.pdmr_closed_period"}),
         ("approve", {"instrument.new_issue": True}, {"pre.new_issue_restricted", "pre.new_issue_spinning"}),
-        ("allocate", {"instrument.new_issue": True}, {"all.new_issue_restricted", "all.new_issue_spinning"}),
-        ("capture", {"order.capacity": "principal", "account.advised": None}, {"pre.principal_consent"}),
+        (
+            "allocate",
+            {"instrument.new_issue": True},
+            {"all.new_issue_restricted", "all.new_issue_spinning", "material_changed"},
+        ),
+        (
+            "capture",
+            {"order.capacity": "principal", "account.advised": None},
+            {"pre.principal_consent", "material_missing"},
+        ),
         ("approve", {"order.cross_trade": True}, {"pre.cross_trade_17a7"}),
         (
             "approve",
@@ -490,7 +506,7 @@ def test_allocation_lines_become_entries() -> None:
     assert [line["account"] for line in desk.ask("block_allocate").lines] == ["F-1", "F-2"]
 
 
-@pytest.mark.parametrize("missing", ["market.region", "instrument.restriction", "order.clock_divergence"])
+@pytest.mark.parametrize("missing", ["client.category", "instrument.restriction", "order.clock_divergence"])
 def test_an_incomplete_request_is_referred(missing: str) -> None:
     """A fact that a rule needs and nobody states makes the answer a review that names it."""
     desk = Desk()
@@ -503,9 +519,6 @@ def test_an_incomplete_request_is_referred(missing: str) -> None:
 # Facts of a normal request that may be left out, because the others already settle every rule.
 NOT_NEEDED = {
     "capture": {"client.kind", "instrument.mifir_reportable"},
-    "approve": {"order.order_type"},
-    "execute": {"order.capacity"},
-    "settle": {"order.capacity"},
 }
 
 

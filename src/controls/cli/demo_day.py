@@ -166,6 +166,7 @@ def _order(step: str, number: int, *, now: datetime, day: date) -> dict[str, Jso
         "limit_price": str(price),
         "time_in_force": "day",
         "capacity": "agency",
+        "service": "execution_only",
         "received_at": utc_text(now - timedelta(seconds=20)),
         "entered_at": utc_text(now - timedelta(seconds=5)),
         "is_block": _is_block(number),
@@ -176,14 +177,12 @@ def _order(step: str, number: int, *, now: datetime, day: date) -> dict[str, Jso
         half = quantity // 2
         stated |= {
             "statement_id": f"S-{number}",
-            "statement_created_at": utc_text(now - timedelta(minutes=10)),
+            "statement_created_at": (day - timedelta(days=1)).isoformat() + "T16:00:00Z",
             "statement_lines": [
                 {"account": f"C-{200 + number}", "quantity": str(half)},
                 {"account": f"C-{300 + number}", "quantity": str(quantity - half)},
             ],
         }
-    if step == "capture":
-        stated |= {"service": "execution_only"}
     if step == "execute":
         stated |= {"trading_method": "electronic", "clock_divergence": "PT0.0002S"}
     if STEPS.index(step) >= STEPS.index("allocate"):

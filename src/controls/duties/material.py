@@ -1,8 +1,9 @@
 """Material facts: what was said when the chain began holds for every later step, until it is amended.
 
-Guarantees: a step whose material facts differ from the recorded ones, or are absent, is denied; abandoning
-what was said first does not unsay it; only an amendment that stands changes anything, and not after the
-chain has gone past what had to be approved again.
+Guarantees: a step whose material facts differ from the recorded ones, or are absent, is denied, and so is one
+with another value of a fact that holds once it is stated (`if_stated`); abandoning what was said first does
+not unsay it; only an amendment that stands changes anything, and not after the chain has gone past what had
+to be approved again.
 """
 
 from __future__ import annotations
@@ -69,10 +70,12 @@ def material_findings(
         again = {item.id for item in kind.steps if item.reapprove}
         recorded.extend(act.material for act in history.acts if act.step in again and act.stands())
     findings = []
-    for name in required(kind, step=step):
+    needed = required(kind, step=step)
+    for name in (*needed, *kind.if_stated):
         asked = material.get(name)
         if asked is None:
-            findings.append(_missing(step.title, name=name))
+            if name in needed:
+                findings.append(_missing(step.title, name=name))
             continue
         other = next((facts[name] for facts in recorded if facts.get(name, asked) != asked), None)
         if other is not None:

@@ -46,6 +46,7 @@ class Step:
 class ChainKind:
     """A kind of chain: its steps, their order and the facts that may not change along the way.
 
+    `if_stated` are further such facts, which a step may leave out: what was stated of them first holds.
     `resembles` is for how long a chain is remembered as one that a new one may be the same as (None: a new
     chain is compared with none).
     """
@@ -55,6 +56,7 @@ class ChainKind:
     resource: str
     steps: tuple[Step, ...]
     material: tuple[str, ...] = ()
+    if_stated: tuple[str, ...] = ()
     free_order: bool = False
     progress_claimed: bool = False  # a step comes after another once that one is claimed
     sole_actor_allowed: bool = False

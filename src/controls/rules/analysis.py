@@ -232,7 +232,7 @@ class _Analyst:
         for aggregate in self.release.aggregates.values():
             used.update((*aggregate.by, aggregate.amount))
         for kind in self.release.chains.values():
-            used.update(kind.material)
+            used.update((*kind.material, *kind.if_stated))
             for step in kind.steps:
                 used.update(step.material or ())
                 used.add(step.lines)

@@ -120,12 +120,14 @@ def _chain(node: MappingNode, vocabulary: VocabularySource, diagnostics: Diagnos
             "at least two steps must be mandatory: a chain of one step would always be handled by one person",
         )
     _check_facts(node, "material", vocabulary, diagnostics)
+    _check_facts(node, "if_stated", vocabulary, diagnostics)
     kind = ChainKind(
         id=node.text("chain"),
         title=node.bilingual("title") or Text("", ""),
         resource=node.text("resource"),
         steps=tuple(steps.values()),
         material=node.texts("material"),
+        if_stated=node.texts("if_stated"),
         free_order=node.text("order") == "free",
         progress_claimed=node.text("progress") == "claimed",
         sole_actor_allowed=node.text("sole_actor") == "allowed",

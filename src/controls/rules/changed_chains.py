@@ -101,6 +101,7 @@ class _Chain:
                 *("never" if span is None else str(canonical(span)) for span in spans),
             )  # fmt: skip
         yield from self._material("material", before.material, after.material, "")
+        yield from self._material("if_stated", before.if_stated, after.if_stated, "")
         yield from self._changed_steps()
         if before.title != after.title:
             yield self._change(

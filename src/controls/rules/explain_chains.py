@@ -70,6 +70,12 @@ class _Chain(Explaining):
         valid = shown(kind.claim_valid_for, language=self.language)
         yield say(f"A claim holds for {valid}.", f"Una reserva vale {valid}.")
         yield self._material(kind.material)
+        if kind.if_stated:
+            listed = self._labels(kind.if_stated)
+            yield say(
+                f"A step may leave these out, and what was stated of them first holds: {listed}.",
+                f"Un paso puede omitir estos datos, y vale lo primero que se indicó de ellos: {listed}.",
+            )
         yield from self._duties(kind)
 
     def _described(self, step: Step) -> str:
@@ -95,7 +101,7 @@ class _Chain(Explaining):
         return "; ".join(parts)
 
     def _material(self, names: Iterable[str], *, inner: bool = False) -> str:
-        listed = self.words.listed(tuple(self.words.quoted(self.label(name)) for name in names), "and")
+        listed = self._labels(names)
         if not listed:
             return self.say(
                 "it states no facts again" if inner else "No facts are held to what was said at first.",
@@ -109,6 +115,9 @@ class _Chain(Explaining):
             f"What was said at first holds for every later step, until it is amended: {listed}.",
             f"Lo dicho al principio vale para todos los pasos siguientes, hasta que se modifique: {listed}.",
         )
+
+    def _labels(self, names: Iterable[str]) -> str:
+        return self.words.listed(tuple(self.words.quoted(self.label(name)) for name in names), "and")
 
     def _duties(self, kind: ChainKind) -> Iterator[str]:
         """The constraints over chains of the kind, those that are built in first."""

@@ -196,6 +196,11 @@ CHAIN: Final = MappingShape(
             ListShape(FACT, minimum=0, maximum=100, unique=True),
             "facts that may not change along the way",
         ),
+        Key(
+            "if_stated",
+            ListShape(FACT, minimum=0, maximum=100, unique=True),
+            "facts that a step may leave out, and of which what is stated first holds for every later step",
+        ),
         Key("steps", ListShape(_STEP, minimum=2, maximum=64), "the steps, two or more", required=True),
         Key(
             "order",
