@@ -8,7 +8,7 @@ import pytest
 
 from controls.api.asked import read_decision
 from controls.rules.vocabulary import read_facts
-from tests.rules.shipped_desk import STEPS, Desk, findings_of, shipped_release
+from tests.rules.shipped_desk import STEPS, Desk, a_request, findings_of, shipped_release
 
 LINE = {"account": "A-100", "quantity": "10000", "price": "4.546", "costs": "18.20 EUR"}
 
@@ -60,8 +60,12 @@ MISTYPED: list[tuple[str, dict[str, Any]]] = [
     ("execute", {"override.blockedBy": "venue price collar"}),
     ("execute", {"order.earlier_comparable_orders": "O-17"}),
     ("reconcile", {"order.legalhold": "H-1"}),
+    ("execute", {"order.earlierComparableOrder": "O-17"}),
     # A name in full where only its last word belongs.
     ("reconcile", {"order.order.legal_hold": "H-1"}),
+    # Two slips, and letters of another alphabet.
+    ("reconcile", {"order.leagl_hodl": "H-1"}),
+    ("reconcile", {"order.legal_h\u043eld": "H-1"}),
 ]
 
 
@@ -105,6 +109,23 @@ def test_what_is_mistyped_never_passes(step: str, said: dict[str, Any]) -> None:
         assert {named} == said.keys()
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"legal_hold": "H-1"},
+        {"account": {"legal_hold": "H-1"}},
+        {"client": {"legalHold": "H-1"}},
+        {"\u043erder": {"l\u0435gal_h\u043eld": "H-1"}},
+    ],
+)
+def test_a_fact_in_another_part_of_the_request_is_noticed(said: dict[str, Any]) -> None:
+    """Straight in the context, in another group, and in a group in letters of another alphabet."""
+    body = a_request("reconcile")
+    body["context"] |= said
+    found = read_facts(shipped_release().vocabulary, read_decision(body, id="dec_1").properties)
+    assert found.misspelt == ("order.legal_hold",)
+
+
 @pytest.mark.parametrize("given", ["venue price collar", [{"blocked_by": "venue price collar"}], 7, True])
 def test_a_group_that_is_no_object_is_noticed(given: Any) -> None:
     """Facts of a group of which no object was made are named, all that are not stated otherwise."""
@@ -128,5 +149,12 @@ def test_a_group_of_which_nothing_is_said_is_none(given: Any) -> None:
 
 def test_a_name_of_the_callers_own_is_no_slip() -> None:
     """What is like no fact, or like one that is stated as well, is left alone."""
-    own = {"order.desk_reference": "7", "order.sides": "both", "note.colour": "red"}
+    own = {
+        "order.desk_reference": "7",
+        "order.sides": "both",
+        "order.entered_by": "ana.front",
+        "order.expires_at": "2026-03-02T16:30:00Z",
+        "note.colour": "red",
+        "custody.legal_hold": "none",
+    }
     assert before("capture").ask("capture", changes=own, mistyped=True).outcome == "permit"
