@@ -394,27 +394,31 @@ class Compared(RuleBasedStateMachine):
 
     def settle(self, item: Held, supervisor: int) -> None:
         """Let one of the two supervisors approve what waits."""
-        ask = self.meant(item.question)
         person = self.owners[self.plan.supervisors[supervisor]]
         review = self.engine.answers[item.answer].review
+        same_case = (other for other in self.held if self.engine.answers[other.answer].review == review)
+        ask = self.meant(next(same_case).question)
         closed = any(
             other.approved is not None and self.engine.answers[other.answer].review == review
             for other in self.held
         )
         lapsed = item.until is not None and self.world.now >= item.until
-        party = person in self.world.parties(ask.chain) or person in ask.hands
-        party = party or self.world.barred_from_approving(ask, person)
-        may = not closed and not lapsed and not party and "supervisor" in self.world.roles[person]
+        party = person in self.world.parties(ask.chain, ask.older) or person in ask.hands
+        barred = self.world.barred_from_approving(ask, person, item.rules)
+        able = not closed and not lapsed and not party and "supervisor" in self.world.roles[person]
+        may = able and not barred
         if not review:
             return  # an opinion was asked for
-        assert self.play("resolve", item.answer, self.plan.supervisors[supervisor]) == may
+        told = (ask, person, item.rules, *self.world.acts, *self.world.duties)
+        assert self.play("resolve", item.answer, self.plan.supervisors[supervisor]) == may, told
+        self.seen["approvals" if may else "approvals barred" if able else "approvals refused"] += 1
         if may:
             # Where it says who else could act, or who has acted together, the approver's act may change it.
             kinds = {duty.kind for duty in self.plan.duties}
             alone = self.world.roles[person] == {"supervisor"} and "relation" not in kinds
             same = "coalition" not in kinds and (alone or not item.rules & LOOKED_AHEAD)
             fresh = same and item.state == self.state()
-            self.world.approve(ask.chain, ask.step, person)
+            self.world.approve(ask, person)
             item.approver = person
             item.approved, item.state = self.world.now, self.state() if fresh else None
 

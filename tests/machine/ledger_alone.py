@@ -32,6 +32,7 @@ class Retold:
         self.blobs = blobs
         self.numbers: dict[str, int] = {}
         self.survivors: dict[str, str] = {}
+        self.asked: dict[str, Ask] = {}  # by the case that it opened
 
     def number(self, person: str) -> int:
         """The number of a person, or of whom he or she was found to be."""
@@ -55,8 +56,7 @@ class Retold:
             case "outcome":
                 self.world.report(entry["decision"], entry["outcome"])
             case "resolution" if entry.get("approver_act"):
-                chain = (entry["chain"]["kind"], entry["chain"]["id"])
-                self.world.approve(chain, entry["step"], self.number(entry["person"]))
+                self.world.approve(self.asked[entry["review"]], self.number(entry["person"]))
             case "decision":
                 return self.decision(entry)
         return None
@@ -114,6 +114,8 @@ class Retold:
             self.behalf(entry),
             "break_glass" in request,
         )
+        if "review" in entry:
+            self.asked.setdefault(entry["review"], ask)
         found = by_rule([*entry.get("findings", ()), *entry.get("cleared", ())])
         expected = self.world.verdict(ask)
         if "claim" in entry:

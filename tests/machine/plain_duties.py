@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from itertools import combinations
 
 from tests.machine.plain_history import History
@@ -92,22 +93,56 @@ class Duties(History):
         """Whether it is not known that two persons are unrelated; everybody is of the own household."""
         return self._relation(duty, one, other) is not False
 
-    def barred_from_approving(self, ask: Ask, who: int) -> bool:
-        """Whether somebody is related to those who ask, or to who took another step, as a constraint forbids;
-        where that is not known, one that denies counts."""
-        told = self.in_force(ask.chain)
-        lines = set().union(*self.lines(ask.chain))
-        for duty in self.duties:
-            if duty.kind != "relation" or ask.counts not in duty.steps or duty.then == "flag":
-                continue
-            if duty.large and told.get("amount") == "small":
-                continue
+    def barred_from_approving(self, ask: Ask, who: int, rules: Collection[str]) -> bool:
+        """Whether somebody who approves what waits for `rules` would break what looks beyond the own acts on
+        the chain, as whoever takes the step might. What is not known counts where a constraint denies."""
+        told = {**ask.facts, **self.in_force(ask.chain)}
+        return any(
+            duty.then != "flag"
+            and not (duty.large and told.get("amount") == "small")
+            and self._barred_by(duty, ask, who, rules)
+            for duty in self.duties
+        )
+
+    def _barred_by(self, duty: Duty, ask: Ask, who: int, rules: Collection[str]) -> bool:
+        if duty.kind == "chinese_wall":
+            if "sector" not in self.kinds[ask.chain[0]].material:
+                return False
+            if duty.steps and ask.counts not in duty.steps:
+                return False
+            return self._barred_somewhere(duty, ask, who, ("sector", "issuer"))
+        if ask.counts not in duty.steps:
+            return False
+        if duty.kind == "cooling_off":
+            # It is the same for all, so that only time helps, or who says that it may be done all the same.
+            if duty.then == "review" or duty.id in rules:
+                return False
+            if duty.scope == "chain":
+                return any(self._on_line(duty, ask, who, line) for line in self.lines(ask.chain, ask.older))
+        if duty.scope != "chain":
+            return self._barred_somewhere(duty, ask, who, (duty.scope,))
+        if duty.kind == "relation":
             others = self._others(duty, ask)
+            lines = set().union(*self.lines(ask.chain, ask.older))
             beside = {act.person for act in self.acts if act.chain in lines and act.counts in others}
             found = {self._relation(duty, who, other) for other in beside.union(ask.hands)}
-            if True in found or (duty.then == "deny" and None in found):
-                return True
-        return False
+            return True in found or (duty.then == "deny" and None in found)
+        return False  # who approves has done nothing else on the chain
+
+    def _barred_somewhere(self, duty: Duty, ask: Ask, who: int, names: tuple[str, ...]) -> bool:
+        """Whether taking the step would break it in one of the places where that would count."""
+        if self.begun(ask.chain):
+            own = [act for act in self.on(ask.chain) if not self._elsewhere(act, names)]
+            places = {said for act in own if (said := _said(act.facts, names)) is not None}
+        else:
+            said = _said(ask.facts, names)
+            places = set() if said is None else {said}
+        if not places:
+            return duty.then == "deny"
+        asked = [replace(ask, facts=dict(zip(names, place, strict=True))) for place in places]
+        if duty.kind == "chinese_wall":
+            return any(self._wall(duty, there, who) for there in asked)
+        return any(self._beyond(duty, there, who) for there in asked)
 
     def _surely_related(self, duty: Duty, ask: Ask, who: int) -> bool:
         """Whether somebody is known to be related to who took another step."""
@@ -185,21 +220,35 @@ class Duties(History):
 
     # --- Beyond the chain ---------------------------------------------------------------------------------
 
-    def values(self, chain: Chain, *names: str) -> set[tuple[str, ...]]:
-        """What a chain has ever been about."""
-        told = [act.facts for act in self.on(chain)]
-        return {
-            tuple(facts[name] for name in names) for facts in told if all(name in facts for name in names)
-        }
+    def places(self, act: Act, *names: str) -> set[tuple[str, ...]]:
+        """Where an act counts: wherever its chain ever was. What was approved before the chain began counts
+        where that was to be, and with the chain only if it is where it began."""
+        if self._elsewhere(act, names):
+            own = _said(act.facts, names)
+            return set() if own is None else {own}
+        told = [
+            _said(other.facts, names) for other in self.on(act.chain) if not self._elsewhere(other, names)
+        ]
+        return {said for said in told if said is not None}
+
+    def _elsewhere(self, act: Act, names: tuple[str, ...]) -> bool:
+        """Whether it was approved that a chain begins which has not begun, or has begun somewhere else."""
+        if act.capacity != "approver":
+            return False
+        chain = self.on(act.chain)
+        begins = next((other for other in chain if other.capacity != "approver"), None)
+        if begins is None:
+            return True
+        if any(other is act for other in chain[chain.index(begins) :]):
+            return False
+        return _said(act.facts, names) not in (None, _said(begins.facts, names))
 
     def _beyond(self, duty: Duty, ask: Ask, who: int) -> bool:
         if duty.scope not in ask.facts:
             return True
         value = (ask.facts[duty.scope],)
         recent = [act for act in self.acts if act.at > self.now - duty.within]
-        trail = [
-            act for act in recent if act.chain == ask.chain or value in self.values(act.chain, duty.scope)
-        ]
+        trail = [act for act in recent if act.chain == ask.chain or value in self.places(act, duty.scope)]
         lines = set().union(*self.lines(ask.chain, ask.older))
         if duty.kind == "at_most":
             mine = {(act.chain, act.counts) for act in trail if act.person == who}
@@ -221,5 +270,10 @@ class Duties(History):
             and sector == ask.facts["sector"]
             and issuer != ask.facts["issuer"]
             for act in self.acts
-            for sector, issuer in self.values(act.chain, "sector", "issuer")
+            for sector, issuer in self.places(act, "sector", "issuer")
         )
+
+
+def _said(facts: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, ...] | None:
+    """What the facts say of these; None where they do not say all of it."""
+    return tuple(facts[name] for name in names) if all(name in facts for name in names) else None

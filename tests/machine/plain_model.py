@@ -192,9 +192,13 @@ class World(Duties):
             theirs = replace(act, person=ask.beside, beside=ask.person)
             self.acts.append(replace(theirs, state="performed", capacity="principal"))
 
-    def approve(self, chain: Chain, step: str, supervisor: int) -> None:
-        """Whoever approves a step counts as having acted on it."""
-        self.acts.append(Act(chain, step, supervisor, self.now, "", "performed", capacity="approver"))
+    def approve(self, ask: Ask, supervisor: int) -> None:
+        """Whoever approves a step counts as having acted on it; before the chain has begun, on what is asked
+        for."""
+        named = () if self.begun(ask.chain) else self.kinds[ask.chain[0]].material
+        facts = {name: ask.facts[name] for name in named if name in ask.facts}
+        act = Act(ask.chain, ask.step, supervisor, self.now, "", "performed", facts=facts)
+        self.acts.append(replace(act, capacity="approver"))
 
     def report(self, decision: str, state: str) -> bool:
         """What became of a claim; False: it is refused."""
@@ -209,8 +213,9 @@ class World(Duties):
         self._change(lambda other: other is act, state)
         return True
 
-    def parties(self, chain: Chain) -> set[int]:
-        lines = set().union(*self.lines(chain))
+    def parties(self, chain: Chain, older: tuple[Chain, ...] = ()) -> set[int]:
+        """Whoever has a hand in a chain and in those on its lines, as it began or is said to begin."""
+        lines = set().union(*self.lines(chain, older))
         return {act.person for act in self.acts if act.chain in lines}
 
     def merge(self, person: int, into: int) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from controls.ledger.canonical import canonical_bytes
 from controls.ledger.export import Blob, ExportedEntry, read_export
 from controls.ledger.verifier import Key, Verification
-from controls.model.chain import AMEND, Act, ActState, Capacity, Repeats
+from controls.model.chain import AMEND, Act, ActState, Capacity, ChainKind, Repeats, Step
 from controls.model.values import microseconds
 from controls.rules.aggregates import Aggregate, Counting
 from controls.rules.release import Release, release_from_document
@@ -73,6 +73,7 @@ class Folded:
         self.approvals: dict[str, dict[str, Any]] = {}
         self.used: dict[str, str] = {}
         self.people: dict[str, dict[str, Any]] = {}
+        self.facts: dict[str, dict[str, str]] = {}  # what each question about a chain says of it
 
     def take(self, line: ExportedEntry) -> None:
         entry = json.loads(line.data)
@@ -98,10 +99,12 @@ class Folded:
 
     def decision(self, entry: dict[str, Any], private: dict[str, Any], index: int) -> None:
         taken, claim = entry.get("claim"), ""
+        if "chain" in entry:
+            self.facts[entry["id"]] = self.material(entry, private)
         if taken is not None:
             claim = taken["id"]
             if not taken["shared"]:
-                self.claim(entry, private, index)
+                self.claim(entry, index)
         request = entry["request"]
         if "review" in entry and entry["review"] not in self.cases:
             self.cases[entry["review"]] = {
@@ -126,17 +129,24 @@ class Folded:
         person = str(entry.get("on_behalf_of", {}).get("person", ""))
         return "" if person == entry["person"] else person
 
-    def claim(self, entry: dict[str, Any], private: dict[str, Any], index: int) -> None:
+    def kind_and_step(self, entry: dict[str, Any]) -> tuple[ChainKind, Step | None]:
+        release: Release = release_from_document(self.blobs[entry["release"]])
+        kind = next(item for item in release.chains.values() if item.id == entry["chain"]["kind"])
+        return kind, kind.step(entry["request"]["action"])
+
+    def material(self, entry: dict[str, Any], private: dict[str, Any]) -> dict[str, str]:
+        kind, step = self.kind_and_step(entry)
+        facts = {name: private.get(name, value) for name, value in entry["request"]["properties"].items()}
+        names = kind.material if step is None else kind.material_of(step)
+        return {name: text_of(facts[name]) for name in names if name in facts}
+
+    def claim(self, entry: dict[str, Any], index: int) -> None:
         taken, chain = entry["claim"], entry["chain"]
         for stored in list(self.acts.values()):
             act, here = stored.act, (stored.kind, stored.act.chain) == (chain["kind"], chain["id"])
             if here and act.stands() and act.step in entry.get("reopens", ()):
                 self.end(act.claim, ActState.REOPENED)
-        release: Release = release_from_document(self.blobs[entry["release"]])
-        kind = next(item for item in release.chains.values() if item.id == chain["kind"])
-        step = kind.step(taken["step"])
-        facts = {name: private.get(name, value) for name, value in entry["request"]["properties"].items()}
-        names = kind.material if step is None else kind.material_of(step)
+        _, step = self.kind_and_step(entry)
         self.acts[taken["id"]] = StoredAct(
             act=Act(
                 claim=taken["id"],
@@ -151,7 +161,7 @@ class Folded:
                 valid_until=datetime.fromisoformat(taken["valid_until"]),
                 index=index,
                 key=entry["key"],
-                material={name: text_of(facts[name]) for name in names if name in facts},
+                material=self.facts[entry["id"]],
                 beside=self.beside(entry),
             ),
             kind=chain["kind"],
@@ -206,7 +216,16 @@ class Folded:
         }
         if entry["approver_act"]:
             until = datetime.fromisoformat(given["expires_at"])
+            where = (entry["chain"]["kind"], entry["chain"]["id"])
+            begun = any(
+                (stored.kind, stored.act.chain) == where and stored.act.capacity is Capacity.ACTOR
+                for stored in self.acts.values()
+            )
             self.plain(given["id"], entry, entry["step"], index, until, Capacity.APPROVER)
+            if not begun:  # where it counts is what was asked
+                stored = self.acts[given["id"]]
+                act = replace(stored.act, material=self.facts[case["decision"]])
+                self.acts[given["id"]] = replace(stored, act=act)
 
     def change(self, entry: dict[str, Any], index: int) -> None:
         at = datetime.fromisoformat(entry["at"])

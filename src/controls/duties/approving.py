@@ -1,27 +1,36 @@
-"""Whoever approves a step has a hand in it, and so must not be related to those who act beside him or her.
+"""Whoever approves a step has a hand in it, and so is held against what constraints say of those who take it.
 
-Guarantees: the constraints over relations are asked of the approver as of somebody who takes the step, next
-to the person who asks for it and to everybody with a hand in the other steps; who is known to be related
-approves nothing, whether the constraint denies or asks for a review. What the directory does not know denies
-where the constraint denies; where it asks for a review, a supervisor's look is what it asks for, so that it
-is told on record and keeps nobody from approving.
+Guarantees: what looks beyond the chain is asked of the approver as of somebody who takes the step, by the
+same formulas: relations next to the person who asks for it and to everybody with a hand in the other steps,
+and what is counted over an account, an instrument or a desk, walls and times between steps wherever the
+approval will count. Who is known to break one of these approves nothing, whether the constraint denies or
+asks for a review. What is not known denies where the constraint denies; where it asks for a review, a
+supervisor's look is what it asks for, so that it is told on record and keeps nobody from approving.
+
+Some constraints are not about who takes the step: a time between steps, whoever takes them, and a limit of
+none. If one of them is what the case is about, or asks for a review, approving is how it is dealt with.
+
+What looks at one chain and its lines needs no asking: an approver has no other act there (a party approves
+nothing), and one step is within every limit; of steps that must be held, an approver holds none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
 
-from controls.duties.asked import Asked, others_of
-from controls.duties.constraints import applied, concerns
+from controls.duties.asked import Asked, Violation, others_of
+from controls.duties.breaches_across import is_across
+from controls.duties.constraints import FORMULAS, applied, concerns
 from controls.duties.findings import constraint_finding
 from controls.duties.relations import relation
+from controls.duties.trails import trail_name
 from controls.model.chain import Act, ActState, Capacity
 from controls.model.condition import Facts
 from controls.model.duty import Constraint, ConstraintKind
 from controls.model.finding import Effect, Finding
 from controls.model.record import record
-from controls.model.trail import TrailAct
+from controls.model.trail import TrailAct, TrailReading
 
 
 @record
@@ -29,34 +38,63 @@ class Approving:
     """That somebody, of whom it is `asked` as if he or she took the step, is to approve it for `askers`.
 
     `lines` are the acts on the other chains of each line that the chain is part of; `facts` are those that
-    the chain's acts put on record.
+    the chain's acts put on record, or else the question that is held. `trails` are, by the name of the trail,
+    the readings of each place where the approval will count (none: that cannot be told); `rules` are those
+    that hold the step up.
     """
 
     asked: Asked
     askers: tuple[str, ...]
     lines: Sequence[tuple[TrailAct, ...]]
     facts: Facts
+    trails: Mapping[str, Sequence[TrailReading]] = field(default_factory=dict)
+    rules: frozenset[str] = frozenset()
 
 
 def approver_findings(constraints: Iterable[Constraint], approving: Approving) -> Iterator[Finding]:
-    """What keeps the approver from approving."""
+    """What keeps the approver from approving, and what is told of him or her besides."""
     asked = approving.asked
     for constraint in constraints:
-        if constraint.kind is ConstraintKind.RELATION and concerns(
-            constraint, kind=asked.kind, step=asked.step
-        ):
-            found = _found(constraint, approving)
-            if found is not None:
-                yield found
+        if not concerns(constraint, kind=asked.kind, step=asked.step):
+            continue
+        if constraint.kind is ConstraintKind.RELATION:
+            found = _finding(constraint, _related(constraint, approving), approving)
+        elif is_across(constraint):
+            found = _finding(constraint, _across(constraint, approving), approving)
+        else:
+            continue
+        if found is not None:
+            yield found
 
 
-def _found(constraint: Constraint, approving: Approving) -> Finding | None:
+def _finding(constraint: Constraint, violations: Iterable[Violation], approving: Approving) -> Finding | None:
+    """The finding of what is known, if anything is, else of what is not."""
+    asked = approving.asked
+    told: Finding | None = None
+    for violation in violations:
+        found = applied(constraint, found=violation, facts=approving.facts)
+        if found is None:
+            continue
+        told = constraint_finding(constraint, found=found, asked=asked)
+        if _of_anybody(constraint) and (constraint.id in approving.rules or told.effect is Effect.REVIEW):
+            continue
+        if not violation.missing or told.effect is not Effect.REVIEW:
+            return told
+    return None if told is None else replace(told, effect=Effect.FLAG)
+
+
+def _of_anybody(constraint: Constraint) -> bool:
+    """Whether it speaks whoever takes the step, so that no other approver would do."""
+    none_at_all = constraint.kind is ConstraintKind.AT_MOST and constraint.limit == 0
+    return none_at_all or constraint.kind is ConstraintKind.COOLING_OFF
+
+
+def _related(constraint: Constraint, approving: Approving) -> Iterator[Violation]:
     asked = approving.asked
     # Those who ask have not acted yet, and they do it on the very step: nobody else on it is beside anybody.
     others = tuple(act for act in asked.history.acts if asked.step_of(act) != asked.step)
     requested = tuple(_requested(asked, person) for person in approving.askers)
     over = replace(constraint, steps=(*others_of(constraint, asked.step), asked.step), ordered=False)
-    told: Finding | None = None
     for line in approving.lines or ((),):
         beside = replace(
             asked,
@@ -64,14 +102,20 @@ def _found(constraint: Constraint, approving: Approving) -> Finding | None:
             history=replace(asked.history, acts=(*others, *requested)),
             lineage=tuple(item for item in line if item.step != asked.step),
         )
-        related = relation(over, asked=beside)
-        found = None if related is None else applied(constraint, found=related, facts=approving.facts)
-        if related is None or found is None:
-            continue
-        told = constraint_finding(constraint, found=found, asked=asked)
-        if not related.missing or told.effect is not Effect.REVIEW:
-            return told
-    return None if told is None else replace(told, effect=Effect.FLAG)
+        found = relation(over, asked=beside)
+        if found is not None:
+            yield found
+
+
+def _across(constraint: Constraint, approving: Approving) -> Iterator[Violation]:
+    name = trail_name(constraint)
+    for reading in approving.trails.get(name, ()) or (None,):
+        trails = {} if reading is None else {name: reading}
+        for line in approving.lines or ((),):
+            there = replace(approving.asked, trails=trails, lineage=line)
+            found = FORMULAS[constraint.kind](constraint, asked=there)
+            if found is not None:
+                yield found
 
 
 def _requested(asked: Asked, person: str) -> Act:

@@ -7,12 +7,12 @@ with a hundred thousand of them on one account costs as much as a thousand with 
 
 Guarantees: a chain that was amended from one account to another is one of both, with all its acts; behind a
 wall each act counts for the dataset that its chain stated when it was done. What a chain does not state is
-not guessed: it is at no place.
+not guessed: it is at no place. What was approved before a chain began is where `model.trail.of_chain` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -21,6 +21,7 @@ from controls.duties.asked import others_of
 from controls.duties.trails import scope_fact
 from controls.model.chain import AMEND, Act, ChainHistory, ChainKind
 from controls.model.duty import Constraint, ConstraintKind, Scope
+from controls.model.trail import of_chain
 
 # A constraint by its number, where it looks, and whose acts (nothing: anybody's).
 Place: TypeAlias = tuple[int, str, str]
@@ -95,30 +96,50 @@ def _placed(constraint: Constraint, history: ChainHistory, kind: ChainKind) -> I
     """The acts of a chain, each with the places where the constraint finds it."""
     if constraint.kind is ConstraintKind.CHINESE_WALL:
         yield from _behind_walls(constraint, history, kind)
-        return
-    if constraint.scope is Scope.CHAIN:
-        values = [f"{history.kind}:{history.chain}"]
-    else:
-        fact = scope_fact(constraint.scope, kind=kind)
-        values = [act.material[fact] for act in history.acts if act.material.get(fact)]
-    for value in dict.fromkeys(values):
+    elif constraint.scope is Scope.CHAIN:
         for act in history.acts:
+            yield f"{history.kind}:{history.chain}", _Done(act, kind.id, _step(act, kind))
+    else:
+        yield from _at_values(scope_fact(constraint.scope, kind=kind), history, kind)
+
+
+def _at_values(fact: str, history: ChainHistory, kind: ChainKind) -> Iterator[tuple[str, _Done]]:
+    def value_of(act: Act) -> str | None:
+        return act.material.get(fact) or None
+
+    acts = of_chain(history.acts, value_of)
+    for value in dict.fromkeys(filter(None, map(value_of, acts))):
+        for act in acts:
             yield value, _Done(act, kind.id, _step(act, kind))
+    for act in _alone(history, acts):
+        own = value_of(act)
+        if own is not None:
+            yield own, _Done(act, kind.id, _step(act, kind))
 
 
 def _behind_walls(
     constraint: Constraint, history: ChainHistory, kind: ChainKind
 ) -> Iterator[tuple[str, _Done]]:
-    stated: list[tuple[str, str] | None] = []
-    for act in history.acts:
+    def pair_of(act: Act) -> tuple[str, str] | None:
         value, part = act.material.get(constraint.conflict_class), act.material.get(constraint.dataset)
-        before = stated[-1] if stated else None
-        stated.append((value, part) if value and part else before)
-    first = next(filter(None, stated), None)
-    for act, pair in zip(history.acts, stated, strict=True):
-        known = pair or first
+        return (value, part) if value and part else None
+
+    acts = of_chain(history.acts, pair_of)
+    known = next(filter(None, map(pair_of, acts)), None)
+    for act in acts:
+        known = pair_of(act) or known
         if known is not None:
             yield known[0], _Done(act, kind.id, _step(act, kind), known[1])
+    for act in _alone(history, acts):
+        own = pair_of(act)
+        if own is not None:
+            yield own[0], _Done(act, kind.id, _step(act, kind), own[1])
+
+
+def _alone(history: ChainHistory, acts: Sequence[Act]) -> Iterable[Act]:
+    """The acts that do not count where the chain does, of which `acts` do."""
+    counted = {act.claim for act in acts}
+    return () if len(acts) == len(history.acts) else (x for x in history.acts if x.claim not in counted)
 
 
 def _step(act: Act, kind: ChainKind) -> str:

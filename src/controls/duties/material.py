@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from controls.duties.findings import denial
 from controls.duties.order import unknown_chain
 from controls.duties.wording import AMENDMENT, acts
-from controls.model.chain import AMEND, STANDING, Act, ChainHistory, ChainKind, Step
+from controls.model.chain import AMEND, STANDING, Act, Capacity, ChainHistory, ChainKind, Step
 from controls.model.finding import Cause, Finding, Text
 from controls.model.record import record
 
@@ -30,11 +30,14 @@ def baseline(history: ChainHistory) -> dict[str, str]:
     """The material facts in force: those of the first act, whatever became of it, as amended since.
 
     A fact that only later steps list is in force from the first act that stated it. Amendments count while
-    they stand (claimed or performed), the latest one last.
+    they stand (claimed or performed), the latest one last. What a supervisor approved need not come to pass,
+    so that it puts nothing in force.
     """
     facts: dict[str, str] = {}
     amended: dict[str, str] = {}
     for index, act in enumerate(history.acts):
+        if act.capacity is Capacity.APPROVER:
+            continue
         if act.step != AMEND or index == 0:
             for name, text in act.material.items():
                 facts.setdefault(name, text)

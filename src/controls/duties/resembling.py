@@ -6,6 +6,7 @@ two orders that happen to be alike, so it is no reason to refuse: it is flagged,
 
 The rule. A chain is alike if somebody began it, or changed its facts, not longer ago than the chain kind
 remembers (`resembles`), whatever became of it, and the account, instrument, side and quantity were the same.
+(Whoever only approved that has not begun it.)
 Chains that hang together by declared links are not compared, so a block and its equal halves are not alike.
 Of very many alike only the latest are looked at.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from controls.duties.findings import BUILT_IN
 from controls.duties.wording import MOST, moment, names
-from controls.model.chain import ChainHistory, ChainKind
+from controls.model.chain import Capacity, ChainHistory, ChainKind
 from controls.model.finding import Effect, Finding, Origin, Text
 from controls.model.lineage import LineageReading
 from controls.model.trail import TrailAct, TrailReading
@@ -31,7 +32,8 @@ def resembling(
     """
     own = (kind.id, history.chain)
     family = frozenset((own,)) if lineage is None else lineage.family | {own}
-    alike = {(item.kind, item.act.chain): item for item in reading.acts}
+    begun = (item for item in reading.acts if item.act.capacity is not Capacity.APPROVER)
+    alike = {(item.kind, item.act.chain): item for item in begun}
     others = [item for chain, item in alike.items() if chain not in family]
     return _finding(history.chain, others) if others else None
 

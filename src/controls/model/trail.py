@@ -3,16 +3,18 @@
 An account, an instrument and a desk are such values, and so is the conflict class of a Chinese wall. The
 facts that say them are material facts of the chain kind, so that every chain states them and none changes
 them but by an amendment. A chain that was amended from one value to another is a chain of both, with all its
-acts: else an amendment would empty a limit that has been reached.
+acts: else an amendment would empty a limit that has been reached. What was approved before a chain began
+counts where it was said to be; if the chain then begins elsewhere, that is not what was approved.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from controls.model.chain import Act
+from controls.model.chain import Act, Capacity
 from controls.model.record import record
 
 # What chains that may be the same are compared by.
@@ -63,6 +65,22 @@ class TrailAct:
     step: str
     act: Act
     part: str = ""
+
+
+def of_chain(acts: Sequence[Act], place: Callable[[Act], object]) -> Sequence[Act]:
+    """Those of a chain's acts, in ledger order, that count wherever the chain is: none before it has begun,
+    and then all but the approvals of a beginning at another place, which count at that place alone.
+
+    Args:
+        place: where an act says that its chain is; None where it says nothing.
+    """
+    begun = next((n for n, act in enumerate(acts) if act.capacity is not Capacity.APPROVER), len(acts))
+    if begun == 0:
+        return acts
+    if begun == len(acts):
+        return ()
+    own = (None, place(acts[begun]))
+    return (*(act for act in acts[:begun] if place(act) in own), *acts[begun:])
 
 
 @record

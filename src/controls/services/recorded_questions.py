@@ -86,13 +86,21 @@ def recorded_question(row: Any, *, directory: Directory) -> RecordedQuestion:
             resource_type=asked["resource"]["type"],
             resource_id=asked["resource"]["id"],
             properties=properties,
-            lineage=tuple(
-                StatedLink(Relation(link["relation"]), link["type"], link["id"])
-                for link in asked.get("lineage", ())
-            ),
+            lineage=_links(asked),
             on_behalf_of=_principal(entry, disclosed, directory),
         ),
         entry["outcome"],
+    )
+
+
+def recorded_links(row: Any) -> tuple[StatedLink, ...]:
+    """What the question of a decision entry says that its resource comes from; nobody ever erases that."""
+    return _links(json.loads(bytes(row.bytes))["request"])
+
+
+def _links(asked: Mapping[str, Any]) -> tuple[StatedLink, ...]:
+    return tuple(
+        StatedLink(Relation(link["relation"]), link["type"], link["id"]) for link in asked.get("lineage", ())
     )
 
 

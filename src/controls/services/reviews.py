@@ -17,21 +17,18 @@ from typing import Final
 
 from controls.decide import REVIEW, ReviewedChain, Situation, decide
 from controls.duties.approving import Approving
-from controls.duties.asked import Asked
 from controls.ledger.envelope import EntryKind
-from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory
-from controls.model.condition import Facts
+from controls.model.chain import Act, ActState, Capacity, ChainHistory
 from controls.model.decision import Approval, Decision
 from controls.model.errors import Conflict, FieldError, Forbidden, NotFound
-from controls.model.people import Account
 from controls.model.request import Request
 from controls.model.values import Json, from_microseconds, utc_text
 from controls.rules.vocabulary import read_facts
 from controls.services.answers import encode, finding_json, receipt
+from controls.services.approving import HeldStep, holds
 from controls.services.commands import Context, Render
-from controls.services.lineage import line_acts, line_parties
+from controls.services.lineage import line_parties
 from controls.services.records import decision_entry
-from controls.services.values_on_record import values_on_record
 from controls.store.rows import BREAK_GLASS, EXCEPTION, ReviewCase, StoredAct
 from controls.store.workspace import Needs
 
@@ -59,9 +56,15 @@ class Resolve:
     alone: bool = False
     weight: int = field(default=1, init=False)
     claims: tuple[str, ...] = field(default=(), init=False)
+    _held: HeldStep | None = field(default=None, init=False)  # what this person is about to approve
 
     def prepare(self, context: Context, needs: Needs) -> None:
         needs.reviews.add(self.review)
+        account = context.directory.account(context.keys[self.key].account, at=context.work.at)
+        self._held = None
+        if account is not None and self.resolution is Resolution.APPROVE:
+            self._held = HeldStep(self.review, account.person.id)
+            self._held.prepare(context, needs)
 
     def execute(self, context: Context) -> Render:
         work = context.work
@@ -101,7 +104,8 @@ class Resolve:
                 "resolution_refused",
                 "This person may not resolve this case",
                 detail="; ".join(finding.message.en for finding in decision.findings),
-                help="Another supervisor, who has no hand in the chain, must resolve it.",
+                help="Another supervisor must resolve it: one with no hand in the chain, whom no rule keeps "
+                "from the step.",
                 errors=tuple(
                     FieldError("", finding.rule, finding.message.en) for finding in decision.findings
                 ),
@@ -126,53 +130,26 @@ class Resolve:
             resource_id=case.id,
             properties={},
         )
-        history = self._history(context, case)
-        account = context.directory.account(login, at=work.at)
+        approving = None if self._held is None else self._held.approving(context, case)
         situation = Situation(
             reading=read_facts(active.release.vocabulary, {}),
-            account=account,
+            account=context.directory.account(login, at=work.at),
             history=ChainHistory("", case.id),
             now=work.now,
-            reviewed=ReviewedChain(
-                case.resource_id,
-                history.parties()
-                | line_parties(context, (history.kind, history.chain))
-                | {context.directory.survivor(person) for person in (case.person, case.beside)},
-                approving=None if account is None else self._approving(context, case, history, account),
-            ),
+            reviewed=ReviewedChain(case.resource_id, self._parties(context, case, approving), approving),
         )
         return decide(request, situation, active=active), request
 
-    def _approving(
-        self, context: Context, case: ReviewCase, history: ChainHistory, account: Account
-    ) -> Approving | None:
-        """The step that is approved by this, if any, next to all that was done on its chain and lines."""
-        active, work = context.active, context.work
-        kind = active.kinds.get(case.chain_kind)
-        if kind is None or kind.id not in active.related or not self._approves(case):
-            return None
-        material: dict[str, str] = {}
-        for act in history.acts:
-            material |= act.material
-        asked = Asked(
-            person=account.person.id,
-            step=kind.steps[0].id if case.action == AMEND else case.action,
-            kind=kind,
-            history=history,
-            now=work.now,
-            profiles=context.directory.profiles(at=work.at),
-        )
-        askers = [context.directory.survivor(person) for person in (case.person, case.beside) if person]
-        lines = work.lineage.lines((kind.id, case.resource_id))
-        return Approving(
-            asked,
-            tuple(askers),
-            [line_acts(context, line) for line in lines],
-            Facts(values_on_record(active, material), history, work.now),
-        )
+    def _parties(self, context: Context, case: ReviewCase, approving: Approving | None) -> frozenset[str]:
+        """Everybody with a hand in the chain, or in what it comes from, and those who ask."""
+        history = self._history(context, case)
+        parties = history.parties() | line_parties(context, (history.kind, history.chain))
+        if approving is not None:  # a chain that nobody has begun comes from what the question says
+            parties |= {item.act.person for line in approving.lines for item in line}
+        return parties | {context.directory.survivor(person) for person in (case.person, case.beside)}
 
     def _approves(self, case: ReviewCase) -> bool:
-        return case.kind in ("hold", BREAK_GLASS) and self.resolution is Resolution.APPROVE
+        return holds(case) and self.resolution is Resolution.APPROVE
 
     def _history(self, context: Context, case: ReviewCase) -> ChainHistory:
         if not case.chain_kind:
@@ -286,6 +263,7 @@ class Resolve:
                     valid_until=approval.expires_at,
                     index=index,
                     key=self.key,
+                    material={} if self._held is None else self._held.material(context, case),
                 ),
                 kind=case.chain_kind,
                 exclusive=False,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Final, TypeAlias
 
 from controls.ledger.canonical import form_text
-from controls.model.chain import AMEND, ChainKind
+from controls.model.chain import AMEND, Act, ChainHistory, ChainKind
 from controls.model.people import Account
 from controls.model.request import Request
-from controls.model.trail import Trail, TrailReading
+from controls.model.trail import Trail, TrailReading, of_chain
 from controls.model.values import Json
 from controls.rules.vocabulary import FactReading
 from controls.services.commands import Context
@@ -54,12 +55,48 @@ def _looked_up(
     for trail in trails:
         if not trail.concerns(step):
             continue
-        value = _stated(trail.facts, reading.forms)
-        part = _stated((trail.part,), reading.forms) if trail.part else None
-        if value is None or (trail.part and part is None):
+        query = _query(trail, reading.forms, person=account.person.id, active_at=context.work.at)
+        if query is not None:
+            yield trail, query
+
+
+def approval_places(
+    context: Context,
+    history: ChainHistory,
+    held: Mapping[str, Json],
+    *,
+    kind: ChainKind,
+    step: str,
+    person: str,
+) -> Places:
+    """Where an approval of `step` counts: wherever its chain has been or, before anybody has begun that,
+    where the facts say of the question that is held; it must be loaded before it is read."""
+    found: dict[tuple[Trail, TrailQuery], None] = {}
+    for trail in context.active.trails.get(kind.id, ()):
+        if not trail.concerns(step):
             continue
-        key = TrailKey(trail.name, value, "" if trail.anybody else account.person.id)
-        yield trail, TrailQuery(key, _since(trail, active_at=context.work.at), part, trail.latest)
+        acts = of_chain(history.acts, partial(_where, trail))
+        for forms in [act.material for act in acts] if history.begun() else [held]:
+            query = _query(trail, forms, person=person, active_at=context.work.at)
+            if query is not None:
+                found[trail, query] = None
+    return tuple(found)
+
+
+def _where(trail: Trail, act: Act) -> tuple[str | None, ...] | None:
+    """The place that an act states; None where it does not state all of it."""
+    place = tuple(act.material.get(fact) for fact in (*trail.facts, *filter(None, (trail.part,))))
+    return None if None in place else place
+
+
+def _query(trail: Trail, forms: Mapping[str, Json], *, person: str, active_at: int) -> TrailQuery | None:
+    """The place where the facts say that a request is; None where they do not."""
+    value = _stated(trail.facts, forms)
+    part = _stated((trail.part,), forms) if trail.part else None
+    if value is None or (trail.part and part is None):
+        return None
+    key = TrailKey(trail.name, value, "" if trail.anybody else person)
+    return TrailQuery(key, _since(trail, active_at=active_at), part, trail.latest)
 
 
 def _stated(facts: tuple[str, ...], forms: Mapping[str, Json]) -> str | None:

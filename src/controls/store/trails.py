@@ -4,7 +4,7 @@ Guarantees: what a unit of work finds on a trail is all there is, this batch inc
 written and read under the tenant's lock; it costs one statement for a batch and one index range for each
 trail asked about, bounded by how far back anybody looks. An act counts for every value that its chain has
 had: when an amendment moves a chain to another value, its earlier acts are marked there too, and its later
-ones at both.
+ones at both. (`model.trail.of_chain` says what of approvals from before it began.)
 
 Marks follow from the acts and their material facts alone, so a release that brings a new trail finds its
 whole past: `change_trails` makes the marks when the release is activated, under the lock, some thousands of
@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import TextClause, bindparam, delete, insert, select, text
 
-from controls.model.chain import AMEND
+from controls.model.chain import AMEND, Act, Capacity
 from controls.model.record import record
-from controls.model.trail import Trail
+from controls.model.trail import Trail, of_chain
 from controls.model.values import microseconds
 from controls.store.connection import StoreConnection
 from controls.store.rows import StoredAct
@@ -88,22 +88,30 @@ class Mark:
 
 def added_marks(trail: Trail, *, earlier: Sequence[StoredAct], new: StoredAct) -> Iterator[Mark]:
     """The marks that an act adds to those of the earlier acts of its chain."""
-    own = _place(trail, new)
-    if not earlier:
+    own = _place(trail, new.act)
+    if all(stored.act.capacity is Capacity.APPROVER for stored in earlier):
         if own is not None:
             yield from _marks(trail, new, own)
+            if new.act.capacity is not Capacity.APPROVER:  # the chain begins here
+                for stored in earlier:
+                    if _place(trail, stored.act) is None:
+                        yield from _marks(trail, stored, own)
         return
-    before = dict.fromkeys(place for stored in earlier if (place := _place(trail, stored)) is not None)
+    chain = earlier
+    if earlier[0].act.capacity is Capacity.APPROVER:
+        counted = {act.claim for act in of_chain([item.act for item in earlier], partial(_place, trail))}
+        chain = [stored for stored in earlier if stored.act.claim in counted]
+    before = dict.fromkeys(place for stored in chain if (place := _place(trail, stored.act)) is not None)
     for place in before if own is None or own in before else (*before, own):
         yield from _marks(trail, new, place)
     if own is not None and own not in before:
-        for stored in earlier:
+        for stored in chain:
             yield from _marks(trail, stored, own)
 
 
-def _place(trail: Trail, stored: StoredAct) -> tuple[str, str] | None:
+def _place(trail: Trail, act: Act) -> tuple[str, str] | None:
     """Value and part that an act states; None when it does not state both."""
-    material = stored.act.material
+    material = act.material
     values = [material[fact] for fact in trail.facts if fact in material]
     part = material.get(trail.part)
     if len(values) < len(trail.facts) or (trail.part and part is None):

@@ -142,6 +142,7 @@ async def load(connection: StoreConnection, work: Workspace, needs: Needs) -> No
         for row in await connection.execute(_REVIEWS, {"tenant": tenant, "ids": needs.reviews}):
             case = ReviewCase.read(row)
             work.reviews[case.id] = case
+            work.questions[case.id] = row
             if case.chain_kind:
                 needs.chains.add((case.chain_kind, case.resource_id))
     if needs.expired_before_now:
@@ -151,10 +152,12 @@ async def load(connection: StoreConnection, work: Workspace, needs: Needs) -> No
     for merged, survivor in sorted(needs.merging):
         work.shared |= await shared_chains(connection, tenant, merged=merged, survivor=survivor)
     needs.chains |= work.shared
+    _follow(needs)
     if needs.chains or needs.joined:
         linked = await _load_chains(connection, work, needs.chains | needs.joined)
         if linked or needs.joined:
             await _load_lineage(connection, work, needs, linked=linked & needs.chains)
+    _follow(needs)
     if needs.trails:
         work.load_marks(await load_marks(connection, tenant, needs.trails))
     if needs.resources:
@@ -166,11 +169,25 @@ async def load(connection: StoreConnection, work: Workspace, needs: Needs) -> No
             work.changes[row.id] = Change.read(row)
 
 
+def _follow(needs: Needs) -> None:
+    following, needs.following = needs.following, []
+    for name in following:
+        name()
+
+
 # Made once: what a batch asks for goes into the parameters, not into the text.
 _DECISIONS: Final = select(entries.c.id, entries.c.bytes, entries.c.index).where(
     also(entries.c.tenant, "tenant"), among(entries.c.id, "ids")
 )
-_REVIEWS: Final = select(reviews).where(also(reviews.c.tenant, "tenant"), among(reviews.c.id, "ids"))
+_REVIEWS: Final = (
+    select(reviews, entries.c.bytes, disclosures.c.data.label("disclosure"))
+    .outerjoin(entries, and_(entries.c.tenant == reviews.c.tenant, entries.c.id == reviews.c.decision))
+    .outerjoin(
+        disclosures,
+        and_(disclosures.c.tenant == entries.c.tenant, disclosures.c.index == entries.c.index),
+    )
+    .where(also(reviews.c.tenant, "tenant"), among(reviews.c.id, "ids"))
+)
 _CHANGES: Final = select(changes).where(also(changes.c.tenant, "tenant"), among(changes.c.id, "ids"))
 _CHAINS: Final = (
     select(acts, LINKED)

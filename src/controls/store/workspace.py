@@ -49,6 +49,9 @@ class Needs:
     merging: set[tuple[str, str]] = field(default_factory=set)  # person found to be another
     series: dict[Series, timedelta] = field(default_factory=dict)  # each with the length of its window
     expired_before_now: bool = False
+    # Name what can be told only by what was loaded: called with the cases there, and what these append once
+    # the chains are there, too.
+    following: list[Callable[[], None]] = field(default_factory=list)
 
 
 @record
@@ -108,6 +111,7 @@ class Workspace:
         self.answers: dict[tuple[str, str, str], StoredAnswer] = {}
         self.decisions: dict[str, Mapping[str, Any]] = {}
         self.reviews: dict[str, ReviewCase] = {}
+        self.questions: dict[str, Any] = {}  # by case: the entry that opened it, with its disclosure
         self.approvals: dict[str, Approval] = {}
         self.changes: dict[str, Change] = {}
         self.expired: list[StoredAct] = []
