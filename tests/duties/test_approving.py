@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -10,10 +12,10 @@ from controls.duties.approving import Approving, approver_findings
 from controls.duties.asked import Asked
 from controls.model.chain import AMEND, ChainHistory
 from controls.model.condition import Facts, Truth
-from controls.model.duty import Constraint, ConstraintKind
+from controls.model.duty import Constraint, ConstraintKind, Scope
 from controls.model.finding import Cause, Effect, Finding
 from controls.model.people import Profile
-from controls.model.trail import TrailAct
+from controls.model.trail import TrailAct, TrailReading
 from tests.duties.builders import KIND, NOW, Fixed, a_constraint, a_history, an_act
 
 # Sara is above Tina, who is above Teo; Olga is at the top of another house.
@@ -36,12 +38,14 @@ def found(
     step: str = "capture",
     history: ChainHistory | None = None,
     lines: tuple[tuple[TrailAct, ...], ...] = (),
+    trails: Mapping[str, Sequence[TrailReading]] | None = None,
+    rules: frozenset[str] = frozenset(),
 ) -> Finding | None:
     """What keeps the approver from approving the step for those who ask; one finding at most."""
     history = a_history() if history is None else history
     asked = Asked(approver, step, KIND, history, NOW, profiles=PROFILES)
     facts = Facts({}, history, NOW)
-    findings = list(approver_findings((rule,), Approving(asked, askers, lines, facts)))
+    findings = list(approver_findings((rule,), Approving(asked, askers, lines, facts, trails or {}, rules)))
     assert len(findings) < 2
     return findings[0] if findings else None
 
@@ -136,3 +140,95 @@ def test_other_constraints_and_those_that_do_not_apply_say_nothing() -> None:
     other_team = replace(LINE, forbid=(), differ=("department",))
     assert found("sara", "tina", rule=other_team) is not None
     assert found("olga", "tina", rule=other_team) is None
+
+
+# --- Beyond the chain -------------------------------------------------------------------------------------
+
+APART = replace(a_constraint(ConstraintKind.SEPARATE, "capture", "approve", name="apart"), scope=Scope.DESK)
+FEW = replace(a_constraint(ConstraintKind.AT_MOST, "capture", name="few", limit=2), scope=Scope.ACCOUNT)
+WALL = a_constraint(
+    ConstraintKind.CHINESE_WALL, name="wall", conflict_class="issuer.sector", dataset="issuer.id"
+)
+HOUR = timedelta(hours=1)
+COOL = a_constraint(ConstraintKind.COOLING_OFF, "capture", "approve", name="cool", within=HOUR)
+
+
+def there(*acts: tuple[str, str], part: str = "X", ago: timedelta = timedelta(0)) -> TrailReading:
+    """A place where these steps were taken by these persons, each on a chain of its own."""
+    done = [
+        an_act(step, person, chain=f"O-{number}", at=NOW - ago, index=number)
+        for number, (step, person) in enumerate(acts, start=2)
+    ]
+    return TrailReading(tuple(TrailAct(KIND.id, act.step, act, part) for act in done), "Y")
+
+
+@pytest.mark.parametrize("then", [Effect.DENY, Effect.REVIEW, Effect.FLAG])
+@pytest.mark.parametrize(
+    ("rule", "name", "own"),
+    [
+        (APART, "desk", (("approve", "sara"),)),
+        (FEW, "account", (("capture", "sara"), ("capture", "sara"))),
+        (WALL, "issuer.sector/issuer.id", (("settle", "sara"),)),
+    ],
+)
+def test_what_the_approver_did_on_other_chains_counts(
+    rule: Constraint, name: str, own: tuple[tuple[str, str], ...], then: Effect
+) -> None:
+    """Of the approver only, in each of the places where the approval counts; the earlier chain is named."""
+    rule = replace(rule, then=then)
+    others = there(*((step, "olga") for step, _ in own))
+    for readings, speaks in (
+        ((there(*own),), True),
+        ((others, there(*own)), True),
+        ((others,), False),
+        ((others, there(*own[1:])), False),
+    ):
+        told = found("sara", "tina", rule=rule, trails={name: readings})
+        assert (told is not None) is speaks
+        if told is not None:
+            assert (told.effect, told.cause, told.values["person"]) == (then, Cause.FIRED, "sara")
+            assert "O-2" in told.message.en
+            assert "O-2" in told.message.es
+    assert (
+        found("sara", "tina", rule=replace(rule, when=Fixed(Truth.FALSE)), trails={name: [there(*own)]})
+        is None
+    )
+
+
+@pytest.mark.parametrize("rule", [APART, FEW, WALL])
+def test_where_it_would_count_is_not_known(rule: Constraint) -> None:
+    """As with what the directory does not say: it denies, or is told where a review is asked for."""
+    for then, effect in ((Effect.DENY, Effect.DENY), (Effect.REVIEW, Effect.FLAG)):
+        told = found("sara", "tina", rule=replace(rule, then=then))
+        assert told is not None
+        assert (told.effect, told.cause) == (effect, Cause.MISSING)
+
+
+def test_a_time_between_steps_is_of_anybody() -> None:
+    """It keeps from approving where it denies, unless just that is what is approved; else it is told."""
+    soon = a_history(an_act("approve", "olga", at=NOW - HOUR / 2))
+    for then, rules, effect in (
+        (Effect.DENY, (), Effect.DENY),
+        (Effect.DENY, ("cool",), Effect.FLAG),
+        (Effect.REVIEW, (), Effect.FLAG),
+        (Effect.REVIEW, ("cool",), Effect.FLAG),
+    ):
+        told = found("sara", "tina", rule=replace(COOL, then=then), history=soon, rules=frozenset(rules))
+        assert told is not None
+        assert told.effect is effect
+    late = a_history(an_act("approve", "olga", at=NOW - HOUR))
+    assert found("sara", "tina", rule=COOL, history=late) is None
+    line = (TrailAct(KIND.id, "approve", an_act("approve", "olga", chain="O-2", at=NOW - HOUR / 2)),)
+    assert found("sara", "tina", rule=COOL, lines=((), line)) is not None
+    beyond = replace(COOL, scope=Scope.DESK)
+    place = there(("approve", "olga"), ago=HOUR / 2)
+    assert found("sara", "tina", rule=beyond, trails={"desk.anybody": [place]}) is not None
+
+
+def test_what_is_lifted_for_who_asks_is_not_lifted_for_who_approves() -> None:
+    """What counts persons is asked of each person, also where it is what the case is about."""
+    told = found(
+        "sara", "tina", rule=APART, trails={"desk": [there(("approve", "sara"))]}, rules=frozenset({"apart"})
+    )
+    assert told is not None
+    assert told.effect is Effect.DENY

@@ -13,7 +13,7 @@ from controls.duties.breaches import Breach, Breaches, looked_at
 from controls.duties.breaches_across import Across
 from controls.duties.constraints import FORMULAS, concerns
 from controls.duties.trails import trail_name
-from controls.model.chain import AMEND, Act, ChainHistory
+from controls.model.chain import AMEND, Act, Capacity, ChainHistory
 from controls.model.duty import Constraint, ConstraintKind, Group, Period, Scope
 from controls.model.lineage import Lineage, Link, Relation
 from controls.model.people import Profile
@@ -170,6 +170,30 @@ def lineage_of(*links: tuple[str, str]) -> Lineage:
     for younger, older in links:
         found.add((KIND.id, younger), Link(Relation.SPLIT_FROM, KIND.id, older))
     return found
+
+
+def test_what_was_approved_before_a_chain_began_is_where_it_was_to_be() -> None:
+    """With the chain if it began there, and else where the question said: on an account, behind a wall."""
+    rule = replace(APART, scope=Scope.ACCOUNT, chain="")
+    earlier = chain("O-1", ("approve", "sara", 1), order_account="A", issuer_sector="oil", issuer_id="X")
+
+    def begun(account: str, issuer: str) -> ChainHistory:
+        facts = {"order_account": "A", "issuer_sector": "oil", "issuer_id": "Y"}
+        (approved,) = chain("O-2", ("capture", "sara", 2), **facts).acts
+        approved = replace(approved, capacity=Capacity.APPROVER, claim="apr")
+        facts |= {"order_account": account, "issuer_id": issuer}
+        return a_history(approved, *chain("O-2", ("capture", "ana", 3), **facts).acts, chain="O-2")
+
+    for account, issuer in (("A", "Y"), ("B", "X")):
+        assert breaches_of([rule, WALL], earlier, begun(account, issuer)) == [
+            ("apart", "sara", "", [("O-1", "approve"), ("O-2", "capture")]),
+            ("wall", "sara", "", [("O-1", "approve"), ("O-2", "capture")]),
+        ]
+    elsewhere = chain("O-3", ("approve", "sara", 4), order_account="B", issuer_sector="oil", issuer_id="Y")
+    assert breaches_of([rule, WALL], elsewhere, begun("B", "X")) == []
+    assert len(breaches_of([rule], elsewhere, begun("B", "X"), earlier)) == 1
+    alone = a_history(begun("B", "X").acts[0], chain="O-2")
+    assert len(breaches_of([rule, WALL], earlier, alone)) == 2
 
 
 def test_a_line_is_measured_as_one_chain() -> None:

@@ -47,6 +47,12 @@ class TestFirstStep:
         """A chain begins with all material facts stated."""
         assert refused("capture", a_history(), SMALL) == []
 
+    def test_what_was_approved_puts_nothing_in_force(self) -> None:
+        """A chain may begin with other facts than a supervisor approved: that approval is then of no use."""
+        approved = an_act("capture", "sara", material=LARGE, capacity=Capacity.APPROVER)
+        assert refused("capture", a_history(approved), SMALL) == []
+        assert baseline(a_history(approved, act("capture", SMALL))) == SMALL
+
     @pytest.mark.parametrize("absent", [ACCOUNT, AMOUNT])
     def test_missing_field_is_refused(self, absent: str) -> None:
         """A first step without one of them is refused by the name of the fact."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from controls.duties.resembling import resembling
 from controls.duties.trails import RESEMBLES, trails_of
 from controls.duties.wording import MOST
-from controls.model.chain import ActState, ChainHistory
+from controls.model.chain import ActState, Capacity, ChainHistory
 from controls.model.finding import Effect, Finding
 from controls.model.lineage import LineageReading
 from controls.model.trail import TrailAct, TrailReading
@@ -42,6 +43,16 @@ def test_nothing_alike_is_no_finding() -> None:
     """Neither where there is nothing, nor the chain itself."""
     assert found() is None
     assert found(begun("O-9")) is None
+
+
+def test_what_was_only_approved_was_not_begun() -> None:
+    """An order that was entered under another id after a supervisor had approved it is the first one."""
+    approved = begun("O-1")
+    approved = replace(approved, act=replace(approved.act, capacity=Capacity.APPROVER))
+    assert found(approved) is None
+    finding = found(approved, begun("O-1"))
+    assert finding is not None
+    assert finding.values["chains"] == ("O-1",)
 
 
 def test_what_hangs_together_is_not_alike() -> None:

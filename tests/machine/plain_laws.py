@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import TypeAlias
 
 from tests.machine.plain_model import World
-from tests.machine.plain_words import Ask, Chain, Duty
+from tests.machine.plain_words import Act, Ask, Chain, Duty
 
 # What waits for time to pass: nobody is kept from a step for good by these.
 TIMED = frozenset({"cooling_off", "chinese_wall"})
@@ -57,6 +57,8 @@ def _broken(world: World) -> Iterator[Broken]:
                     different = any(a != b for a in these & {*duty.steps} for b in those & {*duty.steps})
                     if different and world.related(duty, one, other):
                         yield duty.id, line, frozenset({one, other})
+    for duty in duties:
+        yield from _broken_beyond(world, duty)
     for chain in chains:
         kind = world.kinds[chain[0]]
         for duty in duties:
@@ -71,6 +73,36 @@ def _broken(world: World) -> Iterator[Broken]:
                 acts = [act.hands for step in duty.steps for act in world.standing(chain, step)]
                 if done and world.fewest(acts) < duty.limit:
                     yield duty.id, chain, frozenset().union(*holders.values())
+
+
+def _broken_beyond(world: World, duty: Duty) -> Iterator[Broken]:
+    """What one person's acts on chains of one place break. Chains that were moved from one place to another
+    are left out: their acts come together by what somebody else does."""
+    wall = duty.kind == "chinese_wall"
+    if not wall and (duty.scope == "chain" or duty.kind == "cooling_off"):
+        return
+    names = ("sector", "issuer") if wall else (duty.scope,)
+    found: dict[tuple[str, int], list[tuple[Act, str]]] = {}
+    for act in world.acts:
+        everywhere = set().union(*(world.places(other, *names) for other in world.on(act.chain)))
+        if len(everywhere) == 1 and (not duty.steps or act.counts in duty.steps):
+            (place,) = everywhere
+            found.setdefault((place[0], act.person), []).append((act, place[-1]))
+    for (place, person), acts in found.items():
+        for last, part in acts:
+            recent = [
+                (act, other) for act, other in acts if last.at - duty.within < act.at <= last.at
+            ]  # those of the same moment, too
+            match duty.kind:
+                case "chinese_wall":
+                    bad = any(other != part for _, other in recent)
+                case "separate":
+                    bad = any(act.counts != last.counts for act, _ in recent)
+                case _:
+                    bad = len({(act.chain, act.counts) for act, _ in recent}) > duty.limit
+            if bad:
+                yield duty.id, place, person
+                break
 
 
 def can_be_finished(

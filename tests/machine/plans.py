@@ -195,7 +195,8 @@ def plans(draw: st.DrawFn) -> Plan:
     count = draw(st.integers(2, 5))
     own = st.one_of(st.just(frozenset(ROLES)), st.frozensets(st.sampled_from(ROLES), min_size=1))
     roles = [draw(own) for _ in range(count)]
-    roles += [draw(st.sampled_from([frozenset(), frozenset({"r1"})])) | {"supervisor"} for _ in range(2)]
+    besides = st.sampled_from([frozenset(), frozenset({"r1"}), frozenset(ROLES)])
+    roles += [draw(besides) | {"supervisor"} for _ in range(2)]
     profiles = [
         {
             "department": draw(st.sampled_from(["", "x", "y", "z"])),

@@ -32,7 +32,7 @@ from tests.conftest import LONG_RUN
 from tests.machine.comparing import BECAME
 from tests.machine.exceptions_played import MINUTES, WithExceptions
 from tests.machine.plain_laws import TIMED, broken
-from tests.machine.plans import ROLES
+from tests.machine.plans import FACTS, ROLES
 from tests.machine.questions import Question
 
 SPANS = (timedelta(minutes=20), timedelta(hours=1), timedelta(days=2))
@@ -44,6 +44,7 @@ MET = (
     *("permit for somebody else", "review for somebody else", "deny for somebody else"),
     *("delegations made", "delegations refused", "denials lifted", "denials that nobody lifts"),
     *("mitigations made", "mitigations refused", "conflicts that are accepted"),
+    *("approvals", "approvals barred", "approvals refused"),
 )
 roles_held = st.frozensets(st.sampled_from(ROLES), min_size=1)
 number = st.integers(0, 999)
@@ -94,6 +95,24 @@ class DutyMachine(WithExceptions):
         self.settle(item, supervisor)
         if again:
             self.ask(replace(item.question, claim=True))
+
+    @precondition(lambda self: self.held)
+    @rule(which=number, supervisor=st.integers(0, 1), seed=number, step=number)
+    def acts_elsewhere_and_approves(self, which: int, supervisor: int, seed: int, step: int) -> None:
+        """A supervisor takes a hand in another chain, and then would approve what waits."""
+        item = self.held[-1 - which % min(3, len(self.held))]
+        others = [chain for kind in self.plan.kinds for chain in self.chains(kind.id)]
+        others.remove(item.question.chain)
+        chain = others[seed % len(others)]
+        waits = self.waits_for(chain) if step % 2 else None
+        steps = self.steps_of(chain[0])
+        facts = self.facts(chain, 0)
+        if not self.world.begun(chain):
+            facts |= {name: item.question.facts.get(name, facts[name]) for name in FACTS[: seed % 7]}
+        account = self.plan.supervisors[supervisor]
+        self.ask(Question(account, chain, waits or steps[step % len(steps)], facts))
+        self.settle(item, supervisor)
+        self.ask(replace(item.question, claim=True))
 
     @precondition(lambda self: self.denied)
     @rule(which=number)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from controls.model.chain import AMEND, ActState
+from controls.model.chain import AMEND, ActState, Capacity
 from controls.model.trail import Trail
 from controls.model.values import microseconds
 from controls.store.rows import StoredAct
@@ -179,27 +179,36 @@ def test_what_begins_and_what_ends() -> None:
             st.sampled_from(["capture", "settle", AMEND]),
             st.sampled_from(["p1", "p2"]),
             st.sampled_from(["A", "B", None]),
+            st.sampled_from([Capacity.ACTOR, Capacity.ACTOR, Capacity.APPROVER]),
         ),
         max_size=6,
     ),
     st.sampled_from([ACCOUNT, SETTLED, ANYBODY]),
 )
 def test_an_act_counts_for_every_value_of_its_chain(
-    acts: list[tuple[str, str, str | None]], trail: Trail
+    acts: list[tuple[str, str, str | None, Capacity]], trail: Trail
 ) -> None:
-    """However the acts came, the marks are each act of the steps at each value of its chain, once."""
+    """However the acts came, the marks are each act of the steps at each value of its chain, once; what was
+    approved before the chain began somewhere else is at its own."""
     chain = [
-        an_act(f"c{number}", account, step=step, person=person, index=number)
-        for number, (step, person, account) in enumerate(acts)
+        an_act(f"c{number}", account, step=step, person=person, index=number, capacity=capacity)
+        for number, (step, person, account, capacity) in enumerate(acts)
     ]
+    begun = next((number for number, act in enumerate(acts) if act[3] is Capacity.ACTOR), None)
+    alone = {
+        number
+        for number, (_, _, account, _) in enumerate(acts)
+        if begun is None or (number < begun and account not in (None, acts[begun][2]))
+    }
     made: list[Mark] = []
     for number, stored in enumerate(chain):
         made += added_marks(trail, earlier=chain[:number], new=stored)
-    values = {account for _, _, account in acts if account is not None}
+    values = {act[2] for number, act in enumerate(acts) if number not in alone}
     expected = {
         (value_digest(value), "" if trail.anybody else stored.act.person, stored.act.claim)
-        for value in values
-        for stored in chain
+        for number, stored in enumerate(chain)
+        for value in ({acts[number][2]} if number in alone else values)
+        if value is not None
         if trail.concerns("capture" if stored.act.step == AMEND else stored.act.step)
     }
     assert {(mark.key.value, mark.key.person, mark.claim) for mark in made} == expected

@@ -7,8 +7,8 @@ approval will count. Who is known to break one of these approves nothing, whethe
 asks for a review. What is not known denies where the constraint denies; where it asks for a review, a
 supervisor's look is what it asks for, so that it is told on record and keeps nobody from approving.
 
-Some constraints are not about who takes the step: a time between steps, whoever takes them, and a limit of
-none. If one of them is what the case is about, or asks for a review, approving is how it is dealt with.
+A time between steps is not about who takes them, so that no other approver would do: where it asks for a
+review, or is what the case is about, approving is how it is dealt with, and it is told on record.
 
 What looks at one chain and its lines needs no asking: an approver has no other act there (a party approves
 nothing), and one step is within every limit; of steps that must be held, an approver holds none.
@@ -76,17 +76,12 @@ def _finding(constraint: Constraint, violations: Iterable[Violation], approving:
         if found is None:
             continue
         told = constraint_finding(constraint, found=found, asked=asked)
-        if _of_anybody(constraint) and (constraint.id in approving.rules or told.effect is Effect.REVIEW):
+        timed = constraint.kind is ConstraintKind.COOLING_OFF
+        if constraint.id in approving.rules and timed:
             continue
-        if not violation.missing or told.effect is not Effect.REVIEW:
+        if told.effect is not Effect.REVIEW or not (violation.missing or timed):
             return told
     return None if told is None else replace(told, effect=Effect.FLAG)
-
-
-def _of_anybody(constraint: Constraint) -> bool:
-    """Whether it speaks whoever takes the step, so that no other approver would do."""
-    none_at_all = constraint.kind is ConstraintKind.AT_MOST and constraint.limit == 0
-    return none_at_all or constraint.kind is ConstraintKind.COOLING_OFF
 
 
 def _related(constraint: Constraint, approving: Approving) -> Iterator[Violation]:
