@@ -81,6 +81,18 @@ class WithExceptions(Compared):
         place = which % len(self.engine.exceptions)
         assert self.play("end", place) == self.world.end(place)
 
+    @precondition(lambda self: self.uses)
+    @rule(which=number, supervisor=st.integers(0, 1))
+    def looks_at_a_use(self, which: int, supervisor: int) -> None:
+        """A supervisor looks at what was permitted by an exception, which no party to it may do."""
+        self.look_at(self.uses[-1 - which % len(self.uses)], supervisor)
+
+    @precondition(lambda self: self.uses)
+    @rule(which=number)
+    def asks_for_a_use_again(self, which: int) -> None:
+        """What was permitted by an exception is asked for again."""
+        self.ask(replace(self.uses[-1 - which % len(self.uses)].question, claim=True))
+
     # --- Acting for others --------------------------------------------------------------------------------
 
     @precondition(lambda self: self.world.lent)

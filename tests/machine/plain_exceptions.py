@@ -1,4 +1,4 @@
-"""Whether an exception may be made, by the plain model alone: delegations and mitigations."""
+"""Whether an exception may be made, and what an act is done under, by the plain model alone."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from tests.machine.plain_model import World
-from tests.machine.plain_words import FIRST, Accepted, Duty, Lent
+from tests.machine.plain_words import FIRST, Accepted, Ask, Duty, Lent
 
 # What one person may do too much of, whoever else acts.
 OF_ONE = frozenset({"separate", "at_most", "votes", "exclusive_roles"})
 LONGEST_LENT = timedelta(days=92)
 LONGEST_ACCEPTED = timedelta(days=366)
+LOOKED_AT_WITHIN = timedelta(days=1)
 
 
 def may_lend(world: World, lent: Lent) -> bool:
@@ -52,6 +53,35 @@ def may_accept(world: World, accepted: Accepted) -> bool:
         and may_be_accepted(duty)
         and world.now < accepted.until <= world.now + LONGEST_ACCEPTED
     )
+
+
+def used(world: World, ask: Ask, lifted: Iterable[str]) -> str:
+    """The exception by which an act is permitted, of several the one that lets pass most; empty: none."""
+    if [*lifted]:
+        return "break_glass"
+    accepted = any(
+        world.applies(duty, ask)
+        and world.breaks(duty, ask, who)
+        and world.known_to_apply(duty, ask, who)
+        and world.accepts(duty, who)
+        for duty in world.duties
+        for who in ask.hands
+    )
+    if accepted:
+        return "mitigation"
+    return "" if ask.beside is None else "delegation"
+
+
+def lent_by(world: World, ask: Ask) -> frozenset[int]:
+    """The delegations, by number, that let somebody do this for longest."""
+    numbers = {
+        item.number: item.until
+        for item in world.lent
+        if (item.person, item.delegate, item.kind) == (ask.behalf, ask.person, ask.chain[0])
+        and ask.step in item.steps
+        and world.now < item.until
+    }
+    return frozenset(number for number, until in numbers.items() if until == max(numbers.values()))
 
 
 def may_be_accepted(duty: Duty) -> bool:

@@ -17,6 +17,7 @@ from controls.services.administration import Confirm, Propose
 from controls.services.delegations import DelegationEnd, DelegationGrant
 from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_file import read_absences, read_directory
+from controls.services.exceptions import Exceptions
 from controls.services.identifiers import new_id
 from controls.services.ledger_export import export_ledger
 from controls.services.mitigations import Mitigation, MitigationEnd
@@ -38,6 +39,7 @@ class Answer:
     findings: Mapping[str, str]  # rule -> effect
     cleared: Mapping[str, str]
     review: str
+    case: str = ""  # what the case is about, by its kind
 
 
 def by_rule(findings: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -122,12 +124,15 @@ class Playing:
         if minutes:
             body["break_glass"] = {"reason": "it burns", "minutes": minutes}
         told = self._run(submit(self.service, self.desk.decide(body)))
+        review = told.get("review", {}).get("id", "")
+        case = self._run(self.service.queries.review(review))["kind"] if review else ""
         answer = Answer(
             told["id"],
             told["outcome"],
             by_rule(told["findings"]),
             by_rule(told.get("approval", {}).get("cleared", ())),
-            told.get("review", {}).get("id", ""),
+            review,
+            case,
         )
         self.answers.append(answer)
         return answer
@@ -141,6 +146,13 @@ class Playing:
         """Whether the supervisor's approval of what the answer of this number held is taken."""
         review, key = self.answers[answer].review, self.desk.key_ids[f"supervisor{supervisor}"]
         return self._taken(Resolve(new_id("res"), key, review, Resolution.APPROVE, "seen"))
+
+    def report_of_exceptions(self) -> tuple[int, list[tuple[str, str, str]]]:
+        """How many are overdue, and of each what it is, by which decision, and what became of its case."""
+        report = Exceptions(self.service.database, self.service.tenant)
+        told = self._run(report.page(at=microseconds(self.now), limit=10_000))
+        rows = [(row["kind"], row["decision"], row["review"]["state"]) for row in told["exceptions"]]
+        return told["overdue"], rows
 
     def _taken(self, command: Any) -> bool:
         try:

@@ -37,6 +37,21 @@ class Held:
     used: bool = False
 
 
+@dataclass
+class Use:
+    """What was permitted by exceptions, which somebody must look at: the first answer for its claim by just
+    these exceptions, of which `sole` says that the plain model can tell whether others are the same."""
+
+    answer: int
+    question: Question
+    kind: str  # as the report of exceptions calls it
+    at: datetime
+    claim: str
+    under: object
+    sole: bool
+    open: bool = True
+
+
 @dataclass(frozen=True)
 class Denied:
     """Something that was denied for what somebody had done."""

@@ -45,6 +45,7 @@ MET = (
     *("delegations made", "delegations refused", "denials lifted", "denials that nobody lifts"),
     *("mitigations made", "mitigations refused", "conflicts that are accepted"),
     *("approvals", "approvals barred", "approvals refused"),
+    *("uses looked at", "uses asked for again"),
 )
 roles_held = st.frozensets(st.sampled_from(ROLES), min_size=1)
 number = st.integers(0, 999)

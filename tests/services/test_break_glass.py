@@ -284,7 +284,7 @@ async def test_the_report_says_who_used_what_and_what_is_overdue(seat: Seat) -> 
     seat.clock.now += timedelta(days=2)
     at = microseconds(seat.clock.now)
     told: Any = await report.page(at=at, limit=50)
-    assert told["overdue"] == 1
+    assert told["overdue"] == 2
     rows = [
         (row["kind"], row["chain"]["id"], row.get("review", {}).get("state")) for row in told["exceptions"]
     ]
@@ -294,7 +294,7 @@ async def test_the_report_says_who_used_what_and_what_is_overdue(seat: Seat) -> 
         ("break_glass_request", second["id"], "approved"),
         ("break_glass", first["id"], "approved"),
         ("break_glass_request", first["id"], "approved"),
-        ("delegation", done["id"], None),
+        ("delegation", done["id"], "overdue"),
     ]
     use, acted = told["exceptions"][3], told["exceptions"][-1]
     assert (use["person"], use["authorised_by"], use["rules"]) == ("p-05", "p-03", ["maker_checker"])

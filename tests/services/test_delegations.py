@@ -468,8 +468,9 @@ async def test_a_delegate_who_is_found_to_be_the_delegator(seat: Seat) -> None:
     assert [(act["person"], act.get("beside")) for act in acts] == [("p-05", None), ("p-05", None)]
     report = Exceptions(seat.service.database, seat.service.tenant)
     told: Any = await report.page(at=microseconds(seat.clock.now), limit=1)
-    assert [(row["person"], row["on_behalf_of"]) for row in told["exceptions"]] == [("p-05", "p-05")]
-    await seat.claimed("capture", "tomas.trader", an_order(), on_behalf_of="tina.trader")
+    assert [(row["person"], row["on_behalf_of"]) for row in told["exceptions"]] == [("p-06", "p-05")]
+    own = await seat.claimed("capture", "tomas.trader", an_order(), on_behalf_of="tina.trader")
+    assert "review" not in own
     await seat.verified()
 
 

@@ -109,7 +109,7 @@ class Folded:
         if "review" in entry and entry["review"] not in self.cases:
             self.cases[entry["review"]] = {
                 "id": entry["review"],
-                "kind": "hold" if entry["outcome"] == "review" else "flag",
+                "kind": self.kind(entry),
                 "state": "open",
                 "decision": entry["id"],
                 "claim": claim,
@@ -122,6 +122,12 @@ class Folded:
             }
         if "approval" in entry:
             self.used[entry["approval"]["id"]] = entry["id"]
+
+    def kind(self, entry: dict[str, Any]) -> str:
+        """What a case is about: what waits, who acted for another, or what went ahead with a flag."""
+        if entry["outcome"] == "review":
+            return "hold"
+        return "exception" if self.beside(entry) else "flag"
 
     @staticmethod
     def beside(entry: dict[str, Any]) -> str:
@@ -348,7 +354,8 @@ def test_the_state_is_a_fold_over_the_entries(migrated_database_url: str, tmp_pa
     assert {stored.act.state for stored in fold.acts.values()} == set(ActState)
     by_id = {case["id"]: case for case in columns(kept["reviews"], *CASE)}
     assert fold.cases == by_id
-    assert {case["kind"] for case in fold.cases.values()} == {"hold", "flag", "expired", "follow_up"}
+    kinds = {"hold", "flag", "expired", "follow_up", "exception"}
+    assert {case["kind"] for case in fold.cases.values()} == kinds
     given = columns(kept["approvals"], "review", "approver", "person", "action", "resource_id")
     assert list(fold.approvals.values()) == given != []
     assert fold.used == {row.approval: row.decision for row in kept["approval_uses"]} != {}

@@ -76,11 +76,16 @@ async def test_an_accepted_conflict_can_be_granted_and_each_act_in_it_is_looked_
         assert datetime.fromisoformat(case["due_at"]) == seat.clock.now + timedelta(days=1)
         cases.add(case["id"])
     assert len(cases) == 2
+    order = await walked(seat)
+    shared = [await seat.claimed("instruct", "tina.trader", order) for _ in range(2)]
+    assert shared[0]["review"] == shared[1]["review"]
+    await seat.report(shared[0])
+    cases.add(shared[0]["review"]["id"])
     seat.clock.now += timedelta(days=1)
     report: Any = await Exceptions(seat.service.database, seat.service.tenant).page(
         at=microseconds(seat.clock.now), limit=10
     )
-    assert report["overdue"] == 2
+    assert report["overdue"] == len(cases) == 3
     assert {(row["kind"], row["person"], row["review"]["state"]) for row in report["exceptions"]} == {
         ("mitigation", "p-05", "overdue")
     }
@@ -149,6 +154,13 @@ async def test_a_mitigated_delegate_counts_as_both_persons_allow(seat: Seat) -> 
     assert {item["effect"] for item in answer["findings"] if item["rule"] == "front_back"} == {"flag"}
     case: Any = await seat.service.queries.review(answer["review"]["id"])
     assert (case["kind"], case["on_behalf_of"]) == ("exception", "p-11")
+    assert [reason["rule"] for reason in case["reasons"]] == ["delegation", "front_back"]
+    report: Any = await Exceptions(seat.service.database, seat.service.tenant).page(
+        at=microseconds(seat.clock.now), limit=10
+    )
+    (row,) = report["exceptions"]
+    assert (row["kind"], row["on_behalf_of"]) == ("mitigation", "p-11")
+    assert row["delegation"] == answer["on_behalf_of"]["delegation"]
     await seat.verified()
 
 

@@ -335,7 +335,7 @@ async def test_reviews_and_approvals_come_back_as_they_were(ledger: Ledger) -> N
     needs = Needs(resources={("order", "O-1")})
 
     def resolve(workspace: Workspace) -> None:
-        assert workspace.open_reviews_for("order", "O-1") == (CASE, replace(CASE, id="rev_2"))
+        assert workspace.reviews_for("order", "O-1") == (CASE, replace(CASE, id="rev_2"))
         assert workspace.approvals_for("order", "O-1") == (APPROVAL,)
         workspace.change_review(
             replace(CASE, state="approved", resolved_at=9, resolved_by="p9", resolution="res_1")
@@ -345,7 +345,7 @@ async def test_reviews_and_approvals_come_back_as_they_were(ledger: Ledger) -> N
 
     await ledger.work(resolve, needs=needs)
     workspace, _ = await ledger.work(nothing, needs=needs)
-    assert [case.id for case in workspace.open_reviews_for("order", "O-1")] == ["rev_2"]
+    assert [case.id for case in workspace.reviews_for("order", "O-1")] == ["rev_2"]
     assert workspace.approvals_for("order", "O-1") == (replace(APPROVAL, used=True),)
     workspace, _ = await ledger.work(nothing, needs=Needs(reviews={"rev_1"}))
     assert workspace.reviews["rev_1"].resolved_by == "p9"

@@ -98,7 +98,8 @@ class ReviewPage(Told):
 class ExceptionTold(Told):
     """One step that was taken for another person (`delegation`), a constraint that was lifted (`break_glass`)
     or is asked to be (`break_glass_request`), or an act in an accepted conflict (`mitigation`), with what
-    became of the case about it."""
+    became of the case about it. An act under several is there once, by what lets pass most; `delegation`
+    names the one that it was done by, whatever else it needed."""
 
     kind: Literal["delegation", "break_glass", "break_glass_request", "mitigation"]
     at: str

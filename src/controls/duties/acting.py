@@ -2,7 +2,8 @@
 
 Guarantees: nobody acts for somebody unknown, nor for another person without a delegation in force of that
 very step; what was done for another person is an act of both, wherever acts are counted. The person for whom
-it was done is accountable and named in the answer and in the entry.
+it was done is accountable and named in the answer and in the entry. A delegation is an exception: each use is
+told to a supervisor; a bot that acts for the person it belongs to is none.
 
 Delegates do not delegate further: a request names one person to act for, by whose own grants it is decided.
 """
@@ -12,14 +13,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
-from controls.duties.findings import denial
+from controls.duties.findings import BUILT_IN, denial
 from controls.duties.wording import moment
 from controls.model.chain import Act, ActState, Capacity
 from controls.model.decision import ClaimIntent
-from controls.model.finding import Finding, Origin, Text
+from controls.model.finding import Effect, Finding, Origin, Text
 from controls.model.people import Account, Delegation, Principal
 from controls.model.request import Request
+
+DELEGATED: Final = "delegation"  # what the use of one is called where it is told
 
 
 def other_of(principal: Principal | None, account: Account | None) -> Account | None:
@@ -80,6 +84,32 @@ def accountable(person: str, actor: str, given: Delegation | None) -> Text:
         "The act counts for both.",
         f"{actor} actúa en nombre de {person}, que responde de ello, por la delegación {given.id} hasta el "
         f"{until}. El acto cuenta para ambas personas.",
+    )
+
+
+def use_of_delegation(person: str, actor: str, given: Delegation, *, action: str) -> Finding:
+    """What a supervisor is told of a step that `actor` takes for `person`, by a delegation in force."""
+    until = moment(given.until)
+    return Finding(
+        rule=DELEGATED,
+        version=BUILT_IN,
+        origin=Origin.GRANT,
+        effect=Effect.FLAG,
+        title=Text("A delegation was used", "Se ha usado una delegación"),
+        message=Text(
+            f"{actor} takes {action} on behalf of {person} by delegation {given.id}, in force until {until}. "
+            "The act counts for both; somebody who is neither of them must look at it.",
+            f"{actor} realiza {action} en nombre de {person} por la delegación {given.id}, vigente hasta el "
+            f"{until}. El acto cuenta para ambas personas; debe revisarlo alguien que no sea ninguna de las "
+            "dos.",
+        ),
+        values={
+            "action": action,
+            "person": actor,
+            "on_behalf_of": person,
+            "delegation": given.id,
+            "until": given.until,
+        },
     )
 
 

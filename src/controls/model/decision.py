@@ -9,7 +9,7 @@ from datetime import datetime
 from controls.model.chain import Votes
 from controls.model.finding import Deadline, Effect, Finding, Outcome
 from controls.model.lineage import Link
-from controls.model.people import Principal
+from controls.model.people import Delegation, Principal
 from controls.model.record import record
 from controls.model.values import Json, Value, utc_text
 
@@ -113,6 +113,14 @@ class Decision:
     def broke_glass(self) -> bool:
         """Whether a denial was lifted."""
         return any(finding.effect is Effect.DENY for finding in self.cleared)
+
+    @property
+    def delegation(self) -> Delegation | None:
+        """What lets the person do it for another one; None: it is done for nobody else, or by no right."""
+        principal = self.principal
+        if principal is None or principal.account is None or principal.account.person.id == self.person:
+            return None
+        return principal.delegation
 
     @property
     def permitted(self) -> bool:

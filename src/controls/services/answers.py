@@ -125,7 +125,7 @@ def _only_silent(decision: Decision) -> bool:
     """The case of the decision is about flags of which whoever asked is not told."""
     flags = [item for item in decision.findings if item.effect is Effect.FLAG and not item.observed]
     passed = decision.outcome is Outcome.PERMIT and not decision.broke_glass
-    return passed and all(item.silent for item in flags)
+    return passed and decision.delegation is None and all(item.silent for item in flags)
 
 
 def authzen(item: Item, sealed: Sealed) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""Reads for the report of exceptions: acts of one person for another, and cases with a deadline."""
+"""Reads for the report of exceptions: cases with a deadline, and the decisions that opened them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,7 @@ from sqlalchemy import func, select, tuple_
 from controls.store.among import also, among
 from controls.store.connection import StoreConnection
 from controls.store.rows import EXCEPTION
-from controls.store.tables import acts, entries, reviews
-
-
-async def delegated_acts(
-    connection: StoreConnection, tenant: str, *, limit: int, before: tuple[int, str] | None
-) -> Sequence[Any]:
-    """The acts of those for whom others acted, newest first, starting before the given (at, decision)."""
-    query = select(acts).where(acts.c.tenant == tenant, acts.c.capacity == "principal")
-    if before is not None:
-        query = query.where(tuple_(acts.c.at, acts.c.decision) < before)
-    query = query.order_by(acts.c.at.desc(), acts.c.decision.desc()).limit(limit)
-    return (await connection.execute(query)).all()
+from controls.store.tables import entries, reviews
 
 
 async def dated_cases(

@@ -103,9 +103,10 @@ class ReviewCase:
 
     `kind`: `hold` (the action waits), `flag` (it went ahead), `expired` (a claim outlived its time),
     `follow_up` (a flag was rejected), `merge` (two persons of the chain were found to be one), `break_glass`
-    (a second person may lift what denies, until `due_at`) or `exception` (it was lifted and used; somebody
-    must look at it by `due_at`). `findings` are what an approval would clear; `reasons` what a supervisor
-    reads; `beside` is the person for whom `person` asked.
+    (a second person may lift what denies, until `due_at`) or `exception` (break-glass, a mitigation or a
+    delegation was used; somebody must look at it by `due_at`). `findings` are what an approval would clear,
+    of an exception what it was used for; `reasons` what a supervisor reads; `beside` is the person for whom
+    `person` asked.
     """
 
     id: str

@@ -153,14 +153,6 @@ acts: Final = Table(
         postgresql_where=text("state = 'claimed' AND \"case\" = ''"),
         sqlite_where=text("state = 'claimed' AND \"case\" = ''"),
     ),
-    Index(
-        "ix_acts_of_principals",
-        "tenant",
-        "at",
-        "decision",
-        postgresql_where=text("capacity = 'principal'"),
-        sqlite_where=text("capacity = 'principal'"),
-    ),
     # One live claim per non-repeating step, even if the code above the database were wrong.
     Index(
         "uq_acts_live_step",

@@ -23,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     insert,
+    or_,
     select,
     text,
     update,
@@ -38,7 +39,15 @@ from controls.store.ledger_reads import completed_tiles
 from controls.store.lineage import LINKED, link_row, load_links
 from controls.store.merging import shared_chains
 from controls.store.observations import load_windows, observation_row
-from controls.store.rows import Change, Head, ReviewCase, StoredAct, approval_from, approval_row
+from controls.store.rows import (
+    EXCEPTION,
+    Change,
+    Head,
+    ReviewCase,
+    StoredAct,
+    approval_from,
+    approval_row,
+)
 from controls.store.tables import (
     acts,
     approval_uses,
@@ -203,9 +212,9 @@ _ANSWERS: Final = select(idempotency).where(
     among(idempotency.c.route, "routes"),
     among(idempotency.c.token, "tokens"),
 )
-_OPEN_REVIEWS: Final = select(reviews).where(
+_CASES: Final = select(reviews).where(
     also(reviews.c.tenant, "tenant"),
-    also(reviews.c.state, "state"),
+    or_(also(reviews.c.state, "state"), also(reviews.c.kind, "kind")),
     among(reviews.c.resource_id, "resources"),
 )
 _APPROVALS: Final = (
@@ -259,7 +268,7 @@ async def _load_resources(
     connection: StoreConnection, work: Workspace, resources: Set[tuple[str, str]]
 ) -> None:
     wanted = {"tenant": work.head.tenant, "resources": {resource for _, resource in resources}}
-    for row in await connection.execute(_OPEN_REVIEWS, wanted | {"state": "open"}):
+    for row in await connection.execute(_CASES, wanted | {"state": "open", "kind": EXCEPTION}):
         if (row.resource_type, row.resource_id) in resources:
             work.reviews[row.id] = ReviewCase.read(row)
     for row in await connection.execute(_APPROVALS, wanted):

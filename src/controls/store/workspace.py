@@ -27,7 +27,7 @@ from controls.model.values import Json, Money, microseconds, utc_text
 from controls.model.window import Observation, Window
 from controls.store.connection import StoreConnection
 from controls.store.observations import CountedAggregate, Series
-from controls.store.rows import Change, Head, ReviewCase, StoredAct
+from controls.store.rows import EXCEPTION, Change, Head, ReviewCase, StoredAct
 from controls.store.trails import LATEST, Mark, TrailKey, TrailQuery, added_marks
 
 # A write that is made with the rest of the unit of work.
@@ -304,13 +304,14 @@ class Workspace:
             if approval.resource_type == resource_type and approval.resource_id == resource_id
         )
 
-    def open_reviews_for(self, resource_type: str, resource_id: str) -> tuple[ReviewCase, ...]:
+    def reviews_for(self, resource_type: str, resource_id: str) -> tuple[ReviewCase, ...]:
+        """The cases about a resource that are open, and all about exceptions."""
         return tuple(
             case
             for case in self.reviews.values()
-            if case.state == "open"
-            and case.resource_type == resource_type
+            if case.resource_type == resource_type
             and case.resource_id == resource_id
+            and (case.state == "open" or case.kind == EXCEPTION)
         )
 
     def add_change(self, change: Change) -> None:
