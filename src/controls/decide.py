@@ -23,7 +23,7 @@ from controls.duties.facts import facts_about, facts_of
 from controls.duties.hearing import Question
 from controls.duties.lineage import Joined, joined_findings, lineage_findings
 from controls.duties.lookahead import LookAhead, Taken
-from controls.duties.material import Amendment, amendment, material_findings
+from controls.duties.material import Amendment, amendment, lines_findings, material_findings
 from controls.duties.order import OrderAnswer, step_order
 from controls.duties.resembling import resembling
 from controls.duties.trails import RESEMBLES, trails_of
@@ -91,8 +91,7 @@ class ActiveRelease:
         related = frozenset(kind.id for kind in kinds if not about.isdisjoint(("", kind.id)))
         object.__setattr__(self, "related", related)
         object.__setattr__(self, "watched", _watched(self.release))
-        release = self.release
-        ahead = LookAhead(release.grants, release.roles, release.constraints, release.chains.values())
+        ahead = LookAhead(self.release.grants, self.release.roles, constraints, kinds)
         object.__setattr__(self, "ahead", ahead)
         object.__setattr__(self, "kinds", {kind.id: kind for kind in kinds})
 
@@ -199,6 +198,8 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         findings += order.findings
         material = material_of(kind, step=step, forms=reading.forms)
         findings += material_findings(kind, history=history, step=step, material=material)
+        if step.lines:
+            findings += lines_findings(step, history=history, material=material, shared=order.shared)
     elif kind is not None and request.action == AMEND:
         material = material_of(kind, step=None, forms=reading.forms)
         amended = amendment(kind, history=history, material=material)
@@ -373,25 +374,19 @@ def _concluded(
 
 
 def material_of(kind: ChainKind, *, step: Step | None, forms: Mapping[str, Json]) -> dict[str, str]:
-    """Canonical text of the material facts that were stated; what is absent is absent."""
-    found = {}
-    for names in (kind.material if step is None else kind.material_of(step), kind.if_stated):
-        for name in names:
-            if name in forms:
-                found[name] = form_text(forms[name])
+    """Canonical text of the material facts that were stated, and the digest of the step's lines; what is
+    absent is absent."""
+    names = (*(kind.material if step is None else kind.material_of(step)), *kind.if_stated)
+    found = {name: form_text(forms[name]) for name in names if name in forms}
+    if step is not None and step.lines in forms:
+        found.setdefault(step.lines, sha256(canonical_bytes(forms[step.lines])).hexdigest())
     return found
 
 
 def cleared_finding(finding: Finding) -> ClearedFinding:
     """The finding as an approval names it; the digest changes with any value that made it speak."""
-    told = canonical_bytes(
-        [
-            finding.effect.value,
-            finding.cause.value,
-            {name: canonical(value) for name, value in finding.values.items()},
-            list(finding.missing),
-        ]
-    )
+    values = {name: canonical(value) for name, value in finding.values.items()}
+    told = canonical_bytes([finding.effect.value, finding.cause.value, values, list(finding.missing)])
     return ClearedFinding(finding.rule, finding.version, sha256(told).hexdigest())
 
 

@@ -29,12 +29,14 @@ from controls.services.outcomes import Reported
 from controls.services.reviews import Resolution, Resolve, SweepExpired
 from controls.services.service import Service
 from tests.databases import PostgresServer, database_on
-from tests.desk import DESK_KEYS, DESK_PEOPLE, Desk, KeySpec, an_order, ask, start_desk
+from tests.desk import DESK_KEYS, DESK_PEOPLE, WALK, Desk, KeySpec, an_order, ask, lines_of, start_desk
 
 from .running import audit, body, once, pressure_desk, report, running
 
 KEYS = {**DESK_KEYS, "admin1_other": KeySpec(("directory", "release", "read"), account="alma.other")}
-PEOPLE = DESK_PEOPLE + "p-01,Alma Arce,alma.other,administrator\n"
+PEOPLE = (
+    DESK_PEOPLE + "p-01,Alma Arce,alma.other,administrator\np-15,Hilda Hoz,hilda.both,trader;middle_office\n"
+)
 LARGE, SMALL = "6000000.00 EUR", "1500000.00 EUR"
 
 
@@ -253,6 +255,33 @@ async def test_approve_small_and_execute_large(seat: Seat) -> None:
     await seat.denied("material_changed", "execute", "tina.trader", order, notional="9000000.00 EUR")
     await seat.denied("material_changed", "execute", "tina.trader", order, notional="1500000.00 USD")
     await seat.perform("execute", "tina.trader", order)
+
+
+async def test_allocate_again_to_other_accounts(seat: Seat) -> None:
+    """An allocation does not wait under its claim until it is known whom the price favours: another division
+    of the fill takes another claim, and that the first one was given up is on record."""
+    order = an_order()
+    for step, login in WALK[:3]:
+        await seat.perform(step, login, order)
+    claimed = await seat.claim("allocate", "mara.middle", order)
+    for other in (lines_of("999", "1"), lines_of("600", "400", account="B-{}"), [], None):
+        await seat.denied("lines_changed", "allocate", "mara.middle", order, lines=other)
+    assert await seat.claim("allocate", "mara.middle", order) != claimed
+    await seat.tell(report(seat.desk, claimed, Reported.ABANDONED))
+    await seat.claim("allocate", "mara.middle", order, lines=lines_of("999", "1"))
+
+
+async def test_an_approval_is_for_the_lines_that_were_shown(seat: Seat) -> None:
+    """What a supervisor approved of an allocation is who gets what, though no finding names it."""
+    order = an_order()
+    for step, login in (("capture", "tina.trader"), ("approve", "rita.risk"), ("execute", "hilda.both")):
+        await seat.perform(step, login, order)
+    answer = await seat.ask("allocate", "hilda.both", order)
+    assert [finding["rule"] for finding in answer["findings"]] == ["trade_and_allocate"]
+    await seat.approve(answer["review"]["id"])
+    other = await seat.ask("allocate", "hilda.both", order, lines=lines_of("999", "1"))
+    assert (other["outcome"], other["review"]["id"] != answer["review"]["id"]) == ("review", True)
+    await seat.claim("allocate", "hilda.both", order)
 
 
 async def test_the_second_account_of_a_person(migrated_database_url: str, tmp_path: Path) -> None:

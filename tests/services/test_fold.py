@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +144,11 @@ class Folded:
     def material(self, entry: dict[str, Any], private: dict[str, Any]) -> dict[str, str]:
         kind, step = self.kind_and_step(entry)
         facts = {name: private.get(name, value) for name, value in entry["request"]["properties"].items()}
-        names = kind.material if step is None else kind.material_of(step)
-        return {name: text_of(facts[name]) for name in names if name in facts}
+        names = (*(kind.material if step is None else kind.material_of(step)), *kind.if_stated)
+        material = {name: text_of(facts[name]) for name in names if name in facts}
+        if step is not None and step.lines in facts:
+            material[step.lines] = sha256(text_of(facts[step.lines]).encode()).hexdigest()
+        return material
 
     def claim(self, entry: dict[str, Any], index: int) -> None:
         taken, chain = entry["claim"], entry["chain"]

@@ -3,7 +3,8 @@
 Guarantees: a step whose material facts differ from the recorded ones, or are absent, is denied, and so is one
 with another value of a fact that holds once it is stated (`if_stated`); abandoning what was said first does
 not unsay it; only an amendment that stands changes anything, and not after the chain has gone past what had
-to be approved again.
+to be approved again. The lines of a step (an allocation's) are those of its claim: whoever shares a live
+claim, or votes on one step with others, states the same ones.
 """
 
 from __future__ import annotations
@@ -86,6 +87,24 @@ def material_findings(
     return tuple(findings)
 
 
+def lines_findings(
+    step: Step, *, history: ChainHistory, material: Mapping[str, str], shared: Act | None
+) -> tuple[Finding, ...]:
+    """The refusal of other lines than the step's claim was made with; none when they are the same.
+
+    A claim is authority for the lines that were decided on with it, and for no others: else an allocation
+    could wait under its claim until it is known whom the price favours.
+
+    Args:
+        material: holds under the name of the step's lines a text that differs whenever the lines do.
+        shared: the person's own live claim on the step.
+    """
+    claims = history.standing(step.id) if history.needed(step.id) > 1 else (shared,) if shared else ()
+    stated = material.get(step.lines)
+    other = next((item for item in claims if item.material.get(step.lines) != stated), None)
+    return () if other is None else (_other_lines(step, claim=other),)
+
+
 def amendment(kind: ChainKind, *, history: ChainHistory, material: Mapping[str, str]) -> Amendment:
     """Whether the material facts may be changed to `material` now, and which standing steps that opens again.
 
@@ -131,6 +150,20 @@ def _changed(step: Step, *, name: str, asked: str, recorded: str) -> Finding:
         ),
         # Under the fact's own name, so that what is private of the fact is private here.
         values={"field": name, name: asked, f"recorded.{name}": recorded},
+    )
+
+
+def _other_lines(step: Step, *, claim: Act) -> Finding:
+    return denial(
+        "lines_changed",
+        title=Text("The lines are not those of the claim", "Las líneas no son las de la reserva"),
+        message=Text(
+            f"{step.title.en} is claimed with other {step.lines} ({claim.decision}). State those, or report "
+            "that claim as abandoned and ask anew, which is on record.",
+            f"{step.title.es} está reservado con otras {step.lines} ({claim.decision}). Indique aquéllas, o "
+            "comunique esa reserva como abandonada y vuelva a preguntar, de lo que queda constancia.",
+        ),
+        values={"field": step.lines, "decision": claim.decision},
     )
 
 

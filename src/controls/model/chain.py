@@ -118,7 +118,8 @@ class Act:
     """One person's act on one step of one chain.
 
     `claim` is the claim's id; `decision` the decision that granted it; `key` the credential that asked;
-    `material` the canonical text of the material facts then; `index` its ledger entry. Where somebody acted
+    `material` the canonical text of the material facts then, and the digest of the step's lines under their
+    name; `index` its ledger entry. Where somebody acted
     for somebody else there are two acts on the step, the actor's and the principal's, and `beside` is the
     other person on each.
     """
