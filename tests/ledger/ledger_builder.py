@@ -185,8 +185,7 @@ class LedgerBuilder:
             chain={"kind": kind, "id": chain},
             claim=taken,
             private={"order.notional": "1000.50", "subject.id": person},
-            request=asked(step, chain=chain, kind=kind),
-            **fields,
+            **{"request": asked(step, chain=chain, kind=kind), **fields},
         )
         return claim
 
@@ -253,7 +252,12 @@ class LedgerBuilder:
             "valid_until": utc_text(self.now),
         }
         self.add(
-            "decision", person=person, outcome="permit", chain={"kind": "order", "id": chain}, claim=taken
+            "decision",
+            person=person,
+            outcome="permit",
+            chain={"kind": "order", "id": chain},
+            claim=taken,
+            request=asked(step, chain=chain),
         )
 
     def amend(self, person: str, *steps: str, chain: str = "O-1") -> None:

@@ -298,7 +298,7 @@ def test_a_rewritten_ledger_is_not_the_one_that_the_auditor_saw() -> None:
     """Whoever holds the key can sign another history, but not one that fits a checkpoint kept outside."""
     ledger = an_order()
     kept = ledger.sign()
-    lines = on_entry(10, content(outcome="permit"))(lines_of(ledger.export()))
+    lines = on_entry(10, content(outcome="review"))(lines_of(ledger.export()))
     forged = sealed(lines, sign=True)
     assert verified(forged).verified
     assert first_failure(forged, kept=kept) == Failure.KEPT_CHECKPOINT
@@ -481,11 +481,25 @@ def test_a_claim_needs_a_permit_and_a_known_step() -> None:
     ledger.claim("ana", "capture")
     taken: dict[str, Any] = {"id": "claim-1", "step": "settle", "shared": False, "valid_until": "x"}
     where: dict[str, Any] = {"kind": "order", "id": "O-1"}
-    ledger.add("decision", person="bea", outcome="permit", chain=where, claim=taken)
+    request = asked("settle")
+    ledger.add("decision", person="bea", outcome="permit", chain=where, claim=taken, request=request)
     ledger.add("decision", person="bea", outcome="deny", chain=where, claim={**taken, "id": "claim-x"})
     ledger.claim("bea", "dance")
     ledger.claim("bea", "capture", kind="unknown")
     assert [index for index, _ in duty_failures(ledger)] == [2, 3, 4, 5]
+
+
+def test_a_permitted_step_is_claimed() -> None:
+    """Nobody is permitted a step beside all claims, where it would count in no duty: without a claim, with
+    that of another step, or with that of another chain than was asked about."""
+    ledger = LedgerBuilder()
+    ledger.add("decision", person="ana", outcome="permit", request=asked("capture"))
+    ledger.claim("ana", "capture", request=asked("settle"))
+    ledger.claim("ana", "capture", chain="O-2", request=asked("capture", chain="O-3"))
+    ledger.add("decision", person="ana", outcome="permit", request=asked("read"))
+    ledger.add("decision", person="ana", outcome="permit", request=asked("capture", kind="record"))
+    ledger.claim("ana", "capture", chain="O-4")
+    assert [index for index, _ in duty_failures(ledger)] == [1, 2, 3]
 
 
 def test_only_constraints_that_always_hold_are_recomputed() -> None:

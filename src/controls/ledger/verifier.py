@@ -24,14 +24,14 @@ When the answer is "verified", then
   acted for another person had a delegation of that very step in force (`delegated`);
   each approval was given in a case opened for the same person, action and resource, and was used once,
   before it expired;
-- recomputed from the entries alone: nobody acted on all mandatory steps of a chain (approving a step,
-  amending for its first step, and proposing or confirming a change of directory, keys or rules, are such
-  acts; what one did for another is the act of both; persons found to be one are one from the entry on that
-  says so: `merged`), a step that does not repeat was never held by two claims at once (one that takes votes:
-  by more than these, or twice by one person), and no constraint of the kinds `separate`, `at_most` and
-  `votes` was broken that denies, looks at one chain, and holds under no condition and for no period, unless
-  it is not absolute and a second person lifted it for that one act (`exceptions`). Changes took effect with
-  the last vote that such a constraint asks for.
+- recomputed from the entries alone: whoever was permitted a step of a chain claimed that step of that chain;
+  nobody acted on all mandatory steps of a chain (approving a step, amending for its first step, and proposing
+  or confirming a change of directory, keys or rules, are such acts; what one did for another is the act of
+  both; persons found to be one are one from the entry on that says so: `merged`), a step that does not repeat
+  was never held by two claims at once (one that takes votes: by more than these, or twice by one person), and
+  no constraint of the kinds `separate`, `at_most` and `votes` was broken that denies, looks at one chain, and
+  holds under no condition and for no period, unless it is not absolute and a second person lifted it for that
+  one act (`exceptions`). Changes took effect with the last vote that such a constraint asks for.
   On a chain counts what was done on all that it comes from, as its first act and none later declares, and
   together that keeps the duties, too, when a chain joins several.
 It does not show that decisions were right (`controls verify --replay` does), nor that nothing was cut off
@@ -367,6 +367,7 @@ class Limit:
 class ChainRules:
     """What a release says of one chain kind, as far as it is recomputed here."""
 
+    resource: str  # the type of resource whose chains are of this kind
     first: str  # the step whose facts an amendment changes
     repeats: Mapping[str, str]  # step -> never | same_person | anyone
     reapprove: frozenset[str]  # steps that an amendment opens again
@@ -407,6 +408,7 @@ def read_release(data: Any) -> dict[str, ChainRules]:
             and (item["chain"] == kind["chain"] if "chain" in item else steps.keys() >= _named_steps(item))
         ]
         rules[kind["chain"]] = ChainRules(
+            resource=str(kind["resource"]),
             first=str(kind["steps"][0]["id"]),
             repeats={name: str(step.get("repeats", "never")) for name, step in steps.items()},
             reapprove=frozenset(name for name, step in steps.items() if step.get("reapprove") is True),
@@ -582,6 +584,8 @@ class Duties:
 
     def _decision(self, entry: dict[str, Any]) -> Iterator[Bad]:
         reopens, taken, approval = entry.get("reopens") or [], entry.get("claim"), entry.get("approval")
+        if entry.get("outcome") == "permit":
+            yield from self._claimed(entry)
         if taken is None and not reopens:
             return
         if entry.get("outcome") != "permit":
@@ -614,6 +618,18 @@ class Duties:
         lifted = self._lifted(entry) if entry.get("break_glass") is True else frozenset()
         for actor in dict.fromkeys(actors):
             yield from self._act(chain, actor, step, rules, lifted=lifted)
+
+    def _claimed(self, entry: dict[str, Any]) -> Iterator[Bad]:
+        """Who may take a step claims it: what was permitted beside all claims would count for nothing."""
+        request, step = _as_object(entry.get("request")), _as_object(entry.get("claim") or {}).get("step")
+        action, resource = _text(request, "action"), request.get("resource")
+        type_, name = _text(resource, "type"), _text(resource, "id")
+        for kind, rules in self._kinds(_text(entry, "release")).items():
+            where = {"kind": kind, "id": name}
+            if rules.resource != type_ or not (action in rules.repeats or action == AMEND):
+                continue
+            if step != action or entry.get("chain") != where:
+                yield duty(f"{action} of {type_} {name} is permitted, and not what the entry claims")
 
     def _lifted(self, entry: dict[str, Any]) -> frozenset[str]:
         """The constraints that a second person lifted for this act."""
@@ -770,6 +786,12 @@ class Duties:
                 claim.chain.holders[claim.step] = left
 
     def _chain_rules(self, digest: str, kind: str) -> ChainRules:
+        kinds = self._kinds(digest)
+        if kind not in kinds:
+            raise duty(f"the release {digest} has no chain kind {kind}")
+        return kinds[kind]
+
+    def _kinds(self, digest: str) -> dict[str, ChainRules]:
         if digest not in self._rules:
             if digest not in self._releases:
                 raise Bad(Failure.MISSING_BLOB, f"the release {digest} is not in the export")
@@ -777,9 +799,7 @@ class Duties:
                 self._rules[digest] = read_release(self._releases[digest])
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise duty(f"the release {digest} cannot be read: {error!r}") from None
-        if kind not in self._rules[digest]:
-            raise duty(f"the release {digest} has no chain kind {kind}")
-        return self._rules[digest][kind]
+        return self._rules[digest]
 
 
 def duty(message: str) -> Bad:
