@@ -40,7 +40,10 @@ def _analysis(*rules: str) -> Analysis:
     return analyse(compile_files({**desk_files(), "regulatory/a/b.yaml": "".join(rules)}))
 
 
-def _about(*rules: str, leave: tuple[str, ...] = ("unused_fact", "unread_fact", "idle_example")) -> list[str]:
+LEAVE = ("unused_fact", "unread_fact", "idle_example")
+
+
+def _about(*rules: str, leave: tuple[str, ...] = LEAVE) -> list[str]:
     return [f"{item.line}: {item.code}" for item in _analysis(*rules).diagnostics if item.code not in leave]
 
 
@@ -76,6 +79,40 @@ def test_a_contradiction_is_an_error_at_its_condition() -> None:
 def test_conditions_that_cannot_be_meant(when: str, expected: list[str]) -> None:
     """Each is found, and a sound one is left alone."""
     assert _about(a_rule(1, when)) == expected
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ('order.side == "BUY"', "`order.side` is never 'BUY': it is one of buy, sell; did you mean 'buy'?"),
+        ('order.side != "buyy"', "`order.side` is never 'buyy': it is one of buy, sell; did you mean 'buy'?"),
+        ('!(order.side in ["sale", "sell"])', "`order.side` is never 'sale': it is one of buy, sell"),
+        (
+            'order.side != (order.price > 3 ? "buy" : "x")',
+            "`order.side` is never 'x': it is one of buy, sell",
+        ),
+        ("!(order.side in sides)", "`order.side` is never 'sel' (parameter sides): it is one of buy, sell"),
+        ('"tradr" in person.roles || order.price > 3', "did you mean 'trader'?"),
+    ],
+)
+def test_a_text_that_a_fact_never_is(part: str, said: str) -> None:
+    """A misspelt word is no silent hole, whatever the sign: nothing else would notice it beside `!=`."""
+    parameter = "  parameters: {sides: {value: [sel, buy], type: list, of: string, basis: policy}}\n"
+    rule = a_rule(1, f"{HIGH} && ({part})", more=parameter if "sides" in part else "")
+    found = [item for item in _analysis(rule).diagnostics if item.code not in LEAVE]
+    assert [(item.line, item.code, item.level) for item in found] == [(5, "unknown_value", Level.ERROR)]
+    assert said in found[0].message
+
+
+def test_an_identifier_of_another_form_than_the_fact_has() -> None:
+    """What is no ISIN is never the instrument of an order."""
+    files = desk_files()
+    files["vocabulary.yaml"] = files["vocabulary.yaml"].replace(
+        "order.instrument: {type: string,", "order.instrument: {type: string, format: isin,"
+    )
+    rule = a_rule(1, f'{HIGH} && order.instrument != "ES0113900J3"')
+    found = analyse(compile_files({**files, "regulatory/a/b.yaml": rule})).errors
+    assert [item.message for item in found] == ["`order.instrument` is never 'ES0113900J3': that is no isin"]
 
 
 def test_an_action_on_which_a_rule_is_never_true() -> None:

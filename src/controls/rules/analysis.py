@@ -19,6 +19,7 @@ from controls.rules.domains import Domain, domains_of
 from controls.rules.evaluate import compiled
 from controls.rules.examples import PERMIT, facts_of_example
 from controls.rules.folding import Folder
+from controls.rules.impossible_texts import impossible_texts
 from controls.rules.nodes import MappingNode, Scalar, mappings_of
 from controls.rules.release import Compiled, Release
 from controls.rules.rule import Rule
@@ -206,6 +207,8 @@ class _Analyst:
         known: Iterable[int],
     ) -> bool:
         """Note a condition that never changes; whether it can be true. `known`: truths already seen."""
+        if self._check_texts(condition, when):
+            return False
         seen = frozenset(known)
         for truth, code, message in _CONSTANT:
             if truth in seen:
@@ -215,6 +218,13 @@ class _Analyst:
                 self.add(when.place, code, message, level=Level.ERROR)
                 return truth != Truth.TRUE
         return True
+
+    def _check_texts(self, condition: WholeCondition, when: Scalar) -> bool:
+        """Note what facts are compared with and never are; whether there is any."""
+        found = list(impossible_texts(condition.tree, domains=self.domains, roles=self.release.roles))
+        for constant, message in found:
+            self.add(when.locate(constant.start), "unknown_value", message, level=Level.ERROR)
+        return bool(found)
 
     def _find(self, wanted: tuple[Wanted, ...], domains: Mapping[str, Domain]) -> object:
         answer = find(wanted, domains=domains, solve=False)

@@ -79,7 +79,9 @@ def closest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` when a known word is near `word`, else nothing."""
     if len(word) > MAX_QUOTED:  # difflib is quadratic
         return ""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    choice = list(known)
+    near = [name for name in choice if name.casefold() == word.casefold()]
+    near = near or difflib.get_close_matches(word, choice, n=1, cutoff=0.7)
     return f"; did you mean {quoted(near[0])}?" if near else ""
 
 
