@@ -9,6 +9,7 @@ import pytest
 from controls.bootstrap import read_rule_files, shipped
 from controls.model.errors import Level
 from controls.rules.analysis import Analysis, analyse
+from controls.rules.explanations import BASE, CHAIN, ROLES, SIDES
 from controls.rules.release import compile_files
 from tests.rules.rule_sets import desk_files
 
@@ -210,3 +211,87 @@ def test_many_rules_of_one_action_take_bounded_time() -> None:
     assert process_time() - started < 10
     assert not [item for item in analysis.diagnostics if item.code == "shadowed_rule"]
     assert analysis.uncompared > 0
+
+
+CALENDAR = """\
+title: {en: Days, es: Días}
+source: {law: Policy, basis: policy}
+first_year: 2026
+last_year: 2026
+weekend: [saturday, sunday]
+holidays: {2026-01-01: New Year's Day}
+"""
+AGGREGATE = """\
+- aggregate: recent
+  title: {en: Recent, es: Recientes}
+  count: order.capture
+  by: [order.account]
+  within: PT30S
+"""
+DECLARED = {
+    "lists/closed.csv": "name:string\nAcme\n",
+    "tables/limits.csv": "name:string key,most:decimal\nAcme,5\n",
+    "rates/house.csv": (
+        "base:string key,quote:string key,from:date key,until:date,rate:decimal\n"
+        "USD,EUR,2026-01-01,2026-12-31,0.9\n"
+    ),
+    "calendars/madrid.yaml": CALENDAR,
+    "aggregates/counts.yaml": AGGREGATE,
+}
+
+
+def _unread(*rules: str) -> list[str]:
+    files = {**desk_files(), **DECLARED, "regulatory/a/b.yaml": "".join(rules)}
+    found = analyse(compile_files(files)).diagnostics
+    return [item.file for item in found if item.code == "unread_declaration"]
+
+
+def test_data_that_nothing_reads() -> None:
+    """A list without a rule looks as if it were enforced."""
+    assert _unread(a_rule(1, HIGH)) == sorted(DECLARED)
+
+
+@pytest.mark.parametrize(
+    ("part", "path"),
+    [
+        ("order.state in list.closed", "lists/closed.csv"),
+        ("order.quantity > table.limits[order.state].most", "tables/limits.csv"),
+        (
+            'convert(order.notional, "EUR", order.traded_on, "house") > convert(order.notional, "USD", '
+            'order.traded_on, "house")',
+            "rates/house.csv",
+        ),
+        ('business_days(order.traded_on, order.traded_on, "madrid") > 3', "calendars/madrid.yaml"),
+        ("aggregate.recent > 3", "aggregates/counts.yaml"),
+    ],
+)
+def test_data_that_a_condition_reads(part: str, path: str) -> None:
+    """Each kind is found where it is named."""
+    assert _unread(a_rule(1, f"{HIGH} || {part}")) == sorted({*DECLARED} - {path})
+
+
+def test_a_calendar_that_only_a_due_time_counts_by() -> None:
+    """It is read all the same."""
+    due = "{business_days: 1, calendar: madrid, at: '18:00', zone: Europe/Madrid}"
+    fires = '{order.quantity: "500", order.price: "5", order.side: buy}'
+    rule = a_rule(1, HIGH, then="oblige", more=f"  obligation: {{duty: tell, due: {due}}}\n").replace(
+        f"given: {fires}, expect: oblige",
+        f"given: {fires}, at: '2026-03-02T09:00:00Z', due: '2026-03-03T17:00:00Z', expect: oblige",
+    )
+    assert _unread(rule) == sorted({*DECLARED} - {"calendars/madrid.yaml"})
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "steps"),
+    [
+        (CHAIN, "resource: order\n", "resource: ordr\n", 2),
+        (ROLES, "actions: [capture, approve]", "actions: [capture, aprove]", 1),
+    ],
+)
+def test_a_step_that_nobody_may_take(file: str, old: str, new: str, steps: int) -> None:
+    """A slip that leaves the orders without their chain, or a step without anybody, does not stay silent."""
+    files = {**BASE, file: BASE[file].replace(old, new)}
+    files.pop(SIDES)
+    found = [item for item in analyse(compile_files(files)).diagnostics if item.code == "ungranted_step"]
+    assert [item.file for item in found] == [CHAIN] * steps
+    assert all("lets anybody take" in item.message and "did you mean" in item.message for item in found)

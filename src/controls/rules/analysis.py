@@ -19,6 +19,7 @@ from controls.rules.domains import Domain, domains_of
 from controls.rules.evaluate import compiled
 from controls.rules.examples import PERMIT, facts_of_example
 from controls.rules.folding import Folder
+from controls.rules.idle_declarations import ungranted_steps, unread_declarations
 from controls.rules.impossible_texts import impossible_texts
 from controls.rules.nodes import MappingNode, Scalar, mappings_of
 from controls.rules.release import Compiled, Release
@@ -72,6 +73,10 @@ def analyse(files: Compiled) -> Analysis:
         if id(condition) not in seen and not scalar.place.file.startswith(SYSTEM_PREFIX):
             analyst.check_condition(condition, scalar, analyst.domains, known=())
     analyst.check_facts(condition for _, condition in files.conditions)
+    for place, message in unread_declarations(files):
+        analyst.add(place, "unread_declaration", message)
+    for place, message in ungranted_steps(files):
+        analyst.add(place, "ungranted_step", message)
     shadows = shadows_of(usable, domains=analyst.domains, witnesses=analyst.firing, solving=analyst.solving)
     for shadow in shadows.found:
         place = nodes[shadow.rule.file, shadow.rule.line, shadow.rule.id].place_of("id")

@@ -9,6 +9,7 @@ from controls.rules.explanations import (
     CHAIN,
     DUTY,
     LARGE,
+    LIST,
     ROLES,
     SMALL,
     VOCABULARY,
@@ -354,6 +355,20 @@ OF_RULES: Final = (
         "An example gives a fact that its rule does not read.",
         "Correct its name, or leave it out.",
         Change("order.quantity > limit", WHEN),
+        Level.WARNING,
+    ),
+    Explanation(
+        "ungranted_step",
+        "No role may take a step, so that nobody gets past it; or the chain kind names another resource.",
+        "Grant it in roles.yaml, or name the resource that the grants name.",
+        Change("resource: ordr\n", "resource: order\n", CHAIN),
+        Level.WARNING,
+    ),
+    Explanation(
+        "unread_declaration",
+        "Nothing reads a list, a table, rates, a calendar or an aggregate, so that it enforces nothing.",
+        "Name it in a condition, or remove its file.",
+        Change("issuer:string\nAcme\n", file=LIST),
         Level.WARNING,
     ),
     Explanation(
