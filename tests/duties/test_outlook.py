@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from itertools import combinations
 from random import Random
@@ -13,9 +14,10 @@ from controls.duties.lookahead import LookAhead
 from controls.duties.outlook import Outlook
 from controls.duties.remaining import TRANSLATIONS
 from controls.duties.satisfiability import Verdict
-from controls.model.crowd import Crowd
+from controls.model.condition import Truth
 from controls.model.duty import ConstraintKind
 from tests.conftest import LONG_RUN
+from tests.duties.builders import Fixed
 from tests.duties.rests import CLOSURE, Case, a_case
 
 BUILT_IN = {ConstraintKind.WHOLE_CHAIN, ConstraintKind.SOLE_ACTOR, ConstraintKind.CHINESE_WALL}
@@ -28,10 +30,16 @@ def outlook(case: Case) -> Outlook:
     return ahead.outlook(case.taken, crowd=case.crowd)
 
 
+def found_without(case: Case, away: tuple[str, ...]) -> str:
+    """What the look-ahead finds once these persons are away too."""
+    left = {person: roles for person, roles in case.crowd.roles.items() if person not in away}
+    found = replace(case, crowd=replace(case.crowd, roles=left)).looked_ahead()
+    return "" if found is None else found.rule
+
+
 def strands(case: Case, away: tuple[str, ...]) -> bool:
     """Whether the rest cannot be done once these persons are away too."""
-    left = {person: roles for person, roles in case.crowd.roles.items() if person not in away}
-    return replace(case, crowd=Crowd(left, case.crowd.profiles)).looked_ahead() is not None
+    return found_without(case, away) != ""
 
 
 @pytest.mark.differential
@@ -87,3 +95,60 @@ def test_what_is_not_tried_is_not_promised(monkeypatch: pytest.MonkeyPatch) -> N
         assert not short.exact or (short.absences, whole.exact) == (whole.absences, True)
         fewer += short.absences < whole.absences
     assert fewer
+
+
+SAID = {"": Verdict.SATISFIABLE, "would_strand": Verdict.UNSATISFIABLE, "strand_unknown": Verdict.GAVE_UP}
+
+
+def unsure(random: Random, case: Case) -> Case:
+    """The same case where it is not known whether some of the constraints apply."""
+    when = Fixed(Truth.UNKNOWN, missing=("order.side",))
+    return replace(
+        case,
+        constraints=tuple(
+            replace(item, when=when) if random.random() < 0.5 else item for item in case.constraints
+        ),
+    )
+
+
+@pytest.mark.differential
+@pytest.mark.parametrize("loose", [False, True], ids=["unsure", "in any order"])
+def test_what_cannot_be_told_is_not_said_to_be_impossible(*, loose: bool) -> None:
+    """That nothing can be done any more, or not without somebody, is said where the look-ahead proves it."""
+    seen: Counter[str] = Counter()
+    kinds = [kind for kind in WRITTEN if kind is not ConstraintKind.VOTES]
+    for seed in range(CASES):
+        case = a_case(Random(seed), kinds=kinds, loose=loose)
+        case = case if loose else unsure(Random(seed), case)
+        found, ahead = outlook(case), found_without(case, ())
+        if found.verdict is not Verdict.GAVE_UP or not loose:  # there may be more orders than it looks at
+            assert found.verdict is SAID[ahead], seed
+        seen[found.verdict.name] += 1
+        if found.steps and found.verdict is Verdict.SATISFIABLE:
+            for person in found.critical:
+                assert found_without(case, (person,)) == "would_strand", seed
+                seen["critical"] += 1
+            for person in set(case.crowd.roles) - set(found.critical) - set(found.untold):
+                assert found_without(case, (person,)) == "", seed
+            seen["untold"] += len(found.untold)
+    assert min(seen["SATISFIABLE"], seen["UNSATISFIABLE"], seen["critical"]) > CASES // 20, seen
+    assert loose or min(seen["GAVE_UP"], seen["untold"]) > 0, seen
+
+
+def test_what_an_exception_may_help_with_is_not_said_to_be_impossible() -> None:
+    """Whether a delegation or an accepted conflict lets somebody do the rest is not worked out."""
+    tried = 0
+    for seed in range(60):
+        case = a_case(Random(seed), kinds=WRITTEN)
+        found = outlook(case)
+        lent = frozenset((case.kind.id, one.step) for one in found.steps)
+        for crowd in (replace(case.crowd, lent=lent), replace(case.crowd, eased=True)):
+            eased = outlook(replace(case, crowd=crowd))
+            assert eased.steps == found.steps
+            if found.verdict is Verdict.UNSATISFIABLE:
+                assert (eased.verdict, eased.stranded) == (Verdict.GAVE_UP, ())
+                tried += 1
+            elif found.steps:
+                assert (eased.critical, eased.untold) == ((), tuple(sorted(found.critical + found.untold)))
+                tried += bool(found.critical)
+    assert tried > 20

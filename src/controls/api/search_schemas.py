@@ -119,7 +119,8 @@ class Resilience(Told):
 
 class OutlookAnswer(Told):
     """How the rest of a chain stands. `stranded` are steps that cannot be done together; without any one of
-    `single_points_of_failure` the rest could not be done; of `untold` this was too much work to tell."""
+    `single_points_of_failure` the rest could not be done; of `untold` this cannot be told. `unknown`: that
+    depends on what is not known yet, or on an exception, or was too much work."""
 
     kind: str
     id: str

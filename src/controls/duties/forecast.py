@@ -7,11 +7,13 @@ a count and not by time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, NamedTuple, TypeAlias, overload
 
 from controls.duties.chain_rules import ChainRules
 from controls.duties.groups import Groups
+from controls.duties.outlook import Orders
 from controls.duties.remaining import Bar, Hand, Part, Rest, parts_of
 from controls.duties.satisfiability import Budget, Problem, Verdict, conflict, solve
 from controls.duties.satisfiability_problem import Apart, Cap, Past, Ring, Spread, members
@@ -20,6 +22,8 @@ from controls.model.record import record
 
 # Units of work for one question: a fifth of a second at most, and mostly none. A lock is held meanwhile.
 WORK: Final = 4_000
+# Orders of the rest that an outlook looks at, each of them with everybody away in turn.
+MOST_ORDERS: Final = 24
 
 # What a condition says of the rest of the chain: that a grant is given, that a constraint applies.
 NO: Final = 0
@@ -127,11 +131,7 @@ class Forecaster:
         verdict, kindest = solved(KINDLY)
         if verdict is not Verdict.SATISFIABLE:
             return verdict, (None, kindest)
-        rules = self._rules
-        wanted = [step for step in rules.steps if rules.bits[step] & remainder.wanted]
-        if any(rules.steps[number] in pair for number in remainder.votes for pair in pairs):
-            return Verdict.GAVE_UP, None  # other steps may be taken between two votes
-        orders = ways(rules.kind, pairs, last=rules.kind.mandatory[-1], wanted=wanted)
+        orders = self._orders(remainder, pairs)
         if orders is None:
             return Verdict.GAVE_UP, None
         for turns in orders:
@@ -140,6 +140,27 @@ class Forecaster:
                 return verdict, None
         # Each order fails for reasons of its own; what remains cannot be done together in any.
         return Verdict.UNSATISFIABLE, (remainder.wanted, problem)
+
+    def _orders(self, remainder: Remainder, pairs: Sequence[tuple[str, str]]) -> Iterator[Turns] | None:
+        """The orders of what remains that differ in what constraints mind; None where they are too many."""
+        rules = self._rules
+        if any(rules.steps[number] in pair for number in remainder.votes for pair in pairs):
+            return None  # other steps may be taken between two votes
+        wanted = [step for step in rules.steps if rules.bits[step] & remainder.wanted]
+        return ways(rules.kind, pairs, last=rules.kind.mandatory[-1], wanted=wanted)
+
+    def orders(self, remainder: Remainder, truths: Truths, *, lenient: bool) -> Orders:
+        """The `problem` of the remainder in each order in which it may be taken. Where they are too many it
+        is one of them or, when `lenient`, one that is easier than all."""
+        pairs = self._open_pairs(remainder, truths, lenient=lenient)
+        turns = [AS_LISTED]
+        if pairs:
+            found = list(islice(self._orders(remainder, pairs) or (), MOST_ORDERS + 1))
+            turns = found if 0 < len(found) <= MOST_ORDERS else [KINDLY if lenient else AS_LISTED]
+        problems = [self.problem(remainder, truths, lenient=lenient, turns=one) for one in turns]
+        further, steps = self.further(remainder), self._rules.steps
+        wanted = members(problems[0].wanted)
+        return Orders(problems, {number: steps[further.get(number, number)] for number in wanted})
 
     def _open_pairs(
         self, remainder: Remainder, truths: Truths, *, lenient: bool

@@ -49,7 +49,6 @@ from controls.duties.groups import Groups
 from controls.duties.later import Later, Taken
 from controls.duties.outlook import Outlook, outlook_of
 from controls.duties.remainders import Remainders
-from controls.duties.satisfiability_problem import members
 from controls.duties.stranding import Orphan, strand_unknown, would_strand
 from controls.model.chain import ChainKind
 from controls.model.crowd import Crowd
@@ -246,25 +245,31 @@ class _Kept:
         rules, remainder = self._rules, self._remainders.of(taken)
         for line in taken.lines:
             remainder = self._remainders.beside(remainder, line)
+        fewest: Remainder | None = remainder
         if rules.ballots:
+            ways, _ = self._remainders.with_votes(taken, remainder)
+            fewest = ways[0] if ways else None
             remainder = self._remainders.most_votes(taken, remainder)
         truths = self._all(self._truths(Later(taken, rules), remainder.wanted))
         forecaster = self._forecaster
         if rules.personal:
             forecaster = Forecaster(rules, self._personal_groups(taken, remainder))
-        problem = forecaster.problem(remainder, truths, lenient=False)
-        further = forecaster.further(remainder)
-        steps = {number: rules.steps[further.get(number, number)] for number in members(problem.wanted)}
-        return outlook_of(problem, steps, people=forecaster.people(remainder))
+        possible = forecaster.orders(remainder, truths, lenient=False)
+        proof = possible._replace(problems=())
+        if fewest is not None and not self._excepted(possible.steps.values()):
+            proof = forecaster.orders(fewest, truths, lenient=True)
+        return outlook_of(possible, proof, people=forecaster.people(remainder))
+
+    def _excepted(self, steps: Iterable[str]) -> bool:
+        """Whether somebody may do one of the steps by an exception, so that nothing about them is proven."""
+        return self._crowd.eased or any((self._rules.kind.id, step) in self._crowd.lent for step in steps)
 
     def _told(self, answer: Answer, taken: Taken) -> Finding | None:
         if answer is None:
             return None
         rules, person, action = self._rules, taken.act.person, taken.act.step
         if isinstance(answer, Stranded):
-            lent = self._crowd.lent
-            delegated = any((rules.kind.id, rules.steps[number]) in lent for number in answer.steps)
-            if delegated or self._crowd.eased:
+            if self._excepted(rules.steps[number] for number in answer.steps):
                 return strand_unknown(rules.kind, person=person, action=action, rules=(), excepted=True)
             orphans = [
                 Orphan(rules.steps[number], able, rules.eligible(number))

@@ -3,8 +3,10 @@
 Guarantees: a person is named for a step exactly when he or she could take it next to what has been done,
 whoever takes the others. `absences` is a number of persons of whom any may be away and the rest can be done
 all the same: each set of so many was tried. It is the greatest such number where `exact`; else trying ended
-first, at `MOST_ABSENCES` or when the work was spent. The same problem gives the same answer: work is counted,
-and takes some tenths of a second at most.
+first, at `MOST_ABSENCES` or when the work was spent, or it cannot be told. That the rest cannot be done, or
+not without somebody, is said where that is proven: whatever the facts that are not known yet turn out to be,
+and in whatever order it is taken. The same problem gives the same answer: work is counted, and takes some
+tenths of a second at most.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
-from typing import Final
+from typing import Final, NamedTuple
 
 from controls.duties.satisfiability import Budget, Problem, Verdict, conflict, solve
 from controls.duties.satisfiability_problem import members
@@ -40,7 +42,7 @@ class Outlook:
 
     `verdict` says whether it can be done, and `stranded` which steps cannot be done together where not.
     `critical` are the persons without any one of whom it could not; whether that holds of those in `untold`
-    was too much work to tell.
+    could not be told.
     """
 
     steps: tuple[StepOutlook, ...]
@@ -52,28 +54,40 @@ class Outlook:
     untold: tuple[str, ...] = ()
 
 
-def outlook_of(problem: Problem, steps: Mapping[int, str], *, people: Sequence[tuple[str, ...]]) -> Outlook:
-    """The outlook of a problem whose wanted numbers stand for `steps`, those of several votes more than once,
-    and whose groups are `people`."""
-    problem = _without_empty(problem)
-    takes = Counter(steps.values())
-    first = {step: number for number, step in sorted(steps.items(), reverse=True)}
+class Orders(NamedTuple):
+    """The same rest in every order in which it may be taken: problems of the same groups of people, whose
+    wanted numbers stand for `steps`, those of several votes more than once."""
+
+    problems: Sequence[Problem]
+    steps: Mapping[int, str]
+
+    def stranded(self, budget: Budget) -> tuple[str, ...]:
+        """The steps that cannot be done together in any of the orders, if none of them can be done."""
+        # Each of several orders fails for reasons of its own.
+        numbers = self.steps if len(self.problems) > 1 else members(conflict(self.problems[0], budget=budget))
+        return tuple(dict.fromkeys(self.steps[number] for number in numbers))
+
+
+def outlook_of(possible: Orders, proof: Orders, *, people: Sequence[tuple[str, ...]]) -> Outlook:
+    """The outlook of a rest that can be done if any of the problems in `possible` can be solved, and cannot
+    if there are problems in `proof` and none of them can; `people` are the groups of all of them."""
+    possible = possible._replace(problems=[_without_empty(problem) for problem in possible.problems])
+    takes = Counter(possible.steps.values())
+    first = {step: number for number, step in sorted(possible.steps.items(), reverse=True)}
     told = tuple(
-        StepOutlook(step, takes[step], _able(problem, number, people=people))
+        StepOutlook(step, takes[step], _able(possible.problems, number, people=people))
         for step, number in sorted(first.items(), key=lambda item: item[1])
     )
     budget = Budget(WORK)
-    verdict = solve(problem, budget=budget).verdict
+    verdict = _verdict(possible, proof, budget=budget)
     if verdict is Verdict.UNSATISFIABLE:
-        found = conflict(problem, budget=budget)
-        stranded = tuple(dict.fromkeys(steps[number] for number in members(found)))
-        return Outlook(told, verdict, stranded, exact=True)
+        return Outlook(told, verdict, proof.stranded(budget), exact=True)
     if verdict is Verdict.GAVE_UP or not told:
         return Outlook(told, verdict, exact=not told)
     critical: list[str] = []
     untold: list[str] = []
-    for away in _ways(problem, 1):
-        alone = solve(_without(problem, away), budget=Budget(WORK // 10)).verdict
+    for away in _ways(possible.problems, 1):
+        alone = _verdict(possible, proof, away=away, budget=Budget(WORK // 10))
         if alone is not Verdict.SATISFIABLE:
             (group,) = away
             (critical if alone is Verdict.UNSATISFIABLE else untold).extend(people[group])
@@ -85,8 +99,23 @@ def outlook_of(problem: Problem, steps: Mapping[int, str], *, people: Sequence[t
             critical=tuple(sorted(critical)),
             untold=tuple(sorted(untold)),
         )
-    absences, exact = _survived(problem, budget)
+    absences, exact = _survived(possible, proof, budget)
     return Outlook(told, verdict, absences=absences, exact=exact)
+
+
+def _verdict(possible: Orders, proof: Orders, *, budget: Budget, away: Sequence[int] = ()) -> Verdict:
+    """Whether the rest can be done while one person of each of these groups is away."""
+    if any(_solved(problem, away, budget) is Verdict.SATISFIABLE for problem in possible.problems):
+        return Verdict.SATISFIABLE
+    if proof.problems and all(
+        _solved(problem, away, budget) is Verdict.UNSATISFIABLE for problem in proof.problems
+    ):
+        return Verdict.UNSATISFIABLE
+    return Verdict.GAVE_UP
+
+
+def _solved(problem: Problem, away: Sequence[int], budget: Budget) -> Verdict:
+    return solve(_without(problem, away), budget=budget).verdict
 
 
 def outlook_of_lines(each: Sequence[Outlook], *, together: Outlook) -> Outlook:
@@ -114,27 +143,29 @@ def outlook_of_lines(each: Sequence[Outlook], *, together: Outlook) -> Outlook:
     )
 
 
-def _survived(problem: Problem, budget: Budget) -> tuple[int, bool]:
+def _survived(possible: Orders, proof: Orders, budget: Budget) -> tuple[int, bool]:
     """How many absences the rest survives, one at least, and whether one more would strand it."""
     tried = 0
     for count in range(2, MOST_ABSENCES + 1):
-        for away in _ways(problem, count):
+        for away in _ways(possible.problems, count):
             tried += 1
             if tried > MOST_TRIED:
                 return count - 1, False
-            verdict = solve(_without(problem, away), budget=budget).verdict
+            verdict = _verdict(possible, proof, away=away, budget=budget)
             if verdict is not Verdict.SATISFIABLE:
                 return count - 1, verdict is Verdict.UNSATISFIABLE
     return MOST_ABSENCES, False
 
 
-def _ways(problem: Problem, count: int) -> Iterator[tuple[int, ...]]:
+def _ways(problems: Sequence[Problem], count: int) -> Iterator[tuple[int, ...]]:
     """The ways in which `count` of those who can do anything may be away, as their groups."""
     useful = 0
-    for number in members(problem.wanted):
-        useful |= problem.can[number]
+    for problem in problems:
+        for number in members(problem.wanted):
+            useful |= problem.can[number]
+    sizes = problems[0].sizes
     for away in combinations_with_replacement(members(useful), count):
-        if all(problem.sizes[group] >= many for group, many in Counter(away).items()):
+        if all(sizes[group] >= many for group, many in Counter(away).items()):
             yield away
 
 
@@ -152,12 +183,16 @@ def _without_empty(problem: Problem) -> Problem:
     return replace(problem, can=tuple(found & ~empty for found in problem.can)) if empty else problem
 
 
-def _able(problem: Problem, number: int, *, people: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+def _able(problems: Sequence[Problem], number: int, *, people: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     """Who could take one step by itself."""
-    alone = problem.part(1 << number)
     found: list[str] = []
-    for group in members(problem.can[number]):
-        can = (*alone.can[:number], 1 << group, *alone.can[number + 1 :])
-        if solve(replace(alone, can=can), budget=Budget(WORK // 10)).verdict is Verdict.SATISFIABLE:
-            found += people[group]
+    for group, persons in enumerate(people):
+        for problem in problems:
+            if not problem.can[number] >> group & 1:
+                continue
+            alone = problem.part(1 << number)
+            alone = replace(alone, can=(*alone.can[:number], 1 << group, *alone.can[number + 1 :]))
+            if solve(alone, budget=Budget(WORK // 10)).verdict is Verdict.SATISFIABLE:
+                found += persons
+                break
     return tuple(sorted(found))

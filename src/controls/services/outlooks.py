@@ -3,7 +3,8 @@
 Guarantees: chain, people and rules are of one moment, read in one transaction; nothing is recorded. What was
 done on the chains that this one comes from, and on those that came of it, counts as in decisions. The facts
 that the chain's acts put on record hold for what remains; what nobody has stated yet counts as it does when a
-step is decided (`duties.lookahead`). On a day, only who is there for all of it (UTC) is counted on.
+step is decided (`duties.lookahead`), so that what depends on it is `unknown`. On a day, only who is there for
+all of it (UTC) is counted on.
 """
 
 from __future__ import annotations
@@ -182,8 +183,12 @@ def _sentence(found: Outlook, kind: ChainKind) -> Text:
         )
     if found.verdict is Verdict.GAVE_UP:
         return Text(
-            "It could not be told in the time there is whether what remains can be done: see who can do it.",
-            "No se ha podido saber a tiempo si lo que queda se puede hacer: vea quién puede hacerlo.",
+            "It cannot be told whether what remains can be done: see who can do it. It may depend on facts "
+            "that are not stated yet, on an exception (a delegation, an accepted conflict), or be too much "
+            "work.",
+            "No se puede saber si lo que queda se podrá hacer: vea quién puede hacerlo. Puede depender de "
+            "datos aún no indicados, de una excepción (una delegación, un conflicto aceptado) o ser "
+            "demasiado trabajo.",
         )
     if found.critical:
         people = names(found.critical)
@@ -194,9 +199,9 @@ def _sentence(found: Outlook, kind: ChainKind) -> Text:
     if not found.absences:
         people = names(found.untold)
         return Text(
-            "What remains can be done; whether it could without one of these persons was too much work to "
-            f"tell: {people.en}.",
-            "Lo que queda se puede hacer; no se ha podido saber a tiempo si se podría sin alguna de estas "
+            "What remains can be done; whether it could without one of these persons cannot be told: "
+            f"{people.en}.",
+            "Lo que queda se puede hacer; no se puede saber si se podría sin alguna de estas "
             f"personas: {people.es}.",
         )
     count = found.absences
