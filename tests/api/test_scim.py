@@ -14,7 +14,7 @@ from controls.api import scim_documents
 from controls.services.scim_messages import ENTERPRISE, GROUP, PATCH, USER
 from tests.api.conftest import Api, StartApi
 from tests.api.test_directory import in_force, propose
-from tests.desk import DESK_KEYS, KeySpec
+from tests.desk import DESK_KEYS, KeySpec, an_order
 
 KEYS: Mapping[str, KeySpec] = {
     **DESK_KEYS,
@@ -157,6 +157,49 @@ def test_a_user_that_comes_back_is_the_same_person(provider: Provider) -> None:
     acts = provider.api.get(f"/v1/chains/{order['chain']['id']}").json()["acts"]
     person = provider.api.get("/v1/directory/persons?limit=200", key="admin1").json()["persons"]
     assert [item["person"] for item in person if item["name"] == "Nina Núñez"] == [acts[0]["person"]]
+
+
+def test_a_user_that_comes_back_under_another_login_is_the_same_person(provider: Provider) -> None:
+    """Providers that delete and create anew instead of renaming do not wash anybody's history: the provider
+    itself says by its id that it is the same."""
+    provider.group("trader")
+    provider.group("risk_officer")
+    nina = provider.create(externalId="x-90")
+    provider.patch("Groups/trader", member(nina["id"]), status=204)
+    order = an_order()
+    provider.api.perform("capture", "nina@bank.example", order)
+    provider.done("DELETE", f"Users/{nina['id']}", status=204)
+    again = provider.create("nina.arce@bank.example", externalId="x-90")
+    assert again["id"] != nina["id"]
+    assert (again["active"], again["groups"]) == (True, [])
+    provider.patch("Groups/risk_officer", member(again["id"]), status=204)
+    answer = provider.api.ask("approve", "nina.arce@bank.example", order)
+    assert (answer["outcome"], [item["rule"] for item in answer["findings"]]) == ("deny", ["maker_checker"])
+    assert provider.find('externalId eq "x-90"') == [again["id"]]
+    provider.done("DELETE", f"Users/{again['id']}", status=204)
+    assert provider.create("nina@bank.example", externalId="x-90")["id"] == nina["id"]
+    person = provider.api.get("/v1/directory/persons?limit=200", key="admin1").json()["persons"]
+    assert sum(item["name"] == "Nina Núñez" for item in person) == 1
+
+
+def test_an_external_id_is_one_person_s(provider: Provider) -> None:
+    """Nobody gets a second person by a second user; who is of another provider is not compared."""
+    nina = provider.create(externalId="x-90")
+    other = provider.create("other@bank.example", externalId="x-91")
+    status, scim_type, detail = provider.refused(
+        "POST", "Users", {"userName": "third@bank.example", "externalId": "x-90"}
+    )
+    assert (status, scim_type) == (409, "uniqueness")
+    assert "nina@bank.example has it" in detail
+    takes = a_patch({"op": "replace", "path": "externalId", "value": "x-90"})
+    assert provider.refused("PATCH", f"Users/{other['id']}", takes)[:2] == (409, "uniqueness")
+    assert provider.patch(f"Users/{nina['id']}", *takes["Operations"])["externalId"] == "x-90"
+    provider.done("DELETE", f"Users/{nina['id']}", status=204)
+    status, scim_type, detail = provider.refused("PATCH", f"Users/{other['id']}", takes)
+    assert (status, scim_type) == (409, "uniqueness")
+    assert "another person" in detail
+    abroad = Provider(provider.api, "abroad")
+    abroad.create("nina@abroad.example", externalId="x-90")
 
 
 def test_a_login_that_was_somebody_else_s_is_not_taken_over(provider: Provider) -> None:

@@ -20,7 +20,8 @@ _USER_NAME = "userName"
 
 @dataclass(slots=True)
 class CreateUser:
-    """A new person with an account, or one that was deleted, come back."""
+    """A new person with an account, or one that was deleted, come back: under the login of then, or under
+    another one with the `externalId` of then, by which the provider says that it is the same."""
 
     wanted: UserWanted
     name: ClassVar[str] = "create_user"
@@ -45,7 +46,8 @@ class CreateUser:
                 )
             self.person = user.person.id
             return (_plan(view, user, self.wanted, active=active),)
-        self.person = new_id("per")
+        gone = _with_external_id(view, self.wanted.external_id)
+        self.person = gone.person.id if gone else new_id("per")
         # An account must have been, to be a user: one that is created inactive ended just now.
         begin, end = (None, None) if active else (view.at - 1, view.at)
         return (
@@ -54,7 +56,7 @@ class CreateUser:
                 name=self.wanted.name or "",
                 where=_USER_NAME,
                 accounts=[AccountLine(login, begin, end, where=_USER_NAME)],
-                roles=set(),
+                roles=None if gone else set(),
                 attributes=_attributes(view, self.wanted),
             ),
         )
@@ -82,6 +84,14 @@ class ChangeUser:
             _check_login(view, wanted.login)
             if any(other is None or other.id != user.id for other in view.named(wanted.login)):
                 raise _taken(wanted.login)
+        gone = _with_external_id(view, wanted.external_id, but=user.person.id)
+        if gone is not None:
+            raise Conflict(
+                "scim_uniqueness",
+                "This externalId was another user's",
+                detail=f"The user {gone.login}, who was deleted here, is another person than {user.login}.",
+                help="If they are one human being, two administrators say so: controls directory merge.",
+            )
         return (_plan(view, user, wanted, active=wanted.active),)
 
     def told(self, view: View) -> Told:
@@ -178,6 +188,27 @@ def _check_login(view: View, login: str) -> None:
             detail=f"userName must be like {view.key.speaks_for}.",
             help="Ask two administrators for a key that covers it.",
         )
+
+
+def _with_external_id(view: View, external_id: str | None, *, but: str = "") -> User | None:
+    """The user with this externalId, who was deleted; None where there is none but those of the person `but`.
+
+    Raises:
+        Conflict: there is one who was not deleted, or there were several persons.
+    """
+    if not external_id:
+        return None
+    found = [user for user in view.with_external_id(external_id) if user.person.id != but]
+    for user in found:
+        if not user.deleted or user.person.id != found[0].person.id:
+            raise Conflict(
+                "scim_uniqueness",
+                "The externalId is in use",
+                detail=f"The user {user.login} has it.",
+                help='Find it: GET /scim/v2/Users?filter=externalId eq "...". A second account of the same '
+                "person is given by two administrators: controls directory import.",
+            )
+    return found[0] if found else None
 
 
 def _taken(login: str) -> Conflict:

@@ -14,7 +14,8 @@ allowed is all that whoever holds it (or steals it) can do:
 
 Guarantees: the directory is changed and its entry written in one transaction, or neither; what changes
 nothing leaves no entry; a user that is deleted ends, with its account and roles, and stays on record; one
-that comes back under the same login is the same person again, with the same history of acts.
+that comes back under the same login, or with the same `externalId`, is the same person again, with the same
+history of acts; and no two persons have users with one `externalId`.
 """
 
 from __future__ import annotations

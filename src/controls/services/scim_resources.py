@@ -109,6 +109,13 @@ class View:
             owner = max(self.directory.accounts[name], key=lambda item: item.valid_from).person
             yield next((user for user in self.users_of(self.people[owner]) if user.login == name), None)
 
+    def with_external_id(self, external_id: str) -> Iterator[User]:
+        """Users whom the provider calls so, deleted ones too."""
+        for known in self.directory.provisioned.values():
+            if known.sort == USERS and known.external_id == external_id:
+                owner = self.directory.survivor(self.directory.references[known.id].person)
+                yield from (user for user in self.users_of(self.people[owner]) if user.id == known.id)
+
     def user_json(self, user: User) -> dict[str, Json]:
         """A user as SCIM shows it (RFC 7643, 4.1 and 4.3)."""
         first, known = user.accounts[0], user.known
