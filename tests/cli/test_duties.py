@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from controls.cli.coverage_report import harmless
 from controls.cli.duty_csv import COLUMNS
 from controls.cli.output import Exit
 from tests.desk import DESK_PEOPLE, DESK_RULES, Desk
@@ -108,6 +109,13 @@ def test_the_csv_has_a_row_for_each_finding_and_no_formula(exports: tuple[str, .
         ("conflict", "F001", "HIGH", "Max M", "pay; post"),
         ("conflict", "F001", "HIGH", "'=1+2", "pay; post"),
     ]
+
+
+@pytest.mark.parametrize("cell", ["=1+2", "+1", "-1", "@sum", " =1+2", "\t=1+2", "＝1+2", "＠x"])
+def test_no_cell_is_a_formula_to_a_spreadsheet(cell: str) -> None:
+    """Some leave out white space, or take letters of another width for the same."""
+    assert harmless(cell) == f"'{cell}"
+    assert harmless(f"x{cell}") == f"x{cell}"
 
 
 def test_a_group_is_a_row_a_member(tmp_path: Path) -> None:

@@ -128,6 +128,17 @@ EDITS = [
 ]  # fmt: skip
 
 
+def test_a_chain_kind_of_another_name_forgets_what_was_done() -> None:
+    """Histories are kept by the kind's name: whoever confirms the release is told that they begin anew."""
+    found = {
+        (item.what, item.id): item
+        for item in after((CHAIN, "chain: order_to_settlement", "chain: orders")).changes
+    }
+    change = found["chain", "order"]
+    assert (change.kind, change.loosens) == (BOTH, True)
+    assert "what was done on them counts for nobody on a chain of the new kind" in change.reason
+
+
 @pytest.mark.parametrize(("name", "old", "new", "what", "which", "kind"), EDITS)
 def test_an_edit_is_one_change_with_its_class_and_both_places(
     name: str, old: str, new: str, what: str, which: str, kind: ChangeClass

@@ -76,8 +76,8 @@ def _csv(rows: Sequence[Row]) -> str:
 
 
 def harmless(cell: str) -> str:
-    """Spreadsheets take cells that begin so for formulas."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell
+    """Spreadsheets take cells that begin so for formulas; some leave out white space before."""
+    return f"'{cell}" if cell.lstrip().startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")) else cell
 
 
 def _markdown(rows: Sequence[Row]) -> str:

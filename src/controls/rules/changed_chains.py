@@ -56,8 +56,11 @@ class _Chain:
         before, after = self.before, self.after
         if before.id != after.id:
             yield self._change(
-                "chain", ChangeClass.NOT_PROVED, "constraints name the kind by its id", before.id, after.id
-            )
+                "chain", ChangeClass.BOTH,
+                f"chains of {before.id} are unknown from then on: what was done on them counts for nobody "
+                "on a chain of the new kind, and those under way begin anew",
+                before.id, after.id,
+            )  # fmt: skip
         for what, states, words, says in (
             (
                 "order",
