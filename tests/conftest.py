@@ -112,7 +112,9 @@ def postgres_server() -> Iterator[PostgresServer]:
 def postgres_template(postgres_server: PostgresServer) -> Iterator[str]:
     """The name of a migrated database, to be copied and never connected to."""
     from controls.store.migrate import migrate
+    from tests.shared_statements import share_statements
 
+    share_statements()
     with database_on(postgres_server) as name:
         migrate(postgres_server.url(name))
         yield name
@@ -130,7 +132,9 @@ def reused_databases(postgres_server: PostgresServer, postgres_template: str) ->
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite file, to be copied and never opened."""
     from controls.store.migrate import migrate
+    from tests.shared_statements import share_statements
 
+    share_statements()
     path = tmp_path_factory.mktemp("sqlite-template") / "controls.db"
     migrate(f"sqlite+aiosqlite:///{path}")
     return path

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from controls.bootstrap import build_service, open_signer, read_rule_files, writer_settings
+from controls.decide import ActiveRelease
 from controls.model.lineage import Relation, StatedLink
 from controls.model.request import BreakGlass, Request
 from controls.rules.release import Release, compile_release
@@ -176,7 +177,7 @@ def start_desk(
     vkey = create_key_file(settings.signing_key_file, origin="demo/desk", entropy=os.urandom(32))
     made = {name: _mint(name, spec) for name, spec in (keys or DESK_KEYS).items()}
     people = read_directory(directory)
-    active = activate(compiled(tuple(read_rule_files(rules).items())), engine="reference")
+    active = activated(tuple(read_rule_files(rules).items()))
 
     async def start() -> None:
         signer = open_signer(settings)
@@ -197,7 +198,6 @@ def start_desk(
             signer.flush()
         finally:
             await database.close()
-            active.engine.close()
 
     run_apart(start)
     return Desk(
@@ -209,7 +209,7 @@ def start_desk(
     )
 
 
-# Most tests begin with a desk, and most desks with the same rules: these two were half of what one costs.
+# Most tests begin with a desk, and most desks with the same rules: these three were half of what one costs.
 newest = cache(newest_revision)
 
 
@@ -217,6 +217,12 @@ newest = cache(newest_revision)
 def compiled(files: tuple[tuple[str, str], ...]) -> Release:
     """The release that rule files (path, text) make."""
     return compile_release(dict(files))
+
+
+@cache
+def activated(files: tuple[tuple[str, str], ...]) -> ActiveRelease:
+    """The same, ready for a ledger to begin with; its engine is plain Python and holds nothing open."""
+    return activate(compiled(files), engine="reference")
 
 
 def run_apart(work: Callable[[], Any]) -> Any:

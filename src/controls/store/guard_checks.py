@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from sqlalchemy import Connection, Inspector, inspect, text
+from sqlalchemy.engine.reflection import ObjectKind, ObjectScope
 
 from controls.store.connection import StoreConnection
 from controls.store.guard_definitions import (
@@ -149,14 +150,21 @@ async def _check_postgresql(connection: StoreConnection) -> list[str]:
 def _wrong_shapes(connection: Connection) -> Iterator[str]:
     inspector = inspect(connection)
     present = set(inspector.get_table_names())
-    for table in (*GUARDED, lineage_links, observations, trail_marks):
+    expected = (*GUARDED, lineage_links, observations, trail_marks)
+    # For all tables at once: PostgreSQL is asked two questions instead of two for each table.
+    asked: Any = {
+        "filter_names": [table.name for table in expected if table.name in present],
+        "kind": ObjectKind.ANY,
+        "scope": ObjectScope.ANY,
+    }
+    columns, keys = inspector.get_multi_columns(**asked), inspector.get_multi_pk_constraint(**asked)
+    for table in expected:
         if table.name not in present:
             yield f"the table {table.name} is missing"
             continue
-        columns = {column["name"] for column in inspector.get_columns(table.name)}
-        if columns != set(table.columns.keys()):
+        if {column["name"] for column in columns[None, table.name]} != set(table.columns.keys()):
             yield f"the columns of {table.name} were changed"
-        key = inspector.get_pk_constraint(table.name)["constrained_columns"]
+        key = keys[None, table.name]["constrained_columns"]
         if key != [column.name for column in table.primary_key.columns]:
             yield f"the primary key of {table.name} is missing or was changed"
         if table is entries and ["id", "tenant"] not in _unique(inspector, table.name):
