@@ -12,13 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
@@ -28,6 +23,10 @@ import controls
 from controls.model.errors import Conflict, ControlsError, InvalidInput, Unavailable
 from controls.store.database import LOCK_SECONDS, prepare_sqlite
 from controls.store.rights import become_owner
+
+if TYPE_CHECKING:  # Alembic is imported where it is used: a tenth of what starting any other command takes
+    from alembic.config import Config
+    from alembic.util import CommandError
 
 # Alembic keeps what it works on in its modules, so two threads would write over each other.
 _ALEMBIC: Final = Lock()
@@ -117,6 +116,8 @@ def migrate(url: str, *, revision: str = "head") -> str | None:
     Raises:
         DatabaseUnreachable, RevisionUnknown, MigrationFailed: as their names say.
     """
+    from alembic import command
+
     return _run(url, lambda config: command.upgrade(config, revision))
 
 
@@ -127,6 +128,8 @@ def downgrade(url: str, *, revision: str, allow_data_loss: bool = False) -> str 
         LedgerNotEmpty: entries would be lost, and `allow_data_loss` does not say that they may.
         DatabaseUnreachable, RevisionUnknown, MigrationFailed: as their names say.
     """
+    from alembic import command
+
     said = ["allow_data_loss=yes"] if allow_data_loss else []
 
     def run(config: Config) -> None:
@@ -151,6 +154,8 @@ def current_revision(url: str) -> str | None:
 
 def newest_revision() -> str:
     """The version of the tables that this program works with."""
+    from alembic.script import ScriptDirectory
+
     newest = ScriptDirectory.from_config(_config()).get_current_head()
     assert newest is not None, "there is at least one migration"
     return newest
@@ -229,6 +234,8 @@ def _reachable(engine: Engine) -> Iterator[None]:
 
 
 def _run(url: str, work: Callable[[Config], None]) -> str | None:
+    from alembic.util import CommandError
+
     config = _config()
     with _ALEMBIC, open_engine(url) as engine:
         try:
@@ -241,6 +248,8 @@ def _run(url: str, work: Callable[[Config], None]) -> str | None:
 
 
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     # ConfigParser reads % as the start of an interpolation.
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
@@ -248,6 +257,8 @@ def _config() -> Config:
 
 
 def _revision(engine: Engine) -> str | None:
+    from alembic.migration import MigrationContext
+
     with engine.begin() as connection:
         become_owner(connection)  # a person who migrates may see the tables only as their owner
         return MigrationContext.configure(connection).get_current_revision()
