@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
 
-from controls.cli import bench_decide, bench_duties, bench_duties_analysis, bench_http
+from controls.cli import bench, bench_decide, bench_duties, bench_duties_analysis, bench_http
 from controls.cli.demo_day import ADMINISTRATORS, PEOPLE
 from controls.cli.load import Measured, load, request_bytes
 from controls.cli.output import Exit
@@ -61,6 +62,8 @@ def test_one_small_round_prints_the_figures_and_their_ratios(monkeypatch: pytest
     """Service and yardstick are started, asked and ended; one JSON document comes out."""
     monkeypatch.setattr(bench_decide, "SIZES", SIZES)
     monkeypatch.setattr(bench_decide, "ROUNDS", 2)
+    monkeypatch.setattr(bench, "measure_shipped", partial(bench_decide.measure_shipped, count=50))
+    monkeypatch.setattr(bench, "measure_growth", partial(bench_decide.measure_growth, count=50))
     monkeypatch.setattr(bench_duties_analysis, "SIZES", (1_000, 2_000))
     monkeypatch.setattr(bench_duties, "SIZES", ((6, 50), (8, 100)))
     monkeypatch.setattr(bench_duties, "DESKS", 2)

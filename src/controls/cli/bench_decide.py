@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from time import perf_counter, process_time
 from typing import Final
 
@@ -17,7 +18,7 @@ from controls.model.people import Account, Person
 from controls.model.request import Request
 from controls.model.values import Json
 from controls.rules.aggregates import nothing_counted, read_aggregates
-from controls.rules.release import compile_release
+from controls.rules.release import Release, compile_release
 from controls.rules.vocabulary import read_facts
 from controls.services.activate import activate
 from controls.services.releases import check_release
@@ -44,11 +45,16 @@ def measure_shipped(
     crowd: Crowd | None = None,
 ) -> Cost:
     """`decide()` with the shipped rule files, facts read once; with a `crowd`, looking ahead as well."""
-    active = activate(compile_release(read_rule_files(shipped("rules"))), engine=engine)
+    active = activate(_shipped(), engine=engine)
     try:
         return _measure(active, request, account, count=count, crowd=crowd)
     finally:
         active.engine.close()
+
+
+@cache
+def _shipped() -> Release:
+    return compile_release(read_rule_files(shipped("rules")))
 
 
 def measure_growth(*, engine: str = "both", count: int = 300) -> Mapping[int, Cost]:
