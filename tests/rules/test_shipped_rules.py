@@ -329,19 +329,29 @@ def test_the_organisational_duties_are_found_by_their_names(name: str, ids: set[
 # --- A normal order -------------------------------------------------------------------------------------
 
 
+# What was filled of the block, as the later steps say.
+FILLED_OF_BLOCK: dict[str, dict[str, Any]] = {
+    "confirm": {
+        "order.filled_quantity": "6000",
+        "confirmation.quantity": "6000",
+        "confirmation.consideration": "27286.92 EUR",
+        "confirmation.costs": "10.92 EUR",
+    },
+    "settle": {
+        "order.filled_quantity": "6000",
+        "settlement.amount": "27286.92 EUR",
+        "settlement.expected_amount": "27286.92 EUR",
+    },
+}
+
+
 def normal(desk: Desk, *, block: bool = False, until: str = "") -> None:
     """Plays the order with its usual people, up to but without the step `until`."""
     for step in STEPS:
         if step == until:
             return
         name = f"block_{step}" if block and step in ("execute", "allocate") else step
-        # The confirmation of the block says what was filled of it.
-        changes = (
-            {"order.filled_quantity": "6000", "confirmation.quantity": "6000"}
-            if block and step == "confirm"
-            else {}
-        )
-        decision = desk.ask(name, changes=changes)
+        decision = desk.ask(name, changes=FILLED_OF_BLOCK.get(step, {}) if block else {})
         assert (decision.outcome, findings_of(decision)) == ("permit", []), (step, decision.findings)
 
 
@@ -456,7 +466,11 @@ def test_the_permit_of_a_special_order_carries_its_duty(case: str) -> None:
 @pytest.mark.parametrize(
     ("step", "gate", "rules"),
     [
-        ("capture", {"order.service": "advice"}, {"cap.suitability", "cap.suitability_profile_age"}),
+        (
+            "capture",
+            {"order.service": "advice", "account.advised": True, "order.agency_cross": False},
+            {"cap.suitability", "cap.suitability_profile_age"},
+        ),
         (
             "capture",
             {"personal.access_person": True},
