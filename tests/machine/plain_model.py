@@ -147,9 +147,12 @@ class World(Duties):
             duty.then
             for duty in (*wholes, *self.duties)
             if self.applies(duty, ask)
-            and any(
-                not any(person in self._broken_on(duty, part) for part in parts)
-                for person in self._broken_on(duty, whole)
+            and (
+                any(
+                    not any(person in self._broken_on(duty, part) for part in parts)
+                    for person in self._broken_on(duty, whole)
+                )
+                or self._joins_approvers(duty, ask.chain, whole)
             )
         }
         return next((effect for effect in ("deny", "review", "flag") if effect in effects), "")
@@ -161,6 +164,29 @@ class World(Duties):
             if act.chain in chains:
                 hands.setdefault(act.person, set()).add(act.counts)
         return {person for person, steps in hands.items() if self.too_much(duty, steps)}
+
+    def _joins_approvers(self, duty: Duty, chain: Chain, whole: set[Chain]) -> bool:
+        """Whether a constraint is broken by what was approved of a chain, together with what this one is now
+        said to come from, and by neither alone."""
+        both = {chain, *whole}
+        if duty.kind != "relation":
+            alone = self._broken_on(duty, {chain}) | self._broken_on(duty, whole)
+            return not self._broken_on(duty, both) <= alone
+        alone = self._beside_relatives(duty, {chain}) | self._beside_relatives(duty, whole)
+        return not self._beside_relatives(duty, both) <= alone
+
+    def _beside_relatives(self, duty: Duty, chains: set[Chain]) -> set[int]:
+        """Who acted after somebody to whom he or she is known to be related, on steps that are kept apart."""
+        acts = [act for act in self.acts if act.chain in chains and act.counts in duty.steps]
+        place = {step: number for number, step in enumerate(duty.steps)}
+        return {
+            late.person
+            for number, late in enumerate(acts)
+            for early in acts[:number]
+            if early.counts != late.counts
+            and not (duty.ordered and place[early.counts] > place[late.counts])
+            and self._relation(duty, late.person, early.person)
+        }
 
     def _built_in(self, kind: Kind) -> Iterator[Duty]:
         yield Duty("whole_chain", "whole_chain", "deny", tuple(kind.mandatory))

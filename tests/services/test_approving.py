@@ -226,6 +226,28 @@ async def test_a_chain_that_nobody_has_begun_comes_from_what_the_question_says(
             assert await approved(running, waits, other) == []
 
 
+@pytest.mark.parametrize("duty", [APART.replace("scope: account, ", ""), BOSS])
+async def test_what_was_approved_of_a_chain_counts_when_it_begins_with_other_links(
+    duty: str, tmp_path: Path, migrated_database_url: str
+) -> None:
+    """Sara approved it as one that comes from nowhere; it may not then come from where she, or who reports
+    to her, had a hand."""
+    header, *rows = SUPERVISORS.splitlines()
+    boss = {"p-07": "p-03"}  # Cai reports to Sara
+    people = "\n".join([f"{header},reports_to", *(f"{row},{boss.get(row[:4], 'p-01')}" for row in rows)])
+    async with playing(tmp_path, migrated_database_url, FIRST, duty, people) as running:
+        who = "cai" if duty == BOSS else "sara.super"
+        await take(running, trade("value", "dee", "T-1"))
+        await take(running, trade("approve", who, "T-1"))
+        body = trade("capture", "ana", "T-2")
+        assert await approved(running, await held(running, body), "supervisor1") == []
+        body["resource"]["properties"]["lineage"] = [{"relation": "split_from", "type": "trade", "id": "T-1"}]
+        answer = await running.ask(body)
+        assert rules_of(answer) == {"joined_history", "look"}
+        assert "p-03" in answer["findings"][0]["message"]["en"]
+        assert (await running.ask(trade("capture", "ana", "T-2")))["outcome"] == "permit"
+
+
 async def test_two_chains_of_an_account_are_not_approved_at_once(
     tmp_path: Path, migrated_database_url: str
 ) -> None:

@@ -27,6 +27,7 @@ several kinds counts those on all of them: a step is the same step wherever it i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from controls.duties.asked import Asked, Violation
 from controls.duties.constraints import FORMULAS, applied, concerns
@@ -81,26 +82,47 @@ class Joined:
 
 
 def joined_findings(rules: Joined, *, history: ChainHistory, reading: LineageReading) -> Iterator[Finding]:
-    """What is broken over the chains that a new chain joins, and over none of their lines by itself."""
-    if len(reading.parents) < 2:
+    """What is broken over the chains that a new chain joins, and over none of their lines by itself; and by
+    what was approved of the new chain before it named these, whoever approved it."""
+    if len(reading.parents) < 2 and not history.acts:
         return
-    together = [item for line in reading.lines for item in line]
-    broken = broken_together(rules, together)
+    together = tuple(item for line in reading.lines for item in line)
+    if len(reading.parents) > 1:
+        yield from _joined(rules, reading.parents, together, chain=history.chain)
+    if history.acts and together:
+        approved = tuple(TrailAct(history.kind, act.step, act) for act in history.acts)
+        # Groups are asked about when somebody acts; what is not known was told when it was approved.
+        persons = [item for item in rules.constraints if item.kind is not ConstraintKind.COALITION]
+        rules = replace(rules, constraints=persons)
+        yield from _joined(
+            rules, (together, approved), (*together, *approved), chain=history.chain, sure=True
+        )
+
+
+def _joined(
+    rules: Joined,
+    parts: Iterable[Sequence[TrailAct]],
+    together: Sequence[TrailAct],
+    *,
+    chain: str,
+    sure: bool = False,
+) -> Iterator[Finding]:
+    broken = broken_together(rules, together, sure=sure)
     if not broken:
         return
-    known = {breach for line in reading.parents for breach in broken_together(rules, line)}
+    known = {breach for part in parts for breach in broken_together(rules, part, sure=sure)}
     for (number, person), (violation, where) in broken.items():
         if (number, person) not in known:
-            constraint = rules.constraints[number]
-            yield _broken_together(constraint, person, violation, kind=where, chain=history.chain)
+            yield _broken_together(rules.constraints[number], person, violation, kind=where, chain=chain)
 
 
 def broken_together(
-    rules: Joined, items: Iterable[TrailAct]
+    rules: Joined, items: Iterable[TrailAct], *, sure: bool = False
 ) -> dict[tuple[int, str], tuple[Violation, ChainKind]]:
     """The constraints that acts break taken together, by the constraint's number and person.
 
-    What is counted only grows, so it is enough to ask for each person's last act on each step.
+    What is counted only grows, so it is enough to ask for each person's last act on each step. With `sure`,
+    what the directory does not know breaks nothing.
     """
     ordered = sorted(items, key=lambda item: (item.act.index, item.act.claim))
     last = {(item.act.person, item.kind, item.step): place for place, item in enumerate(ordered)}
@@ -122,10 +144,10 @@ def broken_together(
             if not _counts_joined(constraint) or not concerns(constraint, kind=kind, step=step):
                 continue
             violation = FORMULAS[constraint.kind](constraint, asked=asked)
-            if violation is not None:
+            if violation is not None and not (sure and violation.missing):
                 violation = applied(constraint, found=violation, facts=rules.facts)
-            if violation is not None:
-                found[number, person] = violation, kind
+                if violation is not None:
+                    found[number, person] = violation, kind
     return found
 
 
