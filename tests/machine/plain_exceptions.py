@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 from tests.machine.plain_model import World
@@ -24,6 +25,22 @@ def may_lend(world: World, lent: Lent) -> bool:
         return False
     if not lent.steps <= _own(world, lent.person, lent.kind):
         return False
+    return not _could_break_more(world, lent)
+
+
+def ends_by_merging(world: World, lent_to_the_one: Iterable[int]) -> None:
+    """Of what was lent to who was found to be another one, by number: what that one could not be lent."""
+    waiting = sorted(lent_to_the_one)
+    while waiting:
+        number = waiting.pop(0)
+        left = [item for item in world.lent if item.number not in (number, *waiting)]
+        item = next(item for item in world.lent if item.number == number)
+        if _could_break_more(replace(world, lent=left), item):
+            world.end(number)
+
+
+def _could_break_more(world: World, lent: Lent) -> bool:
+    """Whether a delegate could break a constraint alone, with what is lent and not without."""
     before = _own(world, lent.delegate, lent.kind).union(
         *(
             item.steps
@@ -39,9 +56,7 @@ def may_lend(world: World, lent: Lent) -> bool:
     def could_break(duty: Duty, steps: Iterable[str]) -> bool:
         return world.too_much(duty, {FIRST[kind.id] if step == "amend" else step for step in steps})
 
-    return not any(
-        could_break(duty, before | lent.steps) and not could_break(duty, before) for duty in duties
-    )
+    return any(could_break(duty, before | lent.steps) and not could_break(duty, before) for duty in duties)
 
 
 def may_accept(world: World, accepted: Accepted) -> bool:

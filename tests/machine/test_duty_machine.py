@@ -31,6 +31,7 @@ from controls.services import writer
 from tests.conftest import LONG_RUN
 from tests.machine.comparing import BECAME
 from tests.machine.exceptions_played import MINUTES, WithExceptions
+from tests.machine.plain_exceptions import ends_by_merging
 from tests.machine.plain_laws import TIMED, broken
 from tests.machine.plans import FACTS, ROLES
 from tests.machine.questions import Question
@@ -159,7 +160,13 @@ class DutyMachine(WithExceptions):
     def merge(self, person: int, into: int) -> None:
         self.play("merge", person, into)
         self.merges += 1
+        moved = [
+            item.number
+            for item in self.world.lent
+            if item.delegate == person and item.person not in (person, into) and self.world.now < item.until
+        ]
         self.world.merge(person, into)
+        ends_by_merging(self.world, moved)
         self.owners = [into if owner == person else owner for owner in self.owners]
         self.excused |= broken(self.world)
 

@@ -71,18 +71,24 @@ class Across:
 
     def found(self) -> Iterator[Crossing]:
         """The latest breach of each constraint at each place by each person."""
-        for (number, _, _), acts in self._places.items():
-            constraint = self.constraints[number]
-            latest: dict[str, tuple[tuple[Act, ...], str]] = {}
-            in_order = sorted(acts, key=lambda done: done.act.index)
-            for broken in _BROKEN[constraint.kind](constraint, in_order):
-                if constraint.effective.holds(broken[-1].at):
-                    latest[broken[-1].person] = broken, in_order[0].kind
-            for person, (broken, kind) in latest.items():
-                if constraint.scope is Scope.CHAIN and constraint.kind is ConstraintKind.COOLING_OFF:
-                    yield Crossing(constraint, person, kind, broken[-1].chain, broken)
-                else:
-                    yield Crossing(constraint, person, constraint.chain, "", broken)
+        for place in self._places:
+            latest = {crossing.person: crossing for crossing in self._at(place)}
+            yield from latest.values()
+
+    def every(self) -> Iterator[Crossing]:
+        """Each act that broke a constraint at some place when it was done, with those that it broke it by."""
+        for place in self._places:
+            yield from self._at(place)
+
+    def _at(self, place: Place) -> Iterator[Crossing]:
+        constraint = self.constraints[place[0]]
+        on_one = constraint.scope is Scope.CHAIN and constraint.kind is ConstraintKind.COOLING_OFF
+        in_order = sorted(self._places[place], key=lambda done: done.act.index)
+        for broken in _BROKEN[constraint.kind](constraint, in_order):
+            act = broken[-1]
+            if constraint.effective.holds(act.at):
+                kind, chain = (in_order[0].kind, act.chain) if on_one else (constraint.chain, "")
+                yield Crossing(constraint, act.person, kind, chain, broken)
 
 
 def is_across(constraint: Constraint) -> bool:

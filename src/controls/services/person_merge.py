@@ -8,11 +8,13 @@ Guarantees: neither of the two has a hand in the merge; entries keep the person 
 recorded, and the merge is one of them; the one who goes has nothing in force any more, and the logins are
 those of the one who stays; of two votes of theirs on one step the later is void; for every open chain on
 which the two together break a constraint a case is opened, for a supervisor who is no party, and so for every
-line of chains that is not finished (`controls.duties.lineage`). A constraint with a condition is told of
-unless the facts on record say that it did not apply; of a line, whose chains have facts of their own, always.
-Roles, and what the one who goes delegated, are not taken over: whoever stays keeps his or her own, so that no
-constraint over roles is broken by it; what others delegated to the one who goes goes on. A conflict that one
-of the two answers for and the other one has is accepted no longer.
+line of chains that is not finished (`controls.duties.lineage`), and for every open chain among those of one
+account, instrument, desk or conflict class on which the two together do too much (`merged_places`). A
+constraint with a condition is told of unless the facts on record say that it did not apply; of a line, whose
+chains have facts of their own, always. Roles, and what the one who goes delegated, are not taken over:
+whoever stays keeps his or her own, so that no constraint over roles is broken by it. What others delegated
+to the one who goes goes on, but for what could not be delegated to the one who stays (`merged_delegations`).
+A conflict that one of the two answers for and the other one has is accepted no longer.
 """
 
 from __future__ import annotations
@@ -23,13 +25,14 @@ from functools import partial
 from typing import Any, ClassVar, Final, TypeVar
 
 from controls.duties.breaches import Breach, Breaches
+from controls.duties.breaches_across import Crossing
 from controls.duties.lineage import Joined, broken_together
 from controls.ledger.envelope import EntryKind
 from controls.model.chain import Act, ActState, ChainHistory, ChainKind
 from controls.model.condition import Facts, Truth
 from controls.model.duty import Constraint, ConstraintKind
 from controls.model.errors import FieldError, InvalidInput
-from controls.model.finding import Text
+from controls.model.lineage import ChainKey
 from controls.model.people import Attribute
 from controls.model.trail import TrailAct
 from controls.model.values import Json
@@ -38,6 +41,9 @@ from controls.services.commands import Context
 from controls.services.directory_changes import record_people
 from controls.services.directory_checks import check_administrators
 from controls.services.lineage import line_acts
+from controls.services.merge_cases import Broken, at_places, case_of_merge, on_line
+from controls.services.merged_delegations import delegations_over, without
+from controls.services.merged_places import broken_at_places
 from controls.services.values_on_record import values_on_record
 from controls.store.directory import Directory, replace_people
 from controls.store.merging import unite
@@ -46,10 +52,11 @@ from controls.store.people import (
     AccountRecord,
     Assignment,
     AttributeRecord,
+    DelegationRecord,
     PersonRecord,
     holds,
 )
-from controls.store.rows import ReviewCase
+from controls.store.workspace import NEAR_AT_MOST
 
 _R = TypeVar("_R", AccountRecord, Assignment, AttributeRecord, Absence)
 
@@ -57,20 +64,6 @@ _R = TypeVar("_R", AccountRecord, Assignment, AttributeRecord, Absence)
 CASES_AT_MOST: Final = 500
 # Told of whoever acted last, whoever of them are too few.
 _OF_EVERYBODY: Final = frozenset({ConstraintKind.AT_LEAST, ConstraintKind.COALITION})
-
-
-@dataclass(frozen=True, slots=True)
-class _Broken:
-    """An open chain on which, or on a line of which, the two together break constraints, each by acts on
-    steps. `last` is the last step that they acted on; `line` says that what the chain comes from counts.
-    `untold` are the constraints of which it could not be told whether their condition holds."""
-
-    kind: ChainKind
-    chain: str
-    last: str
-    constraints: tuple[tuple[Constraint, tuple[str, ...]], ...]
-    line: bool = False
-    untold: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -81,7 +74,7 @@ class PersonMerge:
     into: str
     kind: ClassVar[str] = "merge"
     scope: ClassVar[str] = "directory"
-    _broken: list[_Broken] = field(default_factory=list, init=False)
+    _broken: list[Broken] = field(default_factory=list, init=False)
 
     @property
     def persons(self) -> tuple[str, str]:
@@ -89,9 +82,10 @@ class PersonMerge:
 
     def check(self, context: Context) -> str:
         directory, release, at = context.directory, context.active.release, context.work.at
-        errors = list(_errors(self, directory))
+        errors, over = list(_errors(self, directory)), list[DelegationRecord]()
         if not errors:
-            changed = {record.id: record for record in self._records(context)}
+            records, over = self._records(context)
+            changed = {record.id: record for record in records}
             people = dict(directory.people) | changed
             errors += check_administrators(
                 people, directory.people, changed, release=release, at=at, where="/person"
@@ -104,13 +98,23 @@ class PersonMerge:
                 help="Name two persons of the directory: GET /v1/directory/persons.",
                 errors=tuple(errors),
             )
-        return f"{self.person} is the same person as {self.into}, who stays"
+        told = f"{self.person} is the same person as {self.into}, who stays"
+        if over:
+            ends = ", ".join(f"{item.id} ({', '.join(item.steps)} for {item.person})" for item in over)
+            told += f"; these delegations end, which could not be given to one person: {ends}"
+        if len(context.work.near) > NEAR_AT_MOST:
+            told += (
+                "; of the chains of accounts, instruments, desks and conflict classes of both only the "
+                f"newest {NEAR_AT_MOST:,} are looked at: `controls duties analyse` tells of the others"
+            )
+        return told
 
     def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
         work, tenant = context.work, context.work.head.tenant
-        records = self._records(context)
+        records, over = self._records(context)
         self._broken = list(self._found(context))
         self._broken += self._found_on_lines(context)
+        self._broken += self._found_at_places(context)
         voided = sorted(self._double_votes(context))
         for claim in voided:
             work.change_act(claim, state=ActState.VOID)
@@ -124,7 +128,13 @@ class PersonMerge:
             "merges": {"person": self.person, "into": self.into},
             "chains": len(self._broken),
         }
-        return fields | ({"voids": list[Json](voided)} if voided else {}), opened
+        if voided:
+            fields["voids"] = list[Json](voided)
+        if over:
+            fields["ended"] = [item.id for item in over]
+        if len(work.near) > NEAR_AT_MOST:
+            fields["newest"] = NEAR_AT_MOST
+        return fields, opened
 
     def follow_up(self, context: Context, *, entry: str) -> None:
         """Open the cases, each with an entry of its own, after that of the merge, whose id is `entry`."""
@@ -143,7 +153,11 @@ class PersonMerge:
                 chain=f"{broken.kind.id}:{broken.chain}",
                 person=self.into,
             )
-            context.work.add_review(_case(case, broken, merge=self, entry=entry, at=context.work.at))
+            context.work.add_review(
+                case_of_merge(
+                    case, broken, person=self.person, into=self.into, entry=entry, at=context.work.at
+                )
+            )
 
     def payload(self) -> dict[str, Json]:
         return {"person": self.person, "into": self.into}
@@ -152,8 +166,9 @@ class PersonMerge:
     def from_payload(cls, payload: dict[str, Any]) -> PersonMerge:
         return cls(payload["person"], payload["into"])
 
-    def _records(self, context: Context) -> list[PersonRecord]:
-        """Both persons as they are afterwards."""
+    def _records(self, context: Context) -> tuple[list[PersonRecord], list[DelegationRecord]]:
+        """Both persons as they are afterwards, and whoever delegated to the one who goes what ends with that,
+        which is told beside."""
         directory, at = context.directory, context.work.at
         goes, stays = (directory.people[person] for person in self.persons)
         logins = [
@@ -181,7 +196,7 @@ class PersonMerge:
             item.ended(at) if directory.survivor(item.owner) == goes.id else item
             for item in stays.mitigations
         )
-        return [
+        both = [
             PersonRecord(
                 goes.id,
                 goes.name,
@@ -200,6 +215,9 @@ class PersonMerge:
                 mitigations=tuple(item for item in mitigations if item.valid_from < item.valid_to),
             ),
         ]
+        over = delegations_over(directory.people, goes=both[0], stays=both[1], active=context.active, at=at)
+        givers = dict.fromkeys(item.person for item in over)
+        return [*both, *(without(directory.people[giver], over, at=at) for giver in givers)], over
 
     def _double_votes(self, context: Context) -> Iterator[str]:
         """The later of each two votes that both have on a step now, by their own acts or by what somebody
@@ -214,7 +232,7 @@ class PersonMerge:
                     if not act.hands.intersection(standing[0].hands, self.persons)
                 )
 
-    def _found(self, context: Context) -> Iterator[_Broken]:
+    def _found(self, context: Context) -> Iterator[Broken]:
         """Open chains on which the two, taken for one, break what neither broke alone."""
         release = context.active.release
         for place in sorted(context.work.shared):
@@ -229,14 +247,12 @@ class PersonMerge:
             if new:
                 last = next(act.step for act in reversed(united.acts) if act.person == self.into)
                 untold = frozenset(rule for rule, truth in truths.items() if truth is Truth.UNKNOWN)
-                yield _Broken(kind, before.chain, last, tuple(map(self._steps_of, new)), untold=untold)
+                yield Broken(kind, before.chain, last, tuple(map(self._steps_of, new)), untold=untold)
 
-    def _found_on_lines(self, context: Context) -> Iterator[_Broken]:
+    def _found_on_lines(self, context: Context) -> Iterator[Broken]:
         """Open chains on whose lines the two do that, unless a chain of the line tells it by itself."""
         work, active = context.work, context.active
-        told = {
-            ((item.kind.id, item.chain), rule.id) for item in self._broken for rule, _ in item.constraints
-        }
+        told = self._told()
         constraints = active.release.constraints
         facts = Facts({}, ChainHistory("", ""), work.now)
         rules = Joined(constraints, active.kinds, facts, context.directory.profiles(at=work.at))
@@ -262,7 +278,54 @@ class PersonMerge:
             told |= {((kind, chain), rule.id) for rule in new}
             steps = [(rule, _of_steps(rule, mine)) for rule in new]
             untold = frozenset(rule.id for rule in new if rule.when is not None)
-            yield _Broken(active.kinds[kind], chain, mine[-1], tuple(steps), line=True, untold=untold)
+            where = on_line(chain)
+            yield Broken(active.kinds[kind], chain, mine[-1], tuple(steps), where=where, untold=untold)
+
+    def _found_at_places(self, context: Context) -> Iterator[Broken]:
+        """Open chains on which the two break what is counted over an account, an instrument, a desk or a
+        conflict class, unless the chain tells it by itself."""
+        work, kinds, told = context.work, context.active.kinds, self._told()
+        near = [place for place in work.near[:NEAR_AT_MOST] if place[0] in kinds]
+        histories = {place: work.history(*place) for place in near}
+        place_of = {act.claim: place for place, history in histories.items() for act in history.acts}
+        found: dict[ChainKey, list[tuple[Crossing, Truth]]] = {}
+        for crossing in broken_at_places(
+            context.active.release.constraints,
+            [*histories.values()],
+            kinds=kinds,
+            as_one=self._as_one,
+            person=self.into,
+        ):
+            open_ones = [
+                place
+                for place in (place_of[act.claim] for act in crossing.acts)
+                if not _finished(histories[place], kinds[place[0]])
+            ]
+            if not open_ones or (open_ones[-1], crossing.constraint.id) in told:
+                continue
+            last = histories[place_of[crossing.acts[-1].claim]]
+            truth = _applied(crossing, last, context)
+            if truth is not Truth.FALSE:
+                told.add((open_ones[-1], crossing.constraint.id))
+                found.setdefault(open_ones[-1], []).append((crossing, truth))
+        for place, crossings in sorted(found.items()):
+            acts = [act for crossing, _ in crossings for act in crossing.acts if place_of[act.claim] == place]
+            yield Broken(
+                kinds[place[0]],
+                place[1],
+                max(acts, key=lambda act: act.index).step,
+                tuple(self._steps_of(crossing) for crossing, _ in crossings),
+                where=at_places(place[1]),
+                untold=frozenset(
+                    crossing.constraint.id for crossing, truth in crossings if truth is Truth.UNKNOWN
+                ),
+            )
+
+    def _told(self) -> set[tuple[ChainKey, str]]:
+        """The constraints of which a case is opened already, each with its chain."""
+        return {
+            ((item.kind.id, item.chain), rule.id) for item in self._broken for rule, _ in item.constraints
+        }
 
     def _broken_together(self, rules: Joined, acts: Sequence[TrailAct]) -> set[int]:
         """The constraints, by number, that the two break on a line, or that it breaks by too few persons."""
@@ -272,7 +335,7 @@ class PersonMerge:
             if person in self.persons or rules.constraints[number].kind in _OF_EVERYBODY
         }
 
-    def _steps_of(self, breach: Breach) -> tuple[Constraint, tuple[str, ...]]:
+    def _steps_of(self, breach: Breach | Crossing) -> tuple[Constraint, tuple[str, ...]]:
         steps = dict.fromkeys(act.step for act in breach.acts if act.person == self.into)
         return breach.constraint, tuple(steps)
 
@@ -299,7 +362,7 @@ class PersonMerge:
         ]
 
 
-def _applied(breach: Breach, history: ChainHistory, context: Context) -> Truth:
+def _applied(breach: Breach | Crossing, history: ChainHistory, context: Context) -> Truth:
     """Whether the condition of a constraint held by the facts on record when it was broken."""
     when, last = breach.constraint.when, breach.acts[-1]
     if when is None:
@@ -348,51 +411,3 @@ def _of_steps(constraint: Constraint, taken: tuple[str, ...]) -> tuple[str, ...]
     """Of the steps taken, those that the constraint is about."""
     named = {*constraint.steps, *constraint.distinct_from}
     return tuple(dict.fromkeys(step for step in taken if step in named or not named))
-
-
-def _case(case: str, broken: _Broken, *, merge: PersonMerge, entry: str, at: int) -> ReviewCase:
-    return ReviewCase(
-        id=case,
-        kind="merge",
-        state="open",
-        decision=entry,
-        claim="",
-        person=merge.into,
-        action=broken.last,
-        resource_type=broken.kind.resource,
-        resource_id=broken.chain,
-        chain_kind=broken.kind.id,
-        material="",
-        findings=(),
-        reasons=tuple(_reason(*item, broken=broken, merge=merge) for item in broken.constraints),
-        opened_at=at,
-    )
-
-
-def _reason(
-    constraint: Constraint, steps: tuple[str, ...], *, broken: _Broken, merge: PersonMerge
-) -> dict[str, Json]:
-    acted, rule = ", ".join(steps), constraint.id
-    line = Text(
-        f", on {broken.chain} and the chains that hang together with it",
-        f", en {broken.chain} y las cadenas enlazadas con ella",
-    )
-    where = line if broken.line else Text("", "")
-    untold = Text(
-        " Whether its condition held could not be told from the record, so it is taken to apply.",
-        " No se ha podido saber por el registro si se cumplía su condición, así que se da por aplicable.",
-    )
-    condition = untold if constraint.id in broken.untold else Text("", "")
-    return {
-        "rule": rule,
-        "effect": constraint.then.value,
-        "title": dict(constraint.title.as_json()),
-        "message": {
-            "en": f"{merge.person} was found to be {merge.into}, who with that has acted on "
-            f"{acted}{where.en}: {rule} does not allow it of one person.{condition.en} Either resolution "
-            "closes the case; say in the reason what was done.",
-            "es": f"Se ha visto que {merge.person} es {merge.into}, que con ello ha actuado en "
-            f"{acted}{where.es}: {rule} no lo permite a una sola persona.{condition.es} Cualquier "
-            "resolución cierra el caso; indique en el motivo lo que se ha hecho.",
-        },
-    }

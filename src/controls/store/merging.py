@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, select, text, update
 
 from controls.model.lineage import ChainKey, Lineage
 from controls.store.connection import StoreConnection
@@ -31,6 +31,17 @@ _OF_LINES: Final = (
         acts.c.person.in_((bindparam("merged"), bindparam("survivor"))),
     )
     .distinct()
+)
+# Where both have left marks, and on which chains, those first that one of them was last at.
+_NEAR: Final = text(
+    "WITH places AS (SELECT trail, value FROM trail_marks"
+    " WHERE tenant = :tenant AND person IN (:merged, :survivor)"
+    " GROUP BY trail, value HAVING count(DISTINCT person) = 2)"
+    " SELECT a.kind, a.chain FROM places p"
+    " JOIN trail_marks m ON m.value = p.value AND m.trail = p.trail AND m.tenant = :tenant"
+    " AND m.person IN (:merged, :survivor)"
+    " JOIN acts a ON a.claim = m.claim AND a.tenant = m.tenant"
+    " GROUP BY a.kind, a.chain ORDER BY max(m.at) DESC, a.chain, a.kind LIMIT :most"
 )
 # An act of one for the other is that of one person, then: nobody is beside it.
 _UNITE: Final = [
@@ -74,6 +85,16 @@ async def shared_chains(
             if met:
                 shared |= met | {chain}
     return shared
+
+
+async def near_chains(
+    connection: StoreConnection, tenant: str, *, merged: str, survivor: str, most: int
+) -> list[ChainKey]:
+    """The chains on which either has acted of the accounts, instruments, desks and conflict classes on which
+    both have, as constraints that look beyond a chain have left marks; the newest `most` of them. Reads all
+    marks, once in a life."""
+    asked = {"tenant": tenant, "merged": merged, "survivor": survivor, "most": most}
+    return [(row.kind, row.chain) for row in await connection.execute(_NEAR, asked)]
 
 
 async def unite(connection: StoreConnection, tenant: str, *, merged: str, survivor: str) -> None:

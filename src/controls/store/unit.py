@@ -37,7 +37,7 @@ from controls.store.among import also, among
 from controls.store.connection import StoreConnection
 from controls.store.ledger_reads import completed_tiles
 from controls.store.lineage import LINKED, link_row, load_links
-from controls.store.merging import shared_chains
+from controls.store.merging import near_chains, shared_chains
 from controls.store.observations import load_windows, observation_row
 from controls.store.rows import (
     EXCEPTION,
@@ -66,7 +66,7 @@ from controls.store.tables import (
     trail_marks,
 )
 from controls.store.trails import load_marks
-from controls.store.workspace import Needs, Sealed, StoredAnswer, Workspace
+from controls.store.workspace import NEAR_AT_MOST, Needs, Sealed, StoredAnswer, Workspace
 
 # How many expired claims one sweep opens cases for, so that a sweep never holds the lock for long.
 EXPIRED_AT_ONCE: Final = 100
@@ -160,7 +160,10 @@ async def load(connection: StoreConnection, work: Workspace, needs: Needs) -> No
         await _load_answers(connection, work, needs.tokens)
     for merged, survivor in sorted(needs.merging):
         work.shared |= await shared_chains(connection, tenant, merged=merged, survivor=survivor)
-    needs.chains |= work.shared
+        work.near += await near_chains(
+            connection, tenant, merged=merged, survivor=survivor, most=NEAR_AT_MOST + 1
+        )
+    needs.chains |= work.shared.union(work.near[:NEAR_AT_MOST])
     _follow(needs)
     if needs.chains or needs.joined:
         linked = await _load_chains(connection, work, needs.chains | needs.joined)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from heapq import nlargest
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from controls.ledger.canonical import exact_bytes
 from controls.ledger.commitment import SALT_SIZE, sealed
@@ -29,6 +29,10 @@ from controls.store.connection import StoreConnection
 from controls.store.observations import CountedAggregate, Series
 from controls.store.rows import EXCEPTION, Change, Head, ReviewCase, StoredAct
 from controls.store.trails import LATEST, Mark, TrailKey, TrailQuery, added_marks
+
+# How many chains of the accounts, instruments, desks and conflict classes of two persons are looked at when
+# these are found to be one: the others are in the analysis of duties.
+NEAR_AT_MOST: Final = 1_000
 
 # A write that is made with the rest of the unit of work.
 Operation: TypeAlias = Callable[[StoreConnection], Awaitable[None]]
@@ -116,6 +120,7 @@ class Workspace:
         self.changes: dict[str, Change] = {}
         self.expired: list[StoredAct] = []
         self.shared: set[tuple[str, str]] = set()  # where both of two persons have acted
+        self.near: list[ChainKey] = []  # of the accounts and such of both, the newest first, and one too many
         self.counted: Mapping[str, CountedAggregate] = {}
         self.windows: dict[Series, Window] = {}
         # What this batch writes.
