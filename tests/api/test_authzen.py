@@ -344,6 +344,14 @@ def test_a_payload_that_cannot_be_read_is_400(records: Api, body: Any) -> None:
     assert told.text
 
 
+def test_a_message_names_every_place(records: Api) -> None:
+    """The standard's errors are one text, so that all that is wrong is in it."""
+    told = records.post(EVALUATION, {"action": {"name": ""}, "resource": {"type": "record"}})
+    assert told.status_code == 400
+    for place in ("/subject is required", "/action/name must not be empty", "/resource/id is required"):
+        assert place in told.text
+
+
 @pytest.mark.parametrize("items", [[], None])
 def test_no_items_mean_one_evaluation(records: Api, items: Any) -> None:
     """Without items the answer is a plain decision."""

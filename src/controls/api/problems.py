@@ -120,6 +120,8 @@ def problem(error: ControlsError, *, request_id: str, form: Form = Form.PROBLEM)
         headers["Retry-After"] = str(RETRY_SECONDS)
     if form is not Form.PROBLEM:
         told = f"{error.title}: {error.detail}" if error.detail != error.title else error.title
+        if len(error.errors) > 1:  # no list stands beside a message, so it names every place itself
+            told += f" All: {'; '.join(f'{item.pointer} {item.message}' for item in error.errors)}."
         said = f"{told} {error.help}".strip()
         if form is Form.SCIM:
             return _scim_error(error, said, status=status, headers=headers)
@@ -223,7 +225,7 @@ def invalid_fields(errors: Sequence[FieldError]) -> InvalidInput:
         "invalid_request",
         "The request is not valid",
         detail=f"{first.pointer or 'The body'} {first.message}{more}.",
-        help="Mend what `errors` lists; the OpenAPI document says what each field takes.",
+        help="Mend every place that is named; the OpenAPI document says what each field takes.",
         errors=tuple(errors[:50]),
     )
 
