@@ -243,6 +243,15 @@ SYNTAX = [
     ("1 < order.fills < 5", 16, "cannot stand here"),
     (r"order.side == '\d'", 15, "raw string"),
     ("order.fills in []", 15, "at least one"),
+    ("order.fills => 5", 12, "write >= for `=>`"),
+    ("order.fills =< 5", 12, "write <= for `=<`"),
+    ("order.fills <> 5", 12, "write != for `<>`"),
+    ("order.fills ≥ 5", 12, "write >= for `≥`"),
+    ("order.fills ≠ 5", 12, "write != for `≠`"),
+    ("order.side == “x”", 14, 'write " for `“`'),
+    ("order.fills > 1,000", 15, "without thousands marks"),
+    ("order.fills\u00a0> 5", 11, "U+00A0"),
+    ("not(order.short)", 0, "write ! for `not`"),
 ]
 
 

@@ -246,3 +246,13 @@ def test_diagnostics_are_bounded() -> None:
 def test_rule_files_are_known_by_their_endings(path: str, meant: bool) -> None:
     """Notes beside the rules are nobody's business; everything that looks like a rule file must be known."""
     assert is_rule_file(path) is meant
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\u00ad", "\u200f", "\u2060", "\U000e0041"])
+def test_a_character_that_nobody_sees_is_refused(hidden: str) -> None:
+    """With it a word is another one, which no request will ever say."""
+    diagnostics = Diagnostics()
+    assert read_yaml("a.yaml", f'when: order.state == "blo{hidden}cked"\n', diagnostics) is None
+    (found,) = diagnostics.all()
+    assert (found.code, found.line, found.column) == ("bad_character", 1, 26)
+    assert f"U+{ord(hidden):04X}" in found.message

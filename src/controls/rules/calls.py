@@ -80,6 +80,8 @@ class Checker(LookupChecker):
             hint = f"; write value.{node.name}(...)"
         elif node.name in others:
             hint = f"; write {node.name}(value)"
+        elif node.name.lower() == "not":
+            hint = f"; write ! for `{node.name}`"
         else:
             hint = suggestion(node.name, known)
         self._wrong(node, "unknown_function", f"there is no `{node.name}()` here{hint}")

@@ -48,9 +48,11 @@ _CONSTANTS: Final[Mapping[str, bool | None]] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
-# Control characters, line ends that editors do not show as such, and characters that reorder what is shown.
+# Control characters, line ends that editors do not show as such, characters that nobody sees (they make
+# another word of a word), and characters that reorder what is shown.
 REFUSED: Final = re.compile(
     "[^\t\n\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    "|[\xad\u061c\u180e\u200b-\u200f\u2060-\u206f\U000e0000-\U000e0fff]"
 )
 _TEXT_TAG: Final = "tag:yaml.org,2002:str"
 _AFTER_ANCHOR: Final = ("", *" \t\n,[]{}")

@@ -362,7 +362,12 @@ def _text(token: Part, text: str) -> str:
 
 
 _WORDS: Final = {"and": "&&", "or": "||", "not": "!", "AND": "&&", "OR": "||", "NOT": "!", "is": "=="}
-_SIGNS: Final = {"=": "==", "&": "&&", "|": "||"}
+_SIGNS: Final = {
+    "=": "==", "&": "&&", "|": "||", "<>": "!=", "=>": ">=", "=<": "<=", "≥": ">=", "≤": "<=", "≠": "!=",
+    "“": '"', "”": '"', "„": '"', "‘": "'", "’": "'",
+}  # fmt: skip
+_PAIRS: Final = ("<>", "=>", "=<")  # the grammar stops within them
+_THOUSANDS: Final = re.compile(r"[0-9],[0-9]{3}(?![0-9])")
 _WORD_BEFORE: Final = re.compile(r"\b(and|or|not|AND|OR|NOT|is)\s*\Z")
 
 
@@ -380,6 +385,10 @@ def _explained(problem: UnexpectedInput, source: str) -> ConditionError:
     offset = len(source) if offset is None or offset < 0 else offset
     if not found:
         found = source[offset : offset + 1]
+    for begin in (offset, offset - 1):
+        if begin >= 0 and source[begin : begin + 2] in _PAIRS:
+            offset, found = begin, source[begin : begin + 2]
+            break
     before = _WORD_BEFORE.search(source[:offset])
     if before and found not in _WORDS:
         word = before[1]
@@ -390,6 +399,10 @@ def _explained(problem: UnexpectedInput, source: str) -> ConditionError:
         message = f"write {_WORDS.get(found) or _SIGNS.get(found)} for `{found}`"
     elif not found:
         message = "the condition ends too early"
+    elif found == "," and offset and _THOUSANDS.match(source, offset - 1):
+        message = "write numbers without thousands marks, and with a point: 1000.50"
+    elif not found.isprintable() or found.isspace():
+        message = f"the character U+{ord(found[0]):04X} cannot stand here: write a plain blank"
     elif found in "\"'":
         message = "the text in quotes has no end on its line"
     elif "NAME" in expected:
