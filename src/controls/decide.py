@@ -251,7 +251,7 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
     if reviewed is not None and account.person.id in reviewed.parties:
         findings.append(reasons.party_to_chain(account.person.id, reviewed.name))
     if reviewed is not None and reviewed.approving is not None:
-        findings += approver_findings(active.enforcement.constraints, reviewed.approving)
+        findings += approver_findings(active.enforcement.constraints, reviewed.approving, active.ahead)
     try:
         for known in both:
             fired = active.engine.evaluate(f"{request.resource_type}.{request.action}", known)

@@ -10,6 +10,7 @@ import pytest
 
 from controls.duties.approving import Approving, approver_findings
 from controls.duties.asked import Asked
+from controls.duties.lookahead import LookAhead
 from controls.model.chain import AMEND, ChainHistory
 from controls.model.condition import Facts, Truth
 from controls.model.duty import Constraint, ConstraintKind, Scope
@@ -45,7 +46,9 @@ def found(
     history = a_history() if history is None else history
     asked = Asked(approver, step, KIND, history, NOW, profiles=PROFILES)
     facts = Facts({}, history, NOW)
-    findings = list(approver_findings((rule,), Approving(asked, askers, lines, facts, trails or {}, rules)))
+    ahead = LookAhead((), {}, (rule,), [asked.kind])
+    approving = Approving(asked, askers, lines, facts, trails or {}, rules)
+    findings = list(approver_findings((rule,), approving, ahead))
     assert len(findings) < 2
     return findings[0] if findings else None
 

@@ -404,6 +404,22 @@ class Compared(RuleBasedStateMachine):
         """Whether somebody can do the rest of the chain, found by trying every way; None: cannot be told."""
         world = self.world.copy()
         world.take(ask, "")
+        return self.finished_in(world, ask, ahead=bool(ahead))
+
+    def strands(self, ask: Ask, supervisor: int) -> bool:
+        """Whether nobody can do the rest of the chain, which can be done now, once a supervisor has a hand in
+        the step; what cannot be told may be so."""
+        world = self.world.copy()
+        now = self.finished_in(world.copy(), ask, ahead=False)
+        world.approve(ask, supervisor)
+        return (
+            self.world.begun(ask.chain)
+            and now is not False
+            and (self.finished_in(world, ask, ahead=True) is not True)
+        )
+
+    def finished_in(self, world: World, ask: Ask, *, ahead: bool) -> bool | None:
+        """The same of this world; `ahead`: something was found by looking ahead."""
         if ahead:
             # Steps that remain are thought of as taken in the order in which a constraint lists them.
             world.duties = tuple(duty.but(ordered=False) for duty in world.duties)
@@ -453,7 +469,12 @@ class Compared(RuleBasedStateMachine):
         if not review:
             return  # an opinion was asked for
         told = (ask, person, item.rules, *self.world.acts, *self.world.duties)
-        assert self.play("resolve", item.answer, self.plan.supervisors[supervisor]) == may, told
+        taken = self.play("resolve", item.answer, self.plan.supervisors[supervisor])
+        if may and not taken:  # the rest of the chain needs the supervisor, who would have a hand in it
+            assert self.strands(ask, person), told
+            self.seen["approvals that would strand"] += 1
+            return
+        assert taken == may, told
         self.seen["approvals" if may else "approvals barred" if able else "approvals refused"] += 1
         if may:
             # Where it says who else could act, or who has acted together, the approver's act may change it.

@@ -11,7 +11,9 @@ A time between steps is not about who takes them, so that no other approver woul
 review, or is what the case is about, approving is how it is dealt with, and it is told on record.
 
 What looks at one chain and its lines needs no asking: an approver has no other act there (a party approves
-nothing), and one step is within every limit; of steps that must be held, an approver holds none.
+nothing), and one step is within every limit; of steps that must be held, an approver holds none. But a hand
+in the step may keep the approver from a step to come that nobody else could take: who would so strand a chain
+that is under way approves nothing of it.
 """
 
 from __future__ import annotations
@@ -23,10 +25,15 @@ from controls.duties.asked import Asked, Violation, others_of
 from controls.duties.breaches_across import is_across
 from controls.duties.constraints import FORMULAS, applied, concerns
 from controls.duties.findings import constraint_finding
+from controls.duties.later import Taken
+from controls.duties.lookahead import LookAhead
+from controls.duties.material import baseline
 from controls.duties.relations import relation
+from controls.duties.stranding import by_approving
 from controls.duties.trails import trail_name
 from controls.model.chain import Act, ActState, Capacity
 from controls.model.condition import Facts
+from controls.model.crowd import Crowd
 from controls.model.duty import Constraint, ConstraintKind
 from controls.model.finding import Effect, Finding
 from controls.model.record import record
@@ -40,7 +47,7 @@ class Approving:
     `lines` are the acts on the other chains of each line that the chain is part of; `facts` are those that
     the chain's acts put on record, or else the question that is held. `trails` are, by the name of the trail,
     the readings of each place where the approval will count (none: that cannot be told); `rules` are those
-    that hold the step up.
+    that hold the step up. `crowd` are those who can act now (None: the rest of the chain is not looked at).
     """
 
     asked: Asked
@@ -49,9 +56,12 @@ class Approving:
     facts: Facts
     trails: Mapping[str, Sequence[TrailReading]] = field(default_factory=dict)
     rules: frozenset[str] = frozenset()
+    crowd: Crowd | None = None
 
 
-def approver_findings(constraints: Iterable[Constraint], approving: Approving) -> Iterator[Finding]:
+def approver_findings(
+    constraints: Iterable[Constraint], approving: Approving, ahead: LookAhead
+) -> Iterator[Finding]:
     """What keeps the approver from approving, and what is told of him or her besides."""
     asked = approving.asked
     for constraint in constraints:
@@ -65,6 +75,30 @@ def approver_findings(constraints: Iterable[Constraint], approving: Approving) -
             continue
         if found is not None:
             yield found
+    if approving.crowd is not None and approving.facts.chain.begun():
+        found = _stranding(ahead, approving, crowd=approving.crowd)
+        if found is not None:
+            yield found
+
+
+def _stranding(ahead: LookAhead, approving: Approving, *, crowd: Crowd) -> Finding | None:
+    """What becomes of the rest of the chain with the approver's hand in the step, if worse than without.
+    Where that cannot be told it is told so, and keeps nobody from approving."""
+    asked, history = approving.asked, approving.facts.chain
+    material = baseline(history)
+    hand = _requested(asked, asked.person)
+    hand = replace(hand, capacity=Capacity.APPROVER, state=ActState.PERFORMED, material=material)
+    taken = Taken(asked.kind, history, hand, approving.facts.values, now=asked.now, lines=approving.lines)
+    found = ahead.finding(taken, crowd=crowd)
+    if found is None:
+        return None
+    *before, last = history.acts
+    without = replace(
+        taken, history=replace(history, acts=tuple(before)), act=replace(last, material=material)
+    )
+    known = ahead.finding(without, crowd=crowd)
+    same = known is not None and known.rule == found.rule
+    return None if same else by_approving(found, kind=asked.kind)
 
 
 def _finding(constraint: Constraint, violations: Iterable[Violation], approving: Approving) -> Finding | None:

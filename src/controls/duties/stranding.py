@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from controls.duties.findings import BUILT_IN
-from controls.duties.wording import joined, names, step_title
+from controls.duties.wording import joined, names, step_title, step_titles
 from controls.model.chain import ChainKind
 from controls.model.finding import Cause, Effect, Finding, Origin, Text
 from controls.model.values import Value
@@ -118,3 +119,34 @@ def _lacking(orphan: Orphan, *, kind: ChainKind) -> Text:
         f"{title.en} (who could: {orphan.able}; roles that may: {roles.en})",
         f"{title.es} (quienes podrían: {orphan.able}; roles que pueden: {roles.es})",
     )
+
+
+def by_approving(found: Finding, *, kind: ChainKind) -> Finding:
+    """The same of somebody who is to approve the step: it is for others; what is not known is only told."""
+    step = step_title(str(found.values["step"]), kind=kind)
+    hand = Text(
+        f"If {found.values['person']} approves {step.en}, that counts as a hand in it.",
+        f"Si {found.values['person']} aprueba {step.es}, eso cuenta como haber intervenido en el paso.",
+    )
+    if found.rule != "would_strand":
+        rest = Text(
+            "Whether the rest of the chain could be done then cannot be told.",
+            "No se puede saber si entonces se podría dar el resto de la cadena.",
+        )
+        return replace(found, effect=Effect.FLAG, message=_both(hand, rest))
+    steps, roles = found.values["steps"], found.values["roles"]
+    assert isinstance(steps, tuple)
+    assert isinstance(roles, tuple)
+    left, may = step_titles(map(str, steps), kind=kind), names(map(str, roles))
+    rest = Text(
+        f"Those who are authorised and present could then not do what remains: {left.en}. Let another "
+        f"supervisor approve it, or see that one more person is there with one of these roles: {may.en}.",
+        f"Quienes están autorizados y presentes no podrían dar entonces lo que queda: {left.es}. Que lo "
+        f"apruebe otro supervisor, o procure que haya una persona más con uno de estos roles: {may.es}.",
+    )
+    return replace(found, message=_both(hand, rest))
+
+
+def _both(one: Text, other: Text) -> Text:
+    """Two sentences, one after the other."""
+    return Text(f"{one.en} {other.en}", f"{one.es} {other.es}")

@@ -75,6 +75,9 @@ class HeldStep:
             return None
         history = work.history(kind.id, case.resource_id)
         values = dict(self._reading.values) | values_on_record(active, baseline(history))
+        facts = Facts(values, history, work.now)
+        if kind.id in active.ballots:
+            facts = Facts(values, active.ballots[kind.id].counted(facts), work.now)
         asked = Asked(
             person=self.person,
             step=_step(case, kind),
@@ -91,9 +94,10 @@ class HeldStep:
             asked,
             tuple(context.directory.survivor(person) for person in (case.person, case.beside) if person),
             self.lines(context, kind),
-            Facts(values, history, work.now),
+            facts,
             trails,
             frozenset(finding.rule for finding in case.findings),
+            context.directory.crowd(at=work.at),
         )
 
     def lines(self, context: Context, kind: ChainKind) -> Sequence[tuple[TrailAct, ...]]:
