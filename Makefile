@@ -46,6 +46,7 @@ demo: $(STAMP) ## plays a trading desk's day, then keeps the service running (ON
 .PHONY: test
 test: $(STAMP) ## all checks and tests, on SQLite and on a PostgreSQL that it starts itself
 	@$(checks)
+	beside "types" $(BIN)/mypy --strict src
 	check "tests" $(BIN)/pytest -q -rfEs -n 2 --dist loadfile --no-loadscope-reorder \
 	  --durations=15 --durations-min=1 $(ARGS)
 	summary
@@ -53,6 +54,7 @@ test: $(STAMP) ## all checks and tests, on SQLite and on a PostgreSQL that it st
 .PHONY: lint
 lint: $(STAMP) ## format, lint, types and import contracts only
 	@$(checks)
+	check "types" $(BIN)/mypy --strict src
 	summary
 
 .PHONY: fuzz
@@ -91,16 +93,34 @@ environment: $(STAMP)
 # --- Checks ---------------------------------------------------------------------------------------------
 
 # `check NAME COMMAND...` runs a check and remembers how it ended; `summary` prints that and fails if one did.
+# `beside NAME COMMAND...` runs one while others do, and `summary` shows what it said: it takes one processor
+# for a while in which the tests would leave the other idle.
 define checks
-results=""; failed=0
+results=""; failed=0; others=()
 check() {
   local name="$$1" begin=$$SECONDS state=ok; shift
   echo "== $$name: $${*#$(BIN)/}"
   "$$@" || { state=FAILED; failed=1; }
   results+="$$(printf '  %-18s %-7s %4d s' "$$name" "$$state" $$((SECONDS - begin)))"$$'\n'
 }
+beside() {
+  local name="$$1" begin=$$SECONDS said code; said="$$(mktemp)"; shift
+  echo "== $$name, beside the tests: $${*#$(BIN)/}"
+  { code=0; "$$@" > "$$said" 2>&1 || code=$$?; echo "$$code $$((SECONDS - begin))" > "$$said.end"; } &
+  others+=("$$name|$$said")
+}
 summary() {
   echo "== summary"
+  wait
+  local other name said code seconds state
+  for other in "$${others[@]}"; do
+    name="$${other%%|*}" said="$${other#*|}"
+    read -r code seconds < "$$said.end"
+    state=ok
+    if test "$$code" != 0; then state=FAILED; failed=1; cat "$$said"; fi
+    results+="$$(printf '  %-18s %-7s %4d s' "$$name" "$$state" "$$seconds")"$$'\n'
+    rm -f "$$said" "$$said.end"
+  done
   printf '%s' "$$results"
   $(BIN)/python -c 'import platform; print("  tested on         ", platform.python_implementation(), platform.python_version(), "on", platform.platform())'
   for minor in 11 12; do
@@ -112,7 +132,6 @@ summary() {
 }
 check "format" $(BIN)/ruff format --check .
 check "lint" $(BIN)/ruff check .
-check "types" $(BIN)/mypy --strict src
 check "import contracts" $(BIN)/lint-imports --no-logo
 endef
 
@@ -137,8 +156,9 @@ $(STAMP): requirements-dev.lock pyproject.toml $(if $(stale),stale)
 	$(if $(stale),rm -rf "$(VENV)")
 	"$$python" -m venv "$(VENV)"
 	log="$(VENV)/install.log"
+	# Python compiles what is imported, once; pip would compile everything, for half the time that it takes.
 	install() {
-	  if ! "$(BIN)/python" -m pip install --no-color --progress-bar off "$$@" 2>&1 | tee -a "$$log" | progress; then
+	  if ! "$(BIN)/python" -m pip install --no-compile --no-color --progress-bar off "$$@" 2>&1 | tee -a "$$log" | progress; then
 	    echo "pip failed; the end of $$log:" >&2
 	    tail -n 30 "$$log" >&2
 	    exit 1

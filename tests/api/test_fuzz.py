@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from functools import cache
 from typing import Any
 
 import pytest
@@ -35,8 +36,7 @@ CONFIG = SchemathesisConfig.from_dict({"generation": {"allow-x00": False, "with-
 def test_whatever_is_sent_is_answered(either_api: Api, method: str, path: str, mode: GenerationMode) -> None:
     """Each operation takes requests that fit its schema and ones that do not, answering as it declares."""
     api = either_api
-    document = json.loads(api.client.get("/openapi.json").content)
-    operation = schemathesis.openapi.from_dict(document, config=CONFIG)[path][method]
+    operation = operation_of(api.client.get("/openapi.json").content, path, method)
     if mode is GenerationMode.NEGATIVE and not (operation.body or list(operation.iter_parameters())):
         pytest.skip("takes nothing that could be wrong")
 
@@ -52,6 +52,17 @@ def test_whatever_is_sent_is_answered(either_api: Api, method: str, path: str, m
         case.validate_response(sent(api, case), checks=CHECKS)
 
     send()
+
+
+@cache
+def schema_of(document: bytes) -> Any:
+    """What Schemathesis makes of the document, which is the same for all tests."""
+    return schemathesis.openapi.from_dict(json.loads(document), config=CONFIG)
+
+
+@cache
+def operation_of(document: bytes, path: str, method: str) -> Any:
+    return schema_of(document)[path][method]
 
 
 def sent(api: Api, case: schemathesis.Case) -> Any:

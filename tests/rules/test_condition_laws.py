@@ -36,11 +36,11 @@ from tests.rules.trees import RATES, Tree, render
 
 LONG_RUN = os.environ.get("CONTROLS_FUZZ") == "1"
 DIFFERENTIAL = settings(
-    max_examples=30_000 if LONG_RUN else 700,
+    max_examples=30_000 if LONG_RUN else 400,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
-FEW = settings(DIFFERENTIAL, max_examples=2_000 if LONG_RUN else 120)
+FEW = settings(DIFFERENTIAL, max_examples=2_000 if LONG_RUN else 80)
 CONSTANT_CODES = {"constant_condition", "constant_error"}
 PARAMETERS = {name: value for name, (_, value) in NAMES.parameters.items()}
 ITEMS = {name: items for name, (_, items) in LISTS.items()}

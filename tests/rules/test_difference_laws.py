@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -27,6 +28,9 @@ from controls.rules.rule import Rule
 from controls.rules.rule_sets import RuleSet, rule_set
 
 from .strategies import NOW
+
+LONG_RUN = os.environ.get("CONTROLS_FUZZ") == "1"
+LAWS = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 VOCABULARY = """\
 facts:
@@ -217,15 +221,17 @@ def check(before: Spec, after: Spec) -> ChangeClass | None:
     return None if found is None else found.kind
 
 
+@pytest.mark.fuzz
 @given(pairs())
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(LAWS, max_examples=4_000 if LONG_RUN else 70)
 def test_no_request_contradicts_a_claim(pair: tuple[Spec, Spec]) -> None:
     """A class holds for every request over small domains, and every shown request is answered as shown."""
     check(*pair)
 
 
+@pytest.mark.fuzz
 @given(pairs())
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(LAWS, max_examples=1_000 if LONG_RUN else 30)
 def test_the_other_way_round_is_the_opposite(pair: tuple[Spec, Spec]) -> None:
     """What tightens one way loosens the other way, unless nobody could tell."""
     before, after = pair
@@ -363,8 +369,9 @@ def check_tables(before: Table, after: Table) -> tuple[ChangeClass, str]:
     return kind, "" if found is None else found.reason
 
 
+@pytest.mark.fuzz
 @given(table_pairs())
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(LAWS, max_examples=3_000 if LONG_RUN else 60)
 def test_no_request_contradicts_what_is_claimed_about_a_table(pair: tuple[Table, Table]) -> None:
     """Whatever is absent, under every hit policy; all but flags beside obligations is proved."""
     kind, reason = check_tables(*pair)
@@ -382,8 +389,9 @@ def test_flags_beside_obligations_are_not_weighed_against_each_other() -> None:
     assert "neither of the two is the stricter one" in reason
 
 
+@pytest.mark.fuzz
 @given(SPECS, st.integers(0, 3))
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(LAWS, max_examples=1_000 if LONG_RUN else 30)
 def test_without_the_solver_nothing_false_is_claimed(spec: Spec, low: int) -> None:
     """The solver only proves more; where it is absent the reason says how to get it."""
     with pytest.MonkeyPatch.context() as patch:
