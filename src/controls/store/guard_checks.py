@@ -6,11 +6,10 @@ works around one (a foreign trigger, a rule, a table that hides the real one). N
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, Final
 
 from sqlalchemy import Connection, Inspector, inspect, text
-from sqlalchemy.engine.reflection import ObjectKind, ObjectScope
 
 from controls.store.connection import StoreConnection
 from controls.store.guard_definitions import (
@@ -69,6 +68,22 @@ _POSTGRES_FORGETFUL: Final = text(
     "SELECT name FROM pg_settings WHERE setting = 'off'"
     " AND name IN ('fsync', 'full_page_writes', 'synchronous_commit') ORDER BY name"
 )
+# Tables whose columns and keys are as the migrations made them, all in one answer: asked table by table this
+# was a third of what starting a service on a small ledger costs.
+_SHAPED: Final = (*GUARDED, lineage_links, observations, trail_marks)
+_SQLITE_SHAPES: Final = text(
+    'SELECT made.name AS "table", shape.name AS "column", shape.pk AS place'
+    " FROM sqlite_master made JOIN pragma_table_xinfo(made.name, 'main') shape"
+    " WHERE made.type = 'table' AND shape.hidden <> 1"
+)
+_POSTGRES_SHAPES: Final = text(
+    'SELECT c.relname AS "table", a.attname AS "column",'
+    " coalesce(array_position(k.conkey, a.attnum), 0) AS place"
+    " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+    " LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p'"
+    " WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND c.oid IN"
+    " (SELECT to_regclass(name) FROM unnest(CAST(:tables AS text[])) AS name)"
+)
 
 
 async def check_guards(connection: StoreConnection) -> tuple[str, ...]:
@@ -77,7 +92,7 @@ async def check_guards(connection: StoreConnection) -> tuple[str, ...]:
         found = await _check_sqlite(connection)
     else:
         found = await _check_postgresql(connection)
-    found += await connection.run_sync(lambda blocking: list(_wrong_shapes(blocking)))
+    found += await _wrong_shapes(connection)
     return tuple(found)
 
 
@@ -147,32 +162,37 @@ async def _check_postgresql(connection: StoreConnection) -> list[str]:
     return found
 
 
-def _wrong_shapes(connection: Connection) -> Iterator[str]:
-    inspector = inspect(connection)
-    present = set(inspector.get_table_names())
-    expected = (*GUARDED, lineage_links, observations, trail_marks)
-    # For all tables at once: PostgreSQL is asked two questions instead of two for each table.
-    asked: Any = {
-        "filter_names": [table.name for table in expected if table.name in present],
-        "kind": ObjectKind.ANY,
-        "scope": ObjectScope.ANY,
-    }
-    columns, keys = inspector.get_multi_columns(**asked), inspector.get_multi_pk_constraint(**asked)
-    for table in expected:
-        if table.name not in present:
-            yield f"the table {table.name} is missing"
+async def _wrong_shapes(connection: StoreConnection) -> list[str]:
+    if connection.dialect.name == "sqlite":
+        rows = (await connection.execute(_SQLITE_SHAPES)).all()
+    else:
+        tables = {"tables": [table.name for table in _SHAPED]}
+        rows = (await connection.execute(_POSTGRES_SHAPES, tables)).all()
+    present: dict[str, dict[str, int]] = {}  # table -> column -> its place in the primary key, 0 for none
+    for row in rows:
+        present.setdefault(row.table, {})[row.column] = row.place
+    found = []
+    for table in _SHAPED:
+        columns = present.get(table.name)
+        if columns is None:
+            found.append(f"the table {table.name} is missing")
             continue
-        if {column["name"] for column in columns[None, table.name]} != set(table.columns.keys()):
-            yield f"the columns of {table.name} were changed"
-        key = keys[None, table.name]["constrained_columns"]
+        if columns.keys() != set(table.columns.keys()):
+            found.append(f"the columns of {table.name} were changed")
+        key = sorted(filter(columns.get, columns), key=columns.__getitem__)
         if key != [column.name for column in table.primary_key.columns]:
-            yield f"the primary key of {table.name} is missing or was changed"
-        if table is entries and ["id", "tenant"] not in _unique(inspector, table.name):
-            yield f"{table.name} does not keep ids unique"
-        if table is acts:
-            guarding = {index["name"] for index in inspector.get_indexes(acts.name) if _guards_live(index)}
-            for name in LIVE.keys() - guarding:
-                yield f"the unique index {name} is missing or was changed"
+            found.append(f"the primary key of {table.name} is missing or was changed")
+    return found + await connection.run_sync(lambda blocking: list(_wrong_indexes(blocking, present)))
+
+
+def _wrong_indexes(connection: Connection, present: Container[str]) -> Iterator[str]:
+    inspector = inspect(connection)
+    if entries.name in present and ["id", "tenant"] not in _unique(inspector, entries.name):
+        yield f"{entries.name} does not keep ids unique"
+    if acts.name in present:
+        guarding = {index["name"] for index in inspector.get_indexes(acts.name) if _guards_live(index)}
+        for name in LIVE.keys() - guarding:
+            yield f"the unique index {name} is missing or was changed"
 
 
 def _unique(inspector: Inspector, table: str) -> list[list[str]]:
