@@ -36,7 +36,7 @@ OPTIONAL: Mapping[tuple[str, str], str] = {
     ("exe.sequence_priority", "order.earlier_comparable_order"): CLAIMED_ONLY,
     ("org.legal_hold", "order.legal_hold"): CLAIMED_ONLY + ", and the years of retention run without it",
     ("pre.override_four_eyes", "override.blocked_by"): CLAIMED_ONLY + ": what blocked it goes on blocking",
-    ("pre.plausible", "margin.deficit_before"): HELD_AGAINST,
+    ("pre.margin.plausible", "margin.deficit_before"): HELD_AGAINST,
     ("set.settlement_plausible", "order.principal_consent_at"): HELD_AGAINST,
     ("pre.override_review", "override.blocked_by"): CLAIMED_ONLY + ": what blocked it goes on blocking",
 }
