@@ -187,7 +187,7 @@ def plans(draw: st.DrawFn) -> Plan:
     duties = [draw(duties_on_a_chain(kinds, able)) for _ in range(draw(st.integers(1, 4)))]
     with_facts = tuple(kind for kind in kinds if kind.material)
     if with_facts:
-        duties += [draw(duties_beyond(with_facts)) for _ in range(draw(st.integers(0, 2)))]
+        duties += [draw(duties_beyond(with_facts)) for _ in range(draw(st.integers(0, 3)))]
     numbered = [
         duty.but(id=f"duty_{number}")
         for number, duty in enumerate(duty for duty in duties if duty.steps or duty.kind == "chinese_wall")

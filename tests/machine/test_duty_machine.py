@@ -102,12 +102,14 @@ class DutyMachine(WithExceptions):
     @rule(which=number, supervisor=st.integers(0, 1), seed=number, step=number)
     def acts_elsewhere_and_approves(self, which: int, supervisor: int, seed: int, step: int) -> None:
         """A supervisor takes a hand in another chain, and then would approve what waits."""
-        item = self.held[-1 - which % min(3, len(self.held))]
+        waiting = [item for item in self.held if item.approved is None] or self.held
+        item = waiting[-1 - which % min(3, len(waiting))]
         others = [chain for kind in self.plan.kinds for chain in self.chains(kind.id)]
         others.remove(item.question.chain)
         chain = others[seed % len(others)]
-        waits = self.waits_for(chain) if step % 2 else None
-        steps = self.steps_of(chain[0])
+        waits = self.waits_for(chain) if step % 3 == 0 else None
+        beyond = {name for duty in self.plan.duties if duty.scope != "chain" for name in duty.steps}
+        steps = [name for name in self.steps_of(chain[0]) if name in beyond] or self.steps_of(chain[0])
         facts = self.facts(chain, 0)
         if not self.world.begun(chain):
             facts |= {name: item.question.facts.get(name, facts[name]) for name in FACTS[: seed % 7]}
