@@ -29,8 +29,8 @@ HELD_AGAINST = (
 OPTIONAL: Mapping[tuple[str, str], str] = {
     ("all.plausible", "market.last_price"): HELD_AGAINST,
     ("all.plausible", "order.deviation_approved_at"): HELD_AGAINST,
-    ("cap.plausible", "order.principal_consent_at"): HELD_AGAINST,
-    ("cap.plausible", "personal.precleared_until"): HELD_AGAINST,
+    ("cap.permissions_plausible", "order.principal_consent_at"): HELD_AGAINST,
+    ("cap.permissions_plausible", "personal.precleared_until"): HELD_AGAINST,
     ("cap.suitability", "order.recommended"): SERVICE_TELLS,
     ("cap.suitability_profile_age", "order.recommended"): SERVICE_TELLS,
     ("exe.sequence_priority", "order.earlier_comparable_order"): CLAIMED_ONLY,
