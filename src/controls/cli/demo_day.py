@@ -94,7 +94,7 @@ ATTEMPTS: Final[Mapping[int, tuple[Attempt, ...]]] = {
     8: (Attempt("execute", "david.front", {"quantity": "90000", "notional": "378000.00 EUR"}),),
     10: (Attempt("capture", "zoe.unknown"),),
     12: (Attempt("approve", "elena.risk", {}, {"account": {"open_exposure": "74999000.00 EUR"}}),),
-    14: (Attempt("approve", "farid.risk", {"limit_price": "1.00"}),),
+    14: (Attempt("approve", "farid.risk", {}, {"market": {"average_daily_volume": "500"}}),),
     16: (Attempt("capture", "ana.front", {}, {"instrument": {"restriction": "restricted"}}),),
     18: (Attempt("capture", "bruno.front", {"side": "sell_short"}),),
     20: (Attempt("allocate", "gloria.middle", {"allocations": "short"}),),
