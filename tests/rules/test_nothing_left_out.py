@@ -23,6 +23,7 @@ from tests.rules.shipped_desk import shipped_release
 # A fact of a rule that may be left out unnoticed, and why.
 CLAIMED_ONLY = "an event: whoever claims it states it, and who leaves it out claims nothing"
 SERVICE_TELLS = "order.service, stated of every order, says whether it is advised; this only says so again"
+ONLY_SIGN = "the only part that the example states of what it does not say to be there"
 HELD_AGAINST = (
     "held against the rest where it is stated; the rule that goes by it asks for it where it must be"
 )
@@ -35,7 +36,12 @@ OPTIONAL: Mapping[tuple[str, str], str] = {
     ("cap.suitability_profile_age", "order.recommended"): SERVICE_TELLS,
     ("exe.sequence_priority", "order.earlier_comparable_order"): CLAIMED_ONLY,
     ("org.legal_hold", "order.legal_hold"): CLAIMED_ONLY + ", and the years of retention run without it",
-    ("pre.override_four_eyes", "override.blocked_by"): CLAIMED_ONLY + ": what blocked it goes on blocking",
+    ("pre.circumstances_stated", "cross.price_basis"): ONLY_SIGN,
+    ("pre.circumstances_stated", "fund.exposures"): ONLY_SIGN,
+    **{
+        ("pre.override_stated", f"override.{part}"): ONLY_SIGN
+        for part in ("order", "risk_verifier", "authoriser", "authorised_at", "expires_at")
+    },
     ("pre.margin.plausible", "margin.deficit_before"): HELD_AGAINST,
     ("set.settlement_plausible", "order.principal_consent_at"): HELD_AGAINST,
     ("pre.override_review", "override.blocked_by"): CLAIMED_ONLY + ": what blocked it goes on blocking",
