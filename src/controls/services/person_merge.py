@@ -287,38 +287,36 @@ class PersonMerge:
         work, kinds, told = context.work, context.active.kinds, self._told()
         near = [place for place in work.near[:NEAR_AT_MOST] if place[0] in kinds]
         histories = {place: work.history(*place) for place in near}
-        place_of = {act.claim: place for place, history in histories.items() for act in history.acts}
-        found: dict[ChainKey, list[tuple[Crossing, Truth]]] = {}
+        chain_of = {act.claim: history for history in histories.values() for act in history.acts}
+        open_of = {
+            act.claim: place
+            for place, history in histories.items()
+            if not _finished(history, kinds[place[0]])
+            for act in history.acts
+        }
+        found: dict[ChainKey, list[tuple[Act, tuple[Constraint, tuple[str, ...]], Truth]]] = {}
         for crossing in broken_at_places(
             context.active.release.constraints,
-            [*histories.values()],
+            [*histories.values()] if open_of else (),
             kinds=kinds,
             as_one=self._as_one,
             person=self.into,
         ):
-            open_ones = [
-                place
-                for place in (place_of[act.claim] for act in crossing.acts)
-                if not _finished(histories[place], kinds[place[0]])
-            ]
-            if not open_ones or (open_ones[-1], crossing.constraint.id) in told:
+            act = next((act for act in reversed(crossing.acts) if act.claim in open_of), None)
+            if act is None or (open_of[act.claim], crossing.constraint.id) in told:
                 continue
-            last = histories[place_of[crossing.acts[-1].claim]]
-            truth = _applied(crossing, last, context)
+            truth = _applied(crossing, chain_of[crossing.acts[-1].claim], context)
             if truth is not Truth.FALSE:
-                told.add((open_ones[-1], crossing.constraint.id))
-                found.setdefault(open_ones[-1], []).append((crossing, truth))
-        for place, crossings in sorted(found.items()):
-            acts = [act for crossing, _ in crossings for act in crossing.acts if place_of[act.claim] == place]
+                told.add((open_of[act.claim], crossing.constraint.id))
+                found.setdefault(open_of[act.claim], []).append((act, self._steps_of(crossing), truth))
+        for place, broken in sorted(found.items()):
             yield Broken(
                 kinds[place[0]],
                 place[1],
-                max(acts, key=lambda act: act.index).step,
-                tuple(self._steps_of(crossing) for crossing, _ in crossings),
+                max((act for act, _, _ in broken), key=lambda act: act.index).step,
+                tuple(item for _, item, _ in broken),
                 where=at_places(place[1]),
-                untold=frozenset(
-                    crossing.constraint.id for crossing, truth in crossings if truth is Truth.UNKNOWN
-                ),
+                untold=frozenset(rule.id for _, (rule, _), truth in broken if truth is Truth.UNKNOWN),
             )
 
     def _told(self) -> set[tuple[ChainKey, str]]:
