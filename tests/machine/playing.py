@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -83,7 +84,9 @@ class Playing:
     def close(self) -> None:
         self._run(self.service.close())
         self.loop.close()
-        shutil.rmtree(self.folder)
+        while self.folder.exists():
+            with suppress(FileNotFoundError):  # SQLite may still be taking away a file of its own
+                shutil.rmtree(self.folder)
 
     def _run(self, work: Any) -> Any:
         return self.loop.run_until_complete(work)
