@@ -11,10 +11,12 @@ import itertools
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,17 +95,22 @@ def test_every_block_of_the_readme_does_what_it_says(tmp_path: Path) -> None:
     assert len(steps) >= 5
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CONTROLS_")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    done = subprocess.run(
+    with subprocess.Popen(
         ["bash", "-c", "\n".join(script)],
         cwd=tmp_path,
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    printed = done.stdout.split(f"{MARK}\n")
+        start_new_session=True,
+    ) as bash:
+        try:
+            output, errors = bash.communicate(timeout=240)
+        finally:  # a service that was started goes with it, whatever happened
+            with suppress(ProcessLookupError):
+                os.killpg(bash.pid, signal.SIGKILL)
+    assert bash.returncode == 0, f"{output}\n{errors}"
+    printed = output.split(f"{MARK}\n")
     shown = 0
     for before, block in itertools.pairwise(found):
         if before in steps and not block.file and block.language in ("json", "text"):
