@@ -193,12 +193,10 @@ def _order(step: str, number: int, *, now: datetime, day: date) -> dict[str, Jso
         }
     if step == "allocate":
         half = quantity // 2
-        own = str(stated["account"])
-        accounts = (f"C-{200 + number}", f"C-{300 + number}") if _is_block(number) else (own, own)
-        stated["allocations"] = [
-            _line(account, part, price)
-            for account, part in zip(accounts, (half, quantity - half), strict=True)
-        ]
+        lines = {str(stated["account"]): quantity}
+        if _is_block(number):
+            lines = {f"C-{200 + number}": half, f"C-{300 + number}": quantity - half}
+        stated["allocations"] = [_line(account, part, price) for account, part in lines.items()]
         if _is_block(number):
             stated["first_day_statistics"] = []
     return stated
