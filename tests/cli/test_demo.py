@@ -117,7 +117,7 @@ def test_the_summary_counts_the_day_and_the_ledger_is_verified(demos: tuple[Runn
     assert summary in once.out
     last = once.out.strip().splitlines()[-1]
     assert last == "VERIFIED: signatures, tree, columns, disclosures, blobs and duties agree."
-    assert re.search(r"entries +745, 40 chains; \d+ private values disclosed, 0 erased", once.out)
+    assert re.search(r"entries +713, 40 chains; \d+ private values disclosed, 0 erased", once.out)
 
 
 def test_a_demo_that_ended_leaves_nothing_behind(demos: tuple[Running, Running]) -> None:
@@ -152,7 +152,7 @@ def test_it_stays_up_answers_with_the_printed_key_and_ends_on_ctrl_c(
     with httpx2.Client(base_url=url, headers=headers, timeout=30) as http:
         chain = http.get(f"/v1/chains/{order}", params={"kind": "order_to_settlement"})
         assert chain.status_code == 200
-        assert http.get("/v1/ledger/checkpoint").text.startswith("demo/desk\n745\n")
+        assert http.get("/v1/ledger/checkpoint").text.startswith("demo/desk\n713\n")
         body = {
             "subject": {"type": "account", "id": "zoe.unknown"},
             "action": {"name": "capture"},
