@@ -34,6 +34,7 @@ OPTIONAL: Mapping[tuple[str, str], str] = {
     ("cap.permissions_plausible", "personal.precleared_until"): HELD_AGAINST,
     ("cap.suitability", "order.recommended"): SERVICE_TELLS,
     ("cap.suitability_profile_age", "order.recommended"): SERVICE_TELLS,
+    ("cnf.us_client_notice_deadline", "client.category"): "a dealer has no other sign that a client is there",
     ("exe.sequence_priority", "order.earlier_comparable_order"): CLAIMED_ONLY,
     ("org.legal_hold", "order.legal_hold"): CLAIMED_ONLY + ", and the years of retention run without it",
     ("pre.circumstances_stated", "cross.price_basis"): ONLY_SIGN,

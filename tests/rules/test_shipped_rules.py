@@ -240,7 +240,6 @@ CLOSE_OF_BUSINESS = {"cnf.eu_csdr_alloc_confirm"}
 # What these rules read is always known: presence alone, or what the chain itself knows.
 ALWAYS_KNOWN = {
     "all.reallocation",
-    "cnf.client_notice_deadline",
     "exe.sequence_priority",
     "org.retention_hold",
     "pre.override_review",
