@@ -6,8 +6,10 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import TextIO, cast
 
 import structlog
 
@@ -152,6 +154,22 @@ def _log_line(event: object, **_: object) -> str:
     return _LOG_LINE(event)
 
 
+class _Stderr:
+    """stderr, whichever it is when a line is written.
+
+    A line that it does not take (whoever reads it is gone, the disk is full) is lost, and nothing else is:
+    no decision depends on a log, for what must never be lost is in the ledger.
+    """
+
+    def write(self, line: str) -> None:
+        with suppress(OSError, ValueError):  # a closed file is a ValueError
+            sys.stderr.write(line)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def configure_logging(level: str) -> None:
     """structlog as JSON lines on stderr; ids and codes, never a payload."""
     levels = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -164,6 +182,6 @@ def configure_logging(level: str) -> None:
             structlog.processors.JSONRenderer(serializer=_log_line),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(levels[level]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Stderr())),
         cache_logger_on_first_use=True,
     )
