@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from controls.bootstrap import read_rule_files
+from controls.store.database import CACHE_KIB
 from tests.desk import Desk
 
 from .running import (
@@ -149,6 +150,8 @@ async def test_nothing_is_lost_and_nothing_leaks(
         if entry["kind"] == "decision":
             assert entry["outcome"] == expected[in_force]
     assert checked.refusals() == []
+    # A short run ends before SQLite's page cache is full, so that its bound comes on top.
+    filling = CACHE_KIB if count == 1 and not SOAK else 0
     for number, service_memory in enumerate(zip(*memory, strict=True)):
         warm = service_memory[RELOADS // 4 :]
         sys.stderr.write(  # the figures are the result of a soak
@@ -156,4 +159,4 @@ async def test_nothing_is_lost_and_nothing_leaks(
             f"{traffic.slowest:.2f} s, resident {service_memory[0]} kB first, {warm[0]} after the warm-up, "
             f"{min(warm)} to {max(warm)} then, {warm[-1]} last\n"
         )
-        assert max(warm) <= FLAT * warm[0]
+        assert max(warm) <= FLAT * warm[0] + filling
