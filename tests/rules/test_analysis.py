@@ -9,7 +9,7 @@ import pytest
 from controls.bootstrap import read_rule_files, shipped
 from controls.model.errors import Level
 from controls.rules.analysis import Analysis, analyse
-from controls.rules.explanations import BASE, CHAIN, ROLES, SIDES
+from controls.rules.explanations import BASE, CHAIN, DUTY, ROLES, SIDES
 from controls.rules.release import compile_files
 from tests.rules.rule_sets import desk_files
 
@@ -295,3 +295,26 @@ def test_a_step_that_nobody_may_take(file: str, old: str, new: str, steps: int) 
     found = [item for item in analyse(compile_files(files)).diagnostics if item.code == "ungranted_step"]
     assert [item.file for item in found] == [CHAIN] * steps
     assert all("lets anybody take" in item.message and "did you mean" in item.message for item in found)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "who"),
+    [
+        ("roles: [trader, head], max: 1", ["both", "head"]),
+        ("roles: [trader, auditor], max: 1", ["both"]),
+        ("roles: [trader, head, auditor], max: 2", ["both"]),
+        ("roles: [trader, head], max: 1, dynamic: true", []),
+        ('roles: [trader, head], max: 1, when: subject.desk == "cash"', []),
+    ],
+)
+def test_a_role_that_nobody_may_hold(constraint: str, who: list[str]) -> None:
+    """It is seen in the files, and not only when somebody is to be given the role."""
+    more = "  auditor: {}\n  both: {inherits: [head, auditor]}\ngrants:\n"
+    files = {
+        **BASE,
+        ROLES: BASE[ROLES].replace("grants:\n", more),
+        DUTY: f"- {{id: sod.hats, kind: exclusive_roles, {constraint}, then: deny}}\n",
+    }
+    found = [item for item in analyse(compile_files(files)).diagnostics if item.code == "unholdable_role"]
+    assert [item.message.split("'")[1] for item in found] == who
+    assert all(item.file == DUTY and "at most" in item.message for item in found)

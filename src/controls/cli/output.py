@@ -82,7 +82,8 @@ def fail(error: ControlsError, *, as_json: bool) -> NoReturn:
 
 def tell(error: ControlsError) -> None:
     """Say what went wrong and what to do, in words."""
-    ERR.print(f"{error.title}.", style="bold red", markup=False)
+    stop = "" if error.title.endswith("?") else "."
+    ERR.print(f"{error.title}{stop}", style="bold red", markup=False)
     if error.detail != error.title:
         ERR.print(error.detail, markup=False)
     if error.help:

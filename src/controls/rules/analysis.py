@@ -19,7 +19,7 @@ from controls.rules.domains import Domain, domains_of
 from controls.rules.evaluate import compiled
 from controls.rules.examples import PERMIT, facts_of_example
 from controls.rules.folding import Folder
-from controls.rules.idle_declarations import ungranted_steps, unread_declarations
+from controls.rules.idle_declarations import ungranted_steps, unholdable_roles, unread_declarations
 from controls.rules.impossible_texts import impossible_texts
 from controls.rules.nodes import MappingNode, Scalar, mappings_of
 from controls.rules.release import Compiled, Release
@@ -77,6 +77,8 @@ def analyse(files: Compiled) -> Analysis:
         analyst.add(place, "unread_declaration", message)
     for place, message in ungranted_steps(files):
         analyst.add(place, "ungranted_step", message)
+    for place, message in unholdable_roles(files):
+        analyst.add(place, "unholdable_role", message)
     shadows = shadows_of(usable, domains=analyst.domains, witnesses=analyst.firing, solving=analyst.solving)
     for shadow in shadows.found:
         place = nodes[shadow.rule.file, shadow.rule.line, shadow.rule.id].place_of("id")

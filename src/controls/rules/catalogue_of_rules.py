@@ -365,6 +365,15 @@ OF_RULES: Final = (
         Level.WARNING,
     ),
     Explanation(
+        "unholdable_role",
+        "A role inherits roles that exclude one another, so that whoever holds it breaks the constraint.",
+        "Let it inherit fewer roles, or leave one of them out of the constraint.",
+        Change(
+            "- {id: sod.hats, kind: exclusive_roles, roles: [trader, head], max: 1, then: deny}\n", file=DUTY
+        ),
+        Level.WARNING,
+    ),
+    Explanation(
         "unread_declaration",
         "Nothing reads a list, a table, rates, a calendar or an aggregate, so that it enforces nothing.",
         "Name it in a condition, or remove its file.",

@@ -1,4 +1,4 @@
-"""What is declared and does nothing: data that no rule reads, and steps of a chain that nobody may take.
+"""What is declared in vain: data that no rule reads, steps that nobody may take, roles that nobody may hold.
 
 Guarantees: pure; only what can be seen in the files is told. A list that nothing reads looks as if it were
 enforced, and a chain kind under a misspelt resource as if it were one of the orders.
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from controls.rules.condition import WholeCondition
-from controls.rules.diagnostics import Place, closest, quoted
+from controls.rules.diagnostics import Place, closest, listed, quoted
 from controls.rules.nodes import MappingNode, mappings_of
 from controls.rules.release import Compiled
 from controls.rules.structure import FileKind
@@ -64,3 +64,25 @@ def ungranted_steps(files: Compiled) -> Iterator[tuple[Place, str]]:
             if isinstance(node, MappingNode) and (name := f"{resource}.{node.text('id')}") not in granted:
                 message = f"no grant in roles.yaml lets anybody take {quoted(name)}{closest(name, granted)}"
                 yield node.place_of("id"), message
+
+
+def unholdable_roles(files: Compiled) -> Iterator[tuple[Place, str]]:
+    """Constraints under which a role breaks the limit by what it inherits, with what to say about each."""
+    limits = {
+        constraint.id: constraint
+        for constraint in files.release.constraints
+        if constraint.excludes_roles and constraint.when is None
+    }
+    for file in files.sources.of(FileKind.DUTY):
+        for node in mappings_of(file.node):
+            constraint = limits.get(node.text("id"))
+            if constraint is None or file.system:
+                continue
+            for role, implied in sorted(files.release.roles.items()):
+                held = sorted({role, *implied}.intersection(constraint.roles))
+                if len(held) > constraint.limit:
+                    message = (
+                        f"nobody may hold {quoted(role)}: it brings {listed(held)}, and at most "
+                        f"{constraint.limit} of these roles may be held"
+                    )
+                    yield node.place_of("roles"), message
