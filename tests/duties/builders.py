@@ -118,11 +118,13 @@ def an_act(
     state: ActState = ActState.PERFORMED,
     capacity: Capacity = Capacity.ACTOR,
     at: datetime = NOW,
+    done_at: datetime | None = None,
     valid_for: timedelta = timedelta(hours=24),
     material: Mapping[str, str] | None = None,
     chain: str = "O-1",
     index: int = 0,
 ) -> Act:
+    """An act; unless `done_at` says when, one that is not only claimed was done at once."""
     return Act(
         claim=f"clm-{chain}-{step}-{person}",
         decision="dec",
@@ -133,6 +135,7 @@ def an_act(
         capacity=capacity,
         state=state,
         at=at,
+        done_at=at if done_at is None and state is not ActState.CLAIMED else done_at,
         valid_until=at + valid_for,
         index=index,
         material=material or {},

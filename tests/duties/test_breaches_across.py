@@ -111,6 +111,20 @@ def test_steps_that_followed_too_soon_are_told() -> None:
     assert len(breaches_of([rule], back)) == 1
 
 
+def test_a_time_between_steps_begins_when_the_first_is_done() -> None:
+    """Claimed five hours before the other step was asked for, and done at once, later, after it, or never."""
+    rule = a_constraint(ConstraintKind.COOLING_OFF, "approve", "settle", name="cool", within=3 * HOUR)
+    approved, settled = chain("O-1", ("approve", "ana", 1), ("settle", "ben", 6)).acts
+
+    def broken(done_at: datetime | None) -> bool:
+        return breaches_of([rule], a_history(replace(approved, done_at=done_at), settled)) != []
+
+    assert not broken(NOW + HOUR)
+    assert not broken(NOW + 3 * HOUR)
+    assert all(broken(NOW + hours * HOUR) for hours in (4, 5, 6, 7))
+    assert broken(None)
+
+
 # -- over chains ------------------------------------------------------------------------------------------
 
 
@@ -231,6 +245,7 @@ ACTS = st.lists(
         st.sampled_from(["ana", "ben"]),
         st.sampled_from(["O-1", "O-2", "O-3"]),
         st.integers(0, 3),
+        st.sampled_from([0, 0, 1, 2, 4, None]),
     ),
     max_size=12,
 )
@@ -295,15 +310,17 @@ def by_the_formula(rule: Constraint, acts: Sequence[Act]) -> set[tuple[str, str]
 
 @given(rule=rules(), drawn=ACTS)
 def test_one_pass_finds_what_the_formulas_do(
-    rule: Constraint, drawn: list[tuple[str, str, str, int]]
+    rule: Constraint, drawn: list[tuple[str, str, str, int, int | None]]
 ) -> None:
-    """Over chains that stay where they are, in whatever order chains are read."""
+    """Over chains that stay where they are, in whatever order chains are read; some acts were done some hours
+    after their claim, maybe after the next ones were asked for, and some not yet."""
     acts: list[Act] = []
     now = NOW
-    for index, (step, person, name, hours) in enumerate(drawn):
+    for index, (step, person, name, hours, later) in enumerate(drawn):
         now += hours * HOUR
         made = an_act(step, person, chain=name, at=now, index=index, material=STATED[name])
-        acts.append(replace(made, claim=f"c{index}"))
+        done_at = None if later is None else now + later * HOUR
+        acts.append(replace(made, claim=f"c{index}", done_at=done_at))
     across = Across([rule])
     for name in ("O-2", "O-3", "O-1"):
         across.add(a_history(*(act for act in acts if act.chain == name), chain=name), kind=KIND)

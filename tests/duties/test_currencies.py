@@ -80,7 +80,8 @@ def decided(
     reading = read_facts(active.release.vocabulary, facts)
     act = Act(
         claim="c", decision="d", chain="O-1", step="capture", person="p-1", account="acc",
-        capacity=Capacity.ACTOR, state=ActState.PERFORMED, at=now, valid_until=now, index=1,
+        capacity=Capacity.ACTOR, state=ActState.PERFORMED, at=now, done_at=now, valid_until=now,
+        index=1,
     )  # fmt: skip
     kind = active.release.chains["order"]
     situation = Situation(

@@ -60,7 +60,7 @@ class Duties(History):
             case "relation":
                 return any(act.counts in others and self.related(duty, who, act.person) for act in acts)
             case "cooling_off":
-                return any(act.counts in others and act.at > self.now - duty.within for act in acts)
+                return any(act.counts in others and act.younger(duty.within, self.now) for act in acts)
             case "coalition":
                 return self._few_hands(duty, ask, acts)
         raise AssertionError(duty.kind)
@@ -247,7 +247,7 @@ class Duties(History):
         if duty.scope not in ask.facts:
             return True
         value = (ask.facts[duty.scope],)
-        recent = [act for act in self.acts if act.at > self.now - duty.within]
+        recent = [act for act in self.acts if act.younger(duty.within, self.now)]
         trail = [act for act in recent if act.chain == ask.chain or value in self.places(act, duty.scope)]
         lines = set().union(*self.lines(ask.chain, ask.older))
         if duty.kind == "at_most":
@@ -265,7 +265,7 @@ class Duties(History):
             return True
         return any(
             act.person == who
-            and act.at > self.now - duty.within
+            and act.younger(duty.within, self.now)
             and (not duty.steps or act.counts in duty.steps)
             and sector == ask.facts["sector"]
             and issuer != ask.facts["issuer"]

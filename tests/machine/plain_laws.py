@@ -91,7 +91,7 @@ def _broken_beyond(world: World, duty: Duty) -> Iterator[Broken]:
     for (place, person), acts in found.items():
         for last, part in acts:
             recent = [
-                (act, other) for act, other in acts if last.at - duty.within < act.at <= last.at
+                (act, other) for act, other in acts if act.at <= last.at and act.younger(duty.within, last.at)
             ]  # those of the same moment, too
             match duty.kind:
                 case "chinese_wall":

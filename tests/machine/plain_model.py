@@ -207,12 +207,13 @@ class World(Duties):
         if own:
             self.shared[decision] = own[-1].decision
             return
-        state = "claimed"
+        state, done = "claimed", self.now if kind.claimed else None
         if ask.step == "amend":
-            state = "performed"
+            state, done = "performed", self.now
             again = {step.id for step in kind.steps if step.reapprove}
             self._change(lambda act: act.chain == ask.chain and act.step in again and act.stands, "reopened")
         act = Act(ask.chain, ask.step, ask.person, self.now, decision, state, beside=ask.beside, facts=facts)
+        act = replace(act, done=done)
         self.acts.append(act)
         if ask.beside is not None:
             theirs = replace(act, person=ask.beside, beside=ask.person)
@@ -224,7 +225,7 @@ class World(Duties):
         named = () if self.begun(ask.chain) else self.kinds[ask.chain[0]].material
         facts = {name: ask.facts[name] for name in named if name in ask.facts}
         act = Act(ask.chain, ask.step, supervisor, self.now, "", "performed", facts=facts)
-        self.acts.append(replace(act, capacity="approver"))
+        self.acts.append(replace(act, capacity="approver", done=self.now))
 
     def report(self, decision: str, state: str) -> bool:
         """What became of a claim; False: it is refused."""
@@ -247,6 +248,7 @@ class World(Duties):
     def merge(self, person: int, into: int) -> None:
         """Two persons are one: so is their history; the later of two votes on one step is void."""
         seen: set[tuple[Chain, str]] = set()
+        void: set[str] = set()
         for number, act in enumerate(self.acts):
             if not act.hands.isdisjoint((person, into)):
                 place = (act.chain, act.step)
@@ -261,6 +263,9 @@ class World(Duties):
                 )
                 if act.stands:
                     seen.add(place)
+                if twice:
+                    void.add(act.decision)
+        self._done(void)
         self.roles[person] = frozenset()
         for whose, profile in self.profiles.items():
             if profile.get("reports_to") == str(person):
@@ -297,4 +302,13 @@ class World(Duties):
         return self.kinds[act.chain[0]].step(act.step).repeats == "never"
 
     def _change(self, wanted: Callable[[Act], bool], state: str) -> None:
+        ended = {act.decision for act in self.acts if wanted(act)}
         self.acts[:] = [replace(act, state=state) if wanted(act) else act for act in self.acts]
+        self._done(ended)
+
+    def _done(self, decisions: set[str]) -> None:
+        """What was claimed by these is done with, for whomever it was done."""
+        self.acts[:] = [
+            replace(act, done=self.now) if act.decision in decisions and act.done is None else act
+            for act in self.acts
+        ]

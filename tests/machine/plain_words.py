@@ -82,6 +82,11 @@ class Act:
     capacity: str = "actor"  # approver, principal
     beside: int | None = None  # for whom the actor acted; who acted for the principal
     facts: Mapping[str, str] = field(default_factory=dict)
+    done: datetime | None = None  # when it was performed, or given up otherwise
+
+    def younger(self, span: timedelta, now: datetime) -> bool:
+        """Whether not so much time has passed since it was done; what may still be done is always young."""
+        return self.done is None or self.done > now - span
 
     @property
     def counts(self) -> str:

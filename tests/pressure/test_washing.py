@@ -30,6 +30,9 @@ from controls.services.reviews import Resolution, Resolve, SweepExpired
 from controls.services.service import Service
 from tests.databases import PostgresServer, database_on
 from tests.desk import DESK_KEYS, DESK_PEOPLE, WALK, Desk, KeySpec, an_order, ask, lines_of, start_desk
+from tests.services.test_duty_kinds import PEOPLE as PAYERS
+from tests.services.test_duty_kinds import RULES as PAUSING
+from tests.services.test_duty_kinds import instruction, trade
 
 from .running import audit, body, once, pressure_desk, report, running
 
@@ -169,6 +172,31 @@ async def test_perform_what_was_abandoned(seat: Seat) -> None:
     await seat.tell(report(seat.desk, decision, Reported.ABANDONED))
     await seat.claim("capture", "tomas.trader", order)
     await seat.refused(report(seat.desk, decision), "already_abandoned")
+
+
+@pytest.mark.parametrize("reported", Reported)
+async def test_wait_out_a_pause_under_a_claim(
+    migrated_database_url: str, tmp_path: Path, reported: Reported
+) -> None:
+    """A pause begins when what it comes after is done: not when that was claimed, however long that was, and
+    whatever is said to have become of it."""
+    clock = Clock(datetime(2026, 3, 2, 9, 30, tzinfo=UTC))
+    own = start_desk(
+        tmp_path, database_url=migrated_database_url, rules=PAUSING, directory=PAYERS, clock=clock
+    )
+    async with running(own, clock=clock) as service:
+        seat = Seat(own, service)
+        answer = await seat.tell(own.decide(instruction("change", "ana", "A-T-1")))
+        assert answer["outcome"] == "permit"
+        clock.now += timedelta(hours=24)
+        await seat.denies("cool_off", trade("pay", "ben"))
+        await seat.tell(report(own, str(answer["id"]), reported))
+        for wait in (timedelta(0), timedelta(seconds=10), timedelta(hours=23, minutes=59, seconds=49)):
+            clock.now += wait
+            await seat.denies("cool_off", trade("pay", "ben"))
+        clock.now += timedelta(seconds=1)
+        assert (await seat.tell(own.decide(trade("pay", "ben"))))["outcome"] == "permit"
+    audit(own)
 
 
 async def test_another_key_reports_the_outcome(seat: Seat) -> None:

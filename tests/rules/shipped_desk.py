@@ -146,6 +146,7 @@ class Desk:
             capacity=Capacity.ACTOR,
             state=ActState.PERFORMED,
             at=situation.now,
+            done_at=situation.now,
             valid_until=situation.now + timedelta(hours=24),
             index=len(self.history.acts),
             material=decision.claim.material,

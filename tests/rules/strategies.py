@@ -315,6 +315,7 @@ def random_history(random: Random, names: Names) -> ChainHistory:
             capacity=random.choice((Capacity.ACTOR, Capacity.ACTOR, Capacity.APPROVER)),
             state=random.choice((ActState.PERFORMED, *ActState)),
             at=random.choice(MOMENTS),
+            done_at=NOW,
             valid_until=NOW,
             index=index,
         )

@@ -44,6 +44,7 @@ def act(step: str, person: str, state: ActState = ActState.PERFORMED, **more: An
         capacity=more.get("capacity", Capacity.ACTOR),
         state=state,
         at=more.get("at", NOW),
+        done_at=NOW,
         valid_until=NOW,
         index=0,
     )

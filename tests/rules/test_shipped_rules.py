@@ -620,6 +620,7 @@ def asked_by(person: str, *, step: str, performed: dict[str, str]) -> Asked:
             capacity=Capacity.ACTOR,
             state=ActState.PERFORMED,
             at=now,
+            done_at=now,
             valid_until=now,
             index=index,
         )

@@ -144,7 +144,8 @@ def test_a_step_that_is_not_done() -> None:
     assert list(points('chain.performed("approve")', {}).steps) == ["approve"]
     act = Act(
         claim="c", decision="d", chain="O-1", step="approve", person="p", account="a",
-        capacity=Capacity.ACTOR, state=ActState.PERFORMED, at=NOW, valid_until=NOW, index=1,
+        capacity=Capacity.ACTOR, state=ActState.PERFORMED, at=NOW, done_at=NOW, valid_until=NOW,
+        index=1,
     )  # fmt: skip
     done = ChainHistory("order", "O-1", (act,))
     assert not points('chain.performed("approve")', {}, history=done).steps

@@ -103,6 +103,19 @@ async def take(
     return told
 
 
+async def claim(running: Counted, body: dict[str, Any]) -> str:
+    """Ask for what is permitted, and report nothing yet; the decision."""
+    answer = await running.ask(body)
+    assert answer["outcome"] == "permit", answer["findings"]
+    return str(answer["id"])
+
+
+async def report(running: Counted, decision: str, reported: Reported = Reported.PERFORMED) -> None:
+    await submit(
+        running.service, ReportOutcome(new_id("out"), running.desk.key_ids["caller"], decision, reported)
+    )
+
+
 def test_the_examples_of_the_rules_pass() -> None:
     """Every kind has examples that fire and that do not, and each leads to what it says."""
     checked = check_release(read_rule_files(RULES))
@@ -185,7 +198,7 @@ async def test_a_wall_stands_between_the_companies_of_a_sector(running: Counted)
     """Whoever acted on one company stays away from its competitors for ninety days, by every account."""
     oil, other = {"sector": "oil", "issuer": "A"}, {"sector": "oil", "issuer": "B"}
     await take(running, trade("capture", "ana", "T-1", **oil))
-    assert await running.outcome(trade("execute", "ana.bot", "T-2", **oil)) in ("permit", "review")
+    await take(running, trade("execute", "ana.bot", "T-2", **oil))
     refused = await running.ask(trade("capture", "ana.bot", "T-3", **other))
     assert rules_of(refused) == {"wall"}
     assert "on chain T-1" in refused["findings"][0]["message"]["en"]
@@ -250,6 +263,58 @@ async def test_a_change_cools_off_on_the_account(running: Counted) -> None:
     running.now += DAY
     assert await running.outcome(trade("pay", "ben")) == "permit"
     assert await running.outcome(instruction("check", "ben", "A-T-1")) == "permit"
+
+
+@pytest.mark.parametrize(
+    ("reported", "told"),
+    [(Reported.PERFORMED, ", performed "), (Reported.ABANDONED, ", claimed until ")],
+)
+async def test_nobody_waits_out_a_time_under_a_claim(running: Counted, reported: Reported, told: str) -> None:
+    """A change that was claimed on Monday and made on Tuesday, or given up then, cools off on Wednesday."""
+    change = await claim(running, instruction("change", "ana", "A-T-1"))
+    for day in (1, 2):
+        running.now = START + day * DAY
+        waits = await running.ask(trade("pay", "ben"))
+        assert rules_of(waits) == {"cool_off"}
+        (finding,) = waits["findings"]
+        assert "(claimed)" in finding["message"]["en"]
+        assert "begins when what is only claimed is reported as performed" in finding["message"]["en"]
+        assert "empieza cuando lo que solo está reservado" in finding["message"]["es"]
+        assert "until" not in finding["values"]
+    running.now = START + 3 * DAY - timedelta(seconds=10)
+    await report(running, change, reported)
+    running.now += timedelta(seconds=10)
+    (finding,) = (await running.ask(trade("pay", "ben")))["findings"]
+    assert finding["rule"] == "cool_off"
+    assert f"2026-03-02 09:30:00 UTC{told}2026-03-05 09:29:50 UTC" in finding["message"]["en"]
+    assert "It may be taken from 2026-03-06 09:29:50 UTC on." in finding["message"]["en"]
+    running.now = START + 4 * DAY - timedelta(seconds=10, microseconds=1)
+    assert await running.outcome(trade("pay", "ben")) == "deny"
+    running.now += timedelta(microseconds=1)
+    assert await running.outcome(trade("pay", "ben")) == "permit"
+
+
+async def test_a_window_goes_on_from_when_it_was_done(running: Counted) -> None:
+    """A wall and a limit a day count from the performance, and as long as there may still be one."""
+    oil, other = {"sector": "oil", "issuer": "A"}, {"sector": "oil", "issuer": "B"}
+    first = await claim(running, trade("capture", "ana", "T-1", instrument="X", **oil))
+    running.now += 91 * DAY
+    waits = await running.ask(trade("capture", "ana", "T-9", **other))
+    assert rules_of(waits) == {"wall"}
+    assert "as long as one of them is only claimed" in waits["findings"][0]["message"]["en"]
+    assert "mientras uno de ellos solo esté reservado" in waits["findings"][0]["message"]["es"]
+    for number in (2, 3):
+        await take(running, trade("capture", "ana", f"T-{number}", instrument="X"))
+    assert rules_of(await running.ask(trade("capture", "ana", "T-4", instrument="X"))) == {"instrument_limit"}
+    await report(running, first)
+    running.now += DAY - timedelta(microseconds=1)
+    assert await running.outcome(trade("capture", "ana", "T-4", instrument="X")) == "deny"
+    running.now += timedelta(microseconds=1)
+    assert await running.outcome(trade("capture", "ana", "T-4", instrument="X")) == "permit"
+    running.now += 89 * DAY - timedelta(microseconds=1)
+    assert await running.outcome(trade("capture", "ana", "T-9", **other)) == "deny"
+    running.now += timedelta(microseconds=1)
+    assert await running.outcome(trade("capture", "ana", "T-9", **other)) == "permit"
 
 
 async def test_so_many_of_one_instrument_a_day(running: Counted) -> None:
@@ -321,6 +386,7 @@ async def test_a_release_that_brings_a_trail_finds_its_past(running: Counted) ->
 
 async def test_marks_follow_from_the_acts(running: Counted) -> None:
     """What was written step by step is what is made anew from the acts alone."""
+    decisions = []
     for body in (
         trade("capture", "ana", "T-1"),
         trade("capture", "ben", "T-2", account="A-T-1", instrument="I-T-1", sector="S-T-1", issuer="C-T-1"),
@@ -329,9 +395,15 @@ async def test_marks_follow_from_the_acts(running: Counted) -> None:
         trade("value", "ana", "T-3"),
         instruction("change", "ana", "A-T-1"),
     ):
-        assert await running.outcome(body) == "permit"
+        decisions.append(await claim(running, body))
+        running.now += HOUR
+    early = await marks(running)
+    for decision, reported in zip(decisions, (Reported.PERFORMED, Reported.ABANDONED), strict=False):
+        running.now += HOUR
+        await report(running, decision, reported)
     before = await marks(running)
-    assert len(before) > 12
+    assert len(before) == len(early) > 12
+    assert before != early
     active = running.service.state.active
     assert active is not None
     trails = [trail for leading in active.trails.values() for trail in leading]

@@ -86,7 +86,7 @@ class Folded:
         if kind == "decision":
             self.decision(entry, private, line.index)
         elif kind == "outcome":
-            self.end(entry["claim"], ActState(entry["outcome"]))
+            self.end(entry["claim"], ActState(entry["outcome"]), entry)
         elif kind == "expiry":
             self.expiry(entry)
         elif kind == "resolution":
@@ -94,9 +94,16 @@ class Folded:
         elif entry.get("act") in ("propose", "confirm") and kind != "refusal":
             self.change(entry, line.index)
 
-    def end(self, claim: str, state: ActState) -> None:
+    def end(self, claim: str, state: ActState, entry: dict[str, Any]) -> None:
+        """What became of a claim; if that ended with it, that is when it was done, for whomever."""
         stored = self.acts[claim]
         self.acts[claim] = replace(stored, act=replace(stored.act, state=state))
+        if stored.act.done_at is None:
+            now = datetime.fromisoformat(entry["at"])
+            for name in (claim, f"{claim}:for"):
+                if name in self.acts:
+                    ended = replace(self.acts[name].act, done_at=now)
+                    self.acts[name] = replace(self.acts[name], act=ended)
 
     def decision(self, entry: dict[str, Any], private: dict[str, Any], index: int) -> None:
         taken, claim = entry.get("claim"), ""
@@ -155,8 +162,9 @@ class Folded:
         for stored in list(self.acts.values()):
             act, here = stored.act, (stored.kind, stored.act.chain) == (chain["kind"], chain["id"])
             if here and act.stands() and act.step in entry.get("reopens", ()):
-                self.end(act.claim, ActState.REOPENED)
-        _, step = self.kind_and_step(entry)
+                self.end(act.claim, ActState.REOPENED, entry)
+        kind, step = self.kind_and_step(entry)
+        at = datetime.fromisoformat(entry["at"])
         self.acts[taken["id"]] = StoredAct(
             act=Act(
                 claim=taken["id"],
@@ -167,7 +175,8 @@ class Folded:
                 account=entry["account"],
                 capacity=Capacity.ACTOR,
                 state=ActState.PERFORMED if taken["step"] == AMEND else ActState.CLAIMED,
-                at=datetime.fromisoformat(entry["at"]),
+                at=at,
+                done_at=at if step is None or kind.progress_claimed else None,
                 valid_until=datetime.fromisoformat(taken["valid_until"]),
                 index=index,
                 key=entry["key"],
@@ -213,7 +222,7 @@ class Folded:
             self.cases[entry["follow_up"]] = case | told
         case["state"] = {"approve": "approved", "reject": "rejected"}[entry["resolution"]]
         if "void" in entry:
-            self.end(entry["void"], ActState.VOID)
+            self.end(entry["void"], ActState.VOID, entry)
         given = entry.get("approval")
         if given is None:
             return
@@ -255,6 +264,7 @@ class Folded:
                 capacity=capacity,
                 state=ActState.PERFORMED,
                 at=datetime.fromisoformat(entry["at"]),
+                done_at=datetime.fromisoformat(entry["at"]),
                 valid_until=until,
                 index=index,
                 key=entry["key"],

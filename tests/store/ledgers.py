@@ -61,7 +61,9 @@ class Ledger:
         """One unit of work, as the writer does it."""
         async with self.database.write() as connection:
             head, now = await lock_head(connection, self.tenant, clock=clock)
-            workspace = Workspace(head, now=now, entropy=self._random.randbytes)
+            workspace = Workspace(
+                head, now=now, entropy=self._random.randbytes, marked={"order_to_settlement"}
+            )
             await load(connection, workspace, needs or Needs())
             do(workspace)
             sealed = workspace.seal(sign)
@@ -100,6 +102,7 @@ def stored_act(claim: str, **changed: object) -> StoredAct:
         "capacity": Capacity.ACTOR,
         "state": ActState.CLAIMED,
         "at": NOON,
+        "done_at": None if changed.get("state", ActState.CLAIMED) is ActState.CLAIMED else NOON,
         "valid_until": NOON + timedelta(hours=24),
         "index": 0,
         "key": "k1",

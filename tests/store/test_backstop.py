@@ -164,6 +164,8 @@ async def test_for_whom_an_act_was_done_stays_as_it_is(ledger: Ledger) -> None:
         "UPDATE acts SET claim = 'other'",
         "UPDATE acts SET exclusive = true",
         "UPDATE acts SET capacity = 'approver'",
+        "UPDATE acts SET at = at - 1",
+        "UPDATE acts SET done_at = at - 1",
         "DELETE FROM acts",
         "DELETE FROM acts WHERE claim = 'c1'",
     ],
@@ -177,6 +179,21 @@ async def test_history_cannot_be_washed(ledger: Ledger, statement: str) -> None:
     async with ledger.database.write() as connection:
         await connection.exec_driver_sql("UPDATE acts SET state = 'abandoned', \"case\" = 'rev_1'")
     assert await stored(ledger) == ["c1"]
+
+
+async def test_when_an_act_was_done_is_said_once(ledger: Ledger) -> None:
+    """After it was claimed, and for good."""
+    await put(ledger, an_act("c1", "approve"))
+    async with ledger.database.write() as connection:
+        await connection.exec_driver_sql("UPDATE acts SET state = 'performed', done_at = at + 5")
+    for moment in ("at", "at + 4", "at + 6", "NULL"):
+        with pytest.raises(WriteRefused):
+            async with ledger.database.write() as connection:
+                await connection.exec_driver_sql(f"UPDATE acts SET done_at = {moment}")
+    async with ledger.database.write() as connection:
+        await connection.exec_driver_sql("UPDATE acts SET state = 'void', done_at = at + 5")
+    async with ledger.database.read() as connection:
+        assert (await connection.execute(select(acts.c.done_at - acts.c.at))).scalar_one() == 5
 
 
 @pytest.mark.parametrize("action", ["REPLACE INTO", "INSERT OR REPLACE INTO"])

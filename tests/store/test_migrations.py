@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -32,7 +33,7 @@ from controls.store.migrate import (
     open_engine,
     sync_url,
 )
-from controls.store.tables import metadata
+from controls.store.tables import STILL_CLAIMED, metadata
 from controls.store.trails import value_digest
 from tests.databases import PROJECT, PostgresServer
 
@@ -368,6 +369,116 @@ def test_an_installed_package_migrates(wheel: Path, tmp_path: Path) -> None:
     with engine.connect() as connection:
         assert len(schema(connection)) > len(metadata.tables)
     engine.dispose()
+
+
+def test_acts_from_before_say_when_they_were_done(database_url: str) -> None:
+    """As their ledger tells it; where it does not, never too early; going back forgets it, and no more."""
+    migrate(database_url, revision="0012")
+    rows = [
+        # claim, kind, step, capacity, state
+        ("performed", "order", "capture", "actor", "performed"),
+        ("performed:for", "order", "capture", "principal", "performed"),
+        ("claimed", "order", "approve", "actor", "claimed"),
+        ("claimed:for", "order", "approve", "principal", "performed"),
+        ("abandoned", "order", "settle", "actor", "abandoned"),
+        ("void", "order", "settle", "actor", "void"),
+        ("reopened", "order", "approve", "actor", "reopened"),
+        ("untold", "order", "approve", "actor", "void"),
+        ("amended", "order", "amend", "actor", "performed"),
+        ("approved", "order", "settle", "approver", "performed"),
+        ("counted", "quick", "settle", "actor", "claimed"),
+    ]
+    told = [
+        ("outcome", {"claim": "performed"}),
+        ("outcome", {"claim": "abandoned"}),
+        ("outcome", {"claim": "reopened"}),
+        ("resolution", {"void": "void"}),
+        ("resolution", {"void": "performed"}),
+        ("decision", {"claim": {"id": "claimed"}}),
+    ]
+    chains = [{"chain": "order"}, {"chain": "quick", "progress": "claimed"}]
+    release = {"format": 1, "files": {"chains/all.yaml": chains, "duties/some.yaml": []}}
+
+    def kept(connection: Connection) -> list[tuple[object, ...]]:
+        rows = connection.execute(text("SELECT trail, claim, at FROM trail_marks ORDER BY trail, claim"))
+        return [tuple(row) for row in rows]
+
+    with open_engine(database_url) as engine, engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO ledger_heads (tenant, origin, size, frontier, last_at, directory_index,"
+                " keys_index, release) VALUES ('t', 'o', 6, :empty, 99, 0, 0, 'r')"
+            ),
+            {"empty": b""},
+        )
+        connection.execute(
+            text("INSERT INTO ledger_blobs (tenant, digest, data) VALUES ('t', 'r', :data)"),
+            {"data": json.dumps(release).encode()},
+        )
+        for index, (kind, fields) in enumerate(told):
+            connection.execute(
+                text(
+                    'INSERT INTO ledger_entries (tenant, "index", id, kind, at, bytes, leaf)'
+                    " VALUES ('t', :index, :id, :kind, :at, :bytes, :leaf)"
+                ),
+                {
+                    "index": index,
+                    "id": f"e{index}",
+                    "kind": kind,
+                    "at": 20 + index,
+                    "bytes": json.dumps(fields).encode(),
+                    "leaf": b"",
+                },
+            )
+        for number, (claim, kind, step, capacity, state) in enumerate(rows):
+            connection.execute(
+                text(
+                    "INSERT INTO acts (tenant, claim, decision, kind, chain, step, person, account, capacity,"
+                    ' state, at, valid_until, "index", key, material, exclusive, voting)'
+                    " VALUES ('t', :claim, 'd', :kind, :chain, :step, 'p', 'a', :capacity, :state, 7, 9, 0,"
+                    " 'k', '{}', false, false)"
+                ),
+                {
+                    "claim": claim,
+                    "kind": kind,
+                    "chain": f"O-{number}",
+                    "step": step,
+                    "capacity": capacity,
+                    "state": state,
+                },
+            )
+            for trail in ("account", "resembles"):
+                connection.execute(
+                    text(
+                        "INSERT INTO trail_marks (tenant, trail, value, person, at, claim, part, kind, step)"
+                        " VALUES ('t', :trail, 'v', 'p', 7, :claim, '', :kind, :step)"
+                    ),
+                    {"trail": trail, "claim": claim, "kind": kind, "step": step},
+                )
+        before = kept(connection)
+    migrate(database_url)
+    expected = {
+        "performed": 20,
+        "performed:for": 20,
+        "claimed": None,
+        "claimed:for": None,
+        "abandoned": 21,
+        "void": 23,
+        "reopened": 22,
+        "untold": 99,
+        "amended": 7,
+        "approved": 7,
+        "counted": 7,
+    }
+    with open_engine(database_url) as engine, engine.connect() as connection:
+        found = {row.claim: row.done_at for row in connection.execute(text("SELECT * FROM acts"))}
+        assert found == expected
+        marks = {claim: at for trail, claim, at in kept(connection) if trail == "account"}
+        assert marks == {name: STILL_CLAIMED if at is None else at for name, at in expected.items()}
+        assert all(at == 7 for trail, _, at in kept(connection) if trail == "resembles")
+    downgrade(database_url, revision="0012")
+    with open_engine(database_url) as engine, engine.connect() as connection:
+        assert kept(connection) == before
 
 
 def test_what_counted_by_account_counts_on(database_url: str) -> None:

@@ -32,6 +32,7 @@ KIND = "order_to_settlement"
 ACCOUNT = Trail("account", KIND, "order.account", first="capture")
 SETTLED = Trail("account", KIND, "order.account", steps=frozenset({"settle"}), first="capture")
 ANYBODY = Trail("account.anybody", KIND, "order.account", first="capture", anybody=True)
+BEGUN = Trail("resembles", KIND, "order.account", first="capture", anybody=True, latest=True)
 WALL = Trail("issuer.sector/issuer.id", KIND, "issuer.sector", part="issuer.id", first="capture")
 
 
@@ -83,9 +84,37 @@ async def test_acts_are_found_by_value_and_person(ledger: Ledger) -> None:
 async def test_only_so_far_back(ledger: Ledger) -> None:
     """What is not later than asked for is not read."""
     times = [NOON - timedelta(hours=hours) for hours in (3, 2, 1)]
-    await put(ledger, [an_act(f"c{n}", chain=f"O-{n}", at=time) for n, time in enumerate(times)], ACCOUNT)
+    acts = [an_act(f"c{n}", chain=f"O-{n}", at=time, done_at=time) for n, time in enumerate(times)]
+    await put(ledger, acts, ACCOUNT)
     assert await found(ledger, at("A"), since=microseconds(times[1])) == ["c2"]
     assert await found(ledger, at("A"), since=microseconds(times[1]) - 1) == ["c1", "c2"]
+
+
+async def test_what_is_claimed_is_found_however_far_back(ledger: Ledger) -> None:
+    """Until its claim ends; from then on its mark ages, and so does that of whom it was done for."""
+    long_ago = NOON - timedelta(days=9)
+    await put(
+        ledger,
+        [
+            an_act("c1", at=long_ago, decision="d"),
+            an_act("c1:for", at=long_ago, decision="d", person="p2", capacity=Capacity.PRINCIPAL),
+        ],
+        ACCOUNT,
+        BEGUN,
+    )
+    assert await found(ledger, at("A"), since=microseconds(NOON)) == ["c1"]
+    assert await found(ledger, at("A", "p2"), since=microseconds(NOON)) == ["c1:for"]
+    # What chains may be the same as is a matter of when they began.
+    begun = at("A", trail=BEGUN)
+    assert await found(ledger, begun, since=microseconds(long_ago)) == []
+    assert await found(ledger, begun, since=microseconds(long_ago) - 1) == ["c1", "c1:for"]
+    workspace, _ = await ledger.work(
+        lambda work: work.change_act("c1", state=ActState.ABANDONED), needs=Needs(chains={(KIND, "O-1")})
+    )
+    for person, claim in (("p1", "c1"), ("p2", "c1:for")):
+        assert await found(ledger, at("A", person), since=workspace.at - 1) == [claim]
+        assert await found(ledger, at("A", person), since=workspace.at) == []
+    assert await found(ledger, begun, since=microseconds(long_ago) - 1) == ["c1", "c1:for"]
 
 
 async def test_other_parts_only(ledger: Ledger) -> None:

@@ -170,6 +170,7 @@ class _Desk:
             capacity=Capacity.ACTOR,
             state=ActState.PERFORMED,
             at=NOW,
+            done_at=NOW,
             valid_until=NOW + timedelta(hours=24),
             index=number,
         )

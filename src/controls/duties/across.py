@@ -2,10 +2,13 @@
 
 In the formulas p is the person who asks, s the step asked for, S the constraint's steps, and the trail is the
 acts on chains that share a value with this one (its account, instrument or desk, or its conflict class),
-those of this chain included; an act is recent if it is younger than `within`. What cannot be told is a
-violation that names the fact which was missing. Every act counts, whatever became of it. What keeps steps
-apart looks at the whole line of the chain besides (`controls.duties.lineage`); what limits how much is done
-on an account, instrument or desk counts the chains of that one, whatever they come from.
+those of this chain included. An act is recent if it is younger than `within`: now - done(act) < within. There
+done(act) is when it was reported as performed, or when its claim ended in another way; what is only claimed
+can be performed at any time, so it is recent for as long as it is that (nobody waits out a time under a
+claim). The step asked for is measured when it is asked for. What cannot be told is a violation that names the
+fact which was missing. Every act counts, whatever became of it. What keeps steps apart looks at the whole
+line of the chain besides (`controls.duties.lineage`); what limits how much is done on an account, instrument
+or desk counts the chains of that one, whatever they come from.
 """
 
 from __future__ import annotations
@@ -61,7 +64,10 @@ def at_most_across(constraint: Constraint, /, *, asked: Asked) -> Violation | No
 
 def cooling_off(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     """No two of S closer than `apart`, whoever takes them: violated if there is an act on some x in S - {s},
-    of this chain or (beyond scope chain) of the trail, that is younger than `apart`.
+    of this chain or (beyond scope chain) of the trail, that is younger than `apart`: now - done(act) < apart.
+
+    That is: the pause begins when x is done, not when it was claimed. As long as x is only claimed it has not
+    begun, and when it ends cannot be told: the step asked for waits.
     """
     found = _apart(constraint, asked=asked)
     missing = _missing(constraint, asked=asked)
@@ -132,7 +138,7 @@ def _counted(
 
 
 def _recent(act: Act, *, asked: Asked, within: timedelta | None) -> bool:
-    return within is None or asked.now - act.at < within
+    return within is None or act.younger_than(within, now=asked.now)
 
 
 def _missing(constraint: Constraint, *, asked: Asked) -> tuple[str, ...]:
@@ -143,10 +149,11 @@ def _missing(constraint: Constraint, *, asked: Asked) -> tuple[str, ...]:
 
 
 def _end(found: Sequence[TrailAct], within: timedelta | None) -> datetime | None:
-    """The moment at which the latest of the acts is no longer recent."""
-    if within is None or not found:
+    """The moment at which the latest of the acts is no longer recent; None while one is only claimed."""
+    done = [item.act.done_at for item in found if item.act.done_at is not None]
+    if within is None or not done or len(done) < len(found):
         return None
-    return max(item.act.at for item in found) + within
+    return max(done) + within
 
 
 def _acts(items: Iterable[TrailAct]) -> tuple[Act, ...]:

@@ -127,6 +127,7 @@ def claimed_act(
         capacity=Capacity.ACTOR,
         state=ActState.CLAIMED,
         at=now,
+        done_at=None,
         valid_until=claim.valid_until,
         index=-1,
         material=claim.material,
@@ -135,7 +136,8 @@ def claimed_act(
 
 
 def principal_act(act: Act, principal: Account) -> Act:
-    """The act of whom `act` was done for: it counts against that person for ever, and holds nothing."""
+    """The act of whom `act` was done for: it counts against that person for ever, and holds nothing. It is
+    done with when `act` is."""
     return replace(
         act,
         claim=f"{act.claim}:for",

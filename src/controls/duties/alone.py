@@ -60,6 +60,7 @@ def _had_a_hand(step: str) -> Act:
         capacity=Capacity.ACTOR,
         state=ActState.ABANDONED,
         at=_WHENEVER,
+        done_at=_WHENEVER,
         valid_until=_WHENEVER,
         index=0,
     )

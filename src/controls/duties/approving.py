@@ -159,6 +159,7 @@ def _requested(asked: Asked, person: str) -> Act:
         capacity=Capacity.ACTOR,
         state=ActState.CLAIMED,
         at=asked.now,
+        done_at=None,
         valid_until=asked.now,
         index=-1,
     )

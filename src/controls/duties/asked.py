@@ -103,9 +103,9 @@ class Violation:
     """Why a constraint speaks: the count that passes the limit and the earlier acts behind it.
 
     `steps` (or `roles`) are what was counted; `relations` those in which the acts' persons stand to p;
-    `until` is the moment from which the constraint says nothing more if nobody acts meanwhile. `missing` and
-    `error` say what kept the constraint's condition, or the count, from being told; then the constraint
-    applies all the same.
+    `until` is the moment from which the constraint says nothing more if nobody acts meanwhile (None: there is
+    none, or it cannot be told). `missing` and `error` say what kept the constraint's condition, or the count,
+    from being told; then the constraint applies all the same.
     """
 
     count: int

@@ -6,14 +6,17 @@ counts when each act is asked for with those before it; here the acts are gone t
 with a hundred thousand of them on one account costs as much as a thousand with a hundred.
 
 Guarantees: a chain that was amended from one account to another is one of both, with all its acts; behind a
-wall each act counts for the dataset that its chain stated when it was done. What a chain does not state is
-not guessed: it is at no place. What was approved before a chain began is where `model.trail.of_chain` says.
+wall each act counts for the dataset that its chain stated when it was done. Times are as they were when the
+later act was asked for: what was only claimed then counted. What a chain does not state is not guessed: it is
+at no place. What was approved before a chain began is where `model.trail.of_chain` says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from heapq import heappop, heappush
 from typing import Final, TypeAlias
 
 from controls.duties.across import counted_as
@@ -23,6 +26,7 @@ from controls.model.chain import AMEND, Act, ChainHistory, ChainKind
 from controls.model.duty import Constraint, ConstraintKind, Scope
 from controls.model.trail import of_chain
 
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 # A constraint by its number, where it looks, and whose acts (nothing: anybody's).
 Place: TypeAlias = tuple[int, str, str]
 
@@ -153,7 +157,17 @@ def _step(act: Act, kind: ChainKind) -> str:
 
 
 def _recent(constraint: Constraint, earlier: _Done, later: _Done) -> bool:
-    return constraint.within is None or later.act.at - earlier.act.at < constraint.within
+    return constraint.within is None or earlier.act.younger_than(constraint.within, now=later.act.at)
+
+
+def _later(one: _Done | None, other: _Done) -> _Done:
+    """Of two acts the one that counts for longer, `other` if they are equal."""
+    return one if one is not None and _end(one) > _end(other) else other
+
+
+def _end(done: _Done) -> datetime:
+    """When the act began to age; what is only claimed has not yet."""
+    return _NEVER if done.act.done_at is None else done.act.done_at
 
 
 def _kept_apart(constraint: Constraint, acts: list[_Done]) -> Broken:
@@ -164,23 +178,30 @@ def _kept_apart(constraint: Constraint, acts: list[_Done]) -> Broken:
         recent = [other for other in others if _recent(constraint, other, done)]
         if recent:
             yield (*(other.act for other in sorted(recent, key=lambda item: item.act.index)), done.act)
-        last[done.step] = done
+        last[done.step] = _later(last.get(done.step), done)
 
 
 def _too_many(constraint: Constraint, acts: list[_Done]) -> Broken:
     """More steps of chains than allowed, those counted that are recent."""
-    counted: dict[tuple[str, str, str], _Done] = {}  # the one that was done longest ago first
-    for done in acts:
+    counted: dict[tuple[str, str, str], _Done] = {}
+    ends: list[tuple[datetime, int, tuple[str, str, str]]] = []  # of those, and of some before: a heap
+    for number, done in enumerate(acts):
         key = (done.kind, done.act.chain, counted_as(constraint, done.step))
         if constraint.within is None:
             counted.setdefault(key, done)
-        else:
-            counted.pop(key, None)
-            counted[key] = done
-            while not _recent(constraint, counted[next(iter(counted))], done):
-                del counted[next(iter(counted))]
+            if len(counted) > constraint.limit:
+                yield tuple(item.act for item in counted.values())
+            continue
+        while ends and done.act.at - ends[0][0] >= constraint.within:
+            end, _, old = heappop(ends)
+            if old in counted and _end(counted[old]) == end:
+                del counted[old]
+        kept = _later(counted.get(key), done)
+        counted[key] = kept
+        heappush(ends, (_end(kept), number, key))
         if len(counted) > constraint.limit:
-            yield tuple(item.act for item in counted.values())
+            others = (item for place, item in counted.items() if place != key)
+            yield (*(other.act for other in sorted(others, key=lambda item: item.act.index)), done.act)
 
 
 def _behind_two(constraint: Constraint, acts: list[_Done]) -> Broken:
@@ -192,7 +213,7 @@ def _behind_two(constraint: Constraint, acts: list[_Done]) -> Broken:
         ]
         if recent:
             yield (*(other.act for other in sorted(recent, key=lambda item: item.act.index)), done.act)
-        last[done.part] = done
+        last[done.part] = _later(last.get(done.part), done)
 
 
 _BROKEN: Final[Mapping[ConstraintKind, Callable[[Constraint, list[_Done]], Broken]]] = {

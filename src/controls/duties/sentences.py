@@ -161,12 +161,14 @@ def _chinese_wall(_: Constraint, found: Violation, asked: Asked) -> Text:
             "hace.",
         )
     earlier = acts(found.acts, kind=asked.kind, with_chain=True)
-    until = "" if found.until is None else moment(found.until)
+    until = _WHILE_CLAIMED
+    if found.until is not None:
+        until = Text(moment(found.until), f"el {moment(found.until)}")
     return Text(
         f"{asked.person} has acted on another side of this Chinese wall: {earlier.en}. Somebody else must "
-        f"take {step.en}; for {asked.person} the wall stands until {until}.",
+        f"take {step.en}; for {asked.person} the wall stands until {until.en}.",
         f"{asked.person} ha actuado en otro lado de esta barrera de información: {earlier.es}. {step.es} "
-        f"corresponde a otra persona; para {asked.person} la barrera está hasta el {until}.",
+        f"corresponde a otra persona; para {asked.person} la barrera está hasta {until.es}.",
     )
 
 
@@ -179,6 +181,11 @@ def _cooling_off(constraint: Constraint, found: Violation, asked: Asked) -> Text
         f"{step.es} guarda una distancia en el tiempo con {others.es}, los dé quien los dé, así que "
         f"{asked.person} debe esperar. Antes: {earlier.es}.",
     )
+    if any(act.done_at is None for act in found.acts):
+        return Text(
+            f"{text.en} The time begins when what is only claimed is reported as performed.",
+            f"{text.es} El tiempo empieza cuando lo que solo está reservado se notifica como realizado.",
+        )
     if found.until is None:
         return text
     until = moment(found.until)
@@ -210,6 +217,10 @@ _SENTENCES: Final[Mapping[ConstraintKind, Sentence]] = {
     ConstraintKind.COOLING_OFF: _cooling_off,
     ConstraintKind.COALITION: _coalition,
 }
+_WHILE_CLAIMED: Final = Text(
+    "as long as one of them is only claimed, and its time begins when that is reported as performed",
+    "mientras uno de ellos solo esté reservado, y su plazo empieza cuando se notifica como realizado",
+)
 _WHERE: Final[Mapping[Scope, Text]] = {
     Scope.CHAIN: Text("on one chain", "en una misma cadena"),
     Scope.ACCOUNT: Text("on all chains of one account", "en todas las cadenas de una misma cuenta"),

@@ -24,6 +24,12 @@ _STATE: Final = {
     ActState.VOID: Text(" (void, it still counts)", " (anulado, sigue contando)"),
     ActState.REOPENED: Text(" (reopened, it still counts)", " (reabierto, sigue contando)"),
 }
+_DONE: Final = {
+    ActState.PERFORMED: Text(", performed", ", realizado el"),
+    ActState.ABANDONED: Text(", claimed until", ", reservado hasta el"),
+    ActState.VOID: Text(", claimed until", ", reservado hasta el"),
+    ActState.REOPENED: Text(", done or claimed until", ", realizado o reservado hasta el"),
+}
 
 _BY: Final = {
     Capacity.ACTOR: Text("by", "por"),
@@ -56,20 +62,30 @@ def names(items: Iterable[str]) -> Text:
 
 
 def act(done: Act, *, kind: ChainKind, with_chain: bool = False) -> Text:
-    """One act: its step, by whom, when, and what became of it."""
+    """One act: its step, by whom, when, and what became of it; when that was, if not in the same second."""
     title = step_title(done.step, kind=kind)
     where = Text(f" on chain {done.chain}", f" en la cadena {done.chain}") if with_chain else Text("", "")
     state = _STATE[done.state]
     by = _BY[done.capacity]
-    at = moment(done.at)
+    at = _moments(done)
     other = Text("", "")
     if done.beside:
         told = _BY[Capacity.ACTOR if done.capacity is Capacity.PRINCIPAL else Capacity.PRINCIPAL]
         other = Text(f" {told.en} {done.beside}", f" {told.es} {done.beside}")
     return Text(
-        f"{title.en}{where.en}, {by.en} {done.person}{other.en}, {at}{state.en}",
-        f"{title.es}{where.es}, {by.es} {done.person}{other.es}, {at}{state.es}",
+        f"{title.en}{where.en}, {by.en} {done.person}{other.en}, {at.en}{state.en}",
+        f"{title.es}{where.es}, {by.es} {done.person}{other.es}, {at.es}{state.es}",
     )
+
+
+def _moments(done: Act) -> Text:
+    at = moment(done.at)
+    end = at if done.done_at is None else moment(done.done_at)
+    if end == at:
+        return Text(at, at)
+    # What became of an act done for somebody is said of the actor's.
+    until = _DONE[ActState.REOPENED if done.capacity is Capacity.PRINCIPAL else done.state]
+    return Text(f"{at}{until.en} {end}", f"{at}{until.es} {end}")
 
 
 def acts(done: Sequence[Act], *, kind: ChainKind, with_chain: bool = False) -> Text:

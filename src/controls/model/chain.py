@@ -118,6 +118,9 @@ class Act:
     """One person's act on one step of one chain.
 
     `claim` is the claim's id; `decision` the decision that granted it; `key` the credential that asked;
+    `at` when it was granted, and `done_at` when it was done with: performed, or its claim ended otherwise
+    (None: it is still claimed, and may be performed at any time). What is done with its decision, and the
+    claim of a kind that takes claims for progress, is done at once; for whom somebody acts, when that one is;
     `material` the canonical text of the material facts then, and the digest of the step's lines under their
     name; `index` its ledger entry. Where somebody acted
     for somebody else there are two acts on the step, the actor's and the principal's, and `beside` is the
@@ -133,6 +136,7 @@ class Act:
     capacity: Capacity
     state: ActState
     at: datetime
+    done_at: datetime | None
     valid_until: datetime
     index: int
     key: str = ""
@@ -143,6 +147,11 @@ class Act:
     def hands(self) -> frozenset[str]:
         """The one or two persons whose act it is."""
         return frozenset((self.person, self.beside or self.person))
+
+    def younger_than(self, span: timedelta, *, now: datetime) -> bool:
+        """Whether less than `span` has passed since it was done with; what is not done with has not begun to
+        age. An act that was done with only after `now` was not at `now`."""
+        return self.done_at is None or now - self.done_at < span
 
     def stands(self) -> bool:
         """Whether the act holds its step: claimed or performed, by its actor."""

@@ -162,6 +162,7 @@ def _history(release: Release, example: Example, *, resource: str, now: datetime
             capacity=Capacity.ACTOR,
             state=ActState.PERFORMED,
             at=act.at or now,
+            done_at=act.at or now,
             valid_until=(act.at or now) + timedelta(hours=24),
             index=index,
         )

@@ -367,6 +367,7 @@ def _act(step: str, state: ActState, index: int) -> Act:
         capacity=Capacity.ACTOR,
         state=state,
         at=_NOW - timedelta(hours=1),
+        done_at=None if state is ActState.CLAIMED else _NOW,
         valid_until=_NOW + timedelta(hours=23),
         index=index,
     )

@@ -373,6 +373,7 @@ def _record_act(
                 capacity=Capacity.ACTOR,
                 state=ActState.PERFORMED,
                 at=context.work.now,
+                done_at=context.work.now,
                 valid_until=context.work.now,
                 index=index,
                 key=key,

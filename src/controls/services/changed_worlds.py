@@ -271,6 +271,7 @@ class Worlds:
             capacity=Capacity.ACTOR,
             state=ActState.PERFORMED,
             at=context.work.now,
+            done_at=context.work.now,
             valid_until=context.work.now + _SOON,
             index=self.head.frontier.size,
             material=material_of(kind, step=kind.step(step.step), forms=asked.reading.forms),

@@ -206,6 +206,7 @@ def _record(
             # An amendment is no step that somebody performs later: the permit changes the facts.
             state=ActState.PERFORMED if step is None else ActState.CLAIMED,
             at=work.now,
+            done_at=work.now if step is None or kind.progress_claimed else None,
             valid_until=intent.valid_until,
             index=index,
             key=key,

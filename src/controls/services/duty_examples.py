@@ -14,7 +14,7 @@ from controls.duties.ballots import ballots_of
 from controls.duties.constraints import Asked, concerns, violation
 from controls.duties.findings import constraint_finding
 from controls.duties.trails import trail_name
-from controls.model.chain import Act, Capacity, ChainHistory, ChainKind
+from controls.model.chain import Act, ActState, Capacity, ChainHistory, ChainKind
 from controls.model.condition import Facts
 from controls.model.duty import Constraint
 from controls.model.trail import TrailAct, TrailReading
@@ -140,6 +140,7 @@ def _acts(done: Iterable[DutyAct], *, now: datetime) -> tuple[Act, ...]:
             capacity=Capacity.ACTOR,
             state=act.state,
             at=act.at or now,
+            done_at=None if act.state is ActState.CLAIMED else act.at or now,
             valid_until=(act.at or now) + timedelta(hours=24),
             index=index,
         )

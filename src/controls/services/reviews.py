@@ -260,6 +260,7 @@ class Resolve:
                     capacity=Capacity.APPROVER,
                     state=ActState.PERFORMED,
                     at=context.work.now,
+                    done_at=context.work.now,
                     valid_until=approval.expires_at,
                     index=index,
                     key=self.key,

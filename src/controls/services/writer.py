@@ -261,7 +261,7 @@ class Writer:
     ) -> tuple[Workspace, Sealed, list[Outcome]]:
         head, now = await lock_head(connection, self.settings.tenant, clock=self.settings.clock)
         active, directory, keys = await self.state.current(connection, head)
-        work = Workspace(head, now=now, entropy=self.settings.entropy)
+        work = Workspace(head, now=now, entropy=self.settings.entropy, marked=active.trails.keys())
         context = Context(work, active, directory, keys, self.settings.new_id)
         needs = Needs()
         live = [

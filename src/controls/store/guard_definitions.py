@@ -27,7 +27,7 @@ def fingerprint(definition: str) -> str:
 # -- SQLite: name of the trigger -> fingerprint of its CREATE TRIGGER statement ---------------------------
 
 SQLITE_TRIGGERS: Final[Mapping[str, str]] = {
-    "acts_fixed": "0a88b13366d29ee13bac83773a597921282bfb15428fec1e050fc1243011933e",
+    "acts_fixed": "41970332337fa9e787c10e5c9682a0bf9a8077f9198d8c079adbe25c0c20f593",
     "acts_no_delete": "a39a46e5fba8a498b607077cabd81494ff47bbe90a627928c86f63b1feb70e9d",
     "acts_own_name": "f3ea3c416d7fc796eebd774860466e15b19c7c2f77d130a88349e7b6d0664b0b",
     "acts_within_limits": "9a92fadd7f24b9fdaf215738254696825f9a38cd2c3e4892d18295f545bcee91",
@@ -105,7 +105,7 @@ POSTGRES_TRIGGERS: Final[Mapping[str, PostgresTrigger]] = {
 # Function -> fingerprint of its language, settings and body (without the name of the schema).
 POSTGRES_FUNCTIONS: Final[Mapping[str, str]] = {
     "guard_act": "fe3f99fba2c4b355401b3c825c5a2dba180e8d6bce8b5582a8766c07af67752c",
-    "guard_fixed_act": "4753ea4a7ffb6bb806cffed828cb84faf37f2193e8b555ba08824d5eec7f3a8f",
+    "guard_fixed_act": "9d64c4687dcb7a8236b9ad0f232fd5e64db505369f7131a68229e82e9acf999e",
     "guard_head": "6ec81333ce17a84b98e2425efa16aded5e50daed62b653572ec3908280db4128",
     "guard_next_entry": "2d880db6d940923da2bfe5eaa92a0b319daedfef6ad2279442e4f1db4e1384a0",
     "guard_refuse": "eccb6c14342bf8f15a07e5fffb877873e4ce683c179c026cb13daa07bd782110",

@@ -41,7 +41,7 @@ _NEAR: Final = text(
     " JOIN trail_marks m ON m.value = p.value AND m.trail = p.trail AND m.tenant = :tenant"
     " AND m.person IN (:merged, :survivor)"
     " JOIN acts a ON a.claim = m.claim AND a.tenant = m.tenant"
-    " GROUP BY a.kind, a.chain ORDER BY max(m.at) DESC, a.chain, a.kind LIMIT :most"
+    " GROUP BY a.kind, a.chain ORDER BY max(a.at) DESC, a.chain, a.kind LIMIT :most"
 )
 # An act of one for the other is that of one person, then: nobody is beside it.
 _UNITE: Final = [

@@ -144,6 +144,7 @@ acts: Final = Table(
     Column("voting", Boolean, nullable=False),
     Column("case", identifier(), nullable=False, server_default=text("''")),
     Column("beside", identifier(), nullable=False, server_default=text("''")),
+    Column("done_at", BigInteger),
     PrimaryKeyConstraint("claim", "tenant"),
     Index("ix_acts_chain", "chain", "kind", "tenant", "index"),
     Index(
@@ -194,7 +195,10 @@ duty_limits: Final = Table(
 )
 
 # Where acts are found that are looked at beyond their chain (`controls.model.trail`). `value` and `part` are
-# digests, so that every row is small; `person` is empty where acts are looked up whoever's they are.
+# digests, so that every row is small; `person` is empty where acts are looked up whoever's they are. `at` is
+# from when the act ages: the greatest number there is as long as it has not begun to.
+STILL_CLAIMED: Final = 2**63 - 1
+OF_CLAIMED: Final = f"at = {STILL_CLAIMED}"
 trail_marks: Final = Table(
     "trail_marks",
     metadata,
@@ -208,6 +212,14 @@ trail_marks: Final = Table(
     Column("kind", identifier(), nullable=False),
     Column("step", identifier(), nullable=False),
     PrimaryKeyConstraint("value", "trail", "person", "at", "claim", "part", "tenant"),
+    # The marks that change when their claim ends.
+    Index(
+        "ix_trail_marks_claimed",
+        "tenant",
+        "claim",
+        postgresql_where=text(OF_CLAIMED),
+        sqlite_where=text(OF_CLAIMED),
+    ),
 )
 
 # What a chain comes from (`controls.model.lineage`), as its first act said; rows only ever come.

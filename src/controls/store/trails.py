@@ -4,7 +4,8 @@ Guarantees: what a unit of work finds on a trail is all there is, this batch inc
 written and read under the tenant's lock; it costs one statement for a batch and one index range for each
 trail asked about, bounded by how far back anybody looks. An act counts for every value that its chain has
 had: when an amendment moves a chain to another value, its earlier acts are marked there too, and its later
-ones at both. (`model.trail.of_chain` says what of approvals from before it began.)
+ones at both. (`model.trail.of_chain` says what of approvals from before it began.) A mark ages with its act,
+so it is that of a claim until this ends (`STILL_CLAIMED`): no window leaves out what is done with late.
 
 Marks follow from the acts and their material facts alone, so a release that brings a new trail finds its
 whole past: `change_trails` makes the marks when the release is activated, under the lock, some thousands of
@@ -27,7 +28,7 @@ from controls.model.trail import Trail, of_chain
 from controls.model.values import microseconds
 from controls.store.connection import StoreConnection
 from controls.store.rows import StoredAct
-from controls.store.tables import acts, trail_marks
+from controls.store.tables import OF_CLAIMED, STILL_CLAIMED, acts, trail_marks
 
 # How many acts `change_trails` reads at a time.
 PAGE: Final = 5_000
@@ -63,7 +64,8 @@ class TrailQuery:
 
 @record
 class Mark:
-    """One act at one place: `kind` is its chain's, `step` the one that it counts as."""
+    """One act at one place: `kind` is its chain's, `step` the one that it counts as, `at` (microseconds) from
+    when it ages."""
 
     key: TrailKey
     part: str
@@ -124,7 +126,10 @@ def _marks(trail: Trail, stored: StoredAct, place: tuple[str, str]) -> Iterator[
     step = trail.first if act.step == AMEND else act.step
     if trail.concerns(step):
         key = TrailKey(trail.name, value, "" if trail.anybody else act.person)
-        yield Mark(key, part, microseconds(act.at), act.claim, stored.kind, step)
+        # What chains may be the same as is a matter of when they began.
+        since = act.at if trail.latest else act.done_at
+        at = STILL_CLAIMED if since is None else microseconds(since)
+        yield Mark(key, part, at, act.claim, stored.kind, step)
 
 
 _ASKED: Final = {
@@ -148,7 +153,7 @@ def _found(dialect: str) -> TextClause:
         " WHERE x.value = q.value AND x.trail = q.trail AND x.person = q.person AND x.tenant = :tenant"
         f" ORDER BY x.at DESC LIMIT 1 OFFSET {LATEST - 1}), since)) ELSE since END AS since FROM q)"
         " SELECT m.trail AS m_trail, m.value AS m_value, m.person AS m_person, m.part AS m_part,"
-        " m.step AS m_step, a.* FROM asked"
+        " m.at AS m_at, m.step AS m_step, a.* FROM asked"
         " JOIN trail_marks m ON m.value = asked.value AND m.trail = asked.trail AND m.person = asked.person"
         " AND m.at > asked.since AND m.tenant = :tenant"
         " AND (asked.besides IS NULL OR m.part <> asked.besides)"
@@ -170,9 +175,20 @@ async def load_marks(
     for row in rows:
         stored = StoredAct.read(row)
         key = TrailKey(row.m_trail, row.m_value, row.m_person)
-        at = microseconds(stored.act.at)
-        found.append((Mark(key, row.m_part, at, stored.act.claim, stored.kind, row.m_step), stored))
+        found.append((Mark(key, row.m_part, row.m_at, stored.act.claim, stored.kind, row.m_step), stored))
     return found
+
+
+_BEGIN: Final = text(
+    f"UPDATE trail_marks SET at = :at WHERE tenant = :tenant AND claim = :claim AND {OF_CLAIMED}"  # noqa: S608
+)
+
+
+async def begin_marks(connection: StoreConnection, tenant: str, claims: Iterable[str], *, at: int) -> None:
+    """From `at` on the marks of acts age whose claims have ended."""
+    ended = [{"tenant": tenant, "claim": claim, "at": at} for claim in claims]
+    if ended:
+        await connection.execute(_BEGIN, ended)
 
 
 def _parameters(dialect: str, wanted: Sequence[TrailQuery]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ from controls.store.tables import (
     tiles,
     trail_marks,
 )
-from controls.store.trails import load_marks
+from controls.store.trails import begin_marks, load_marks
 from controls.store.workspace import NEAR_AT_MOST, Needs, Sealed, StoredAnswer, Workspace
 
 # How many expired claims one sweep opens cases for, so that a sweep never holds the lock for long.
@@ -325,6 +325,7 @@ async def flush(connection: StoreConnection, work: Workspace, sealed: Sealed) ->
     await _update(connection, acts, "claim", [stored.row(tenant) for stored in work.changed_acts.values()])
     await _insert(connection, acts, [stored.row(tenant) for stored in work.new_acts.values()])
     await _insert(connection, trail_marks, [mark.row(tenant) for mark in work.new_marks])
+    await begin_marks(connection, tenant, work.begun_marks, at=work.at)
     links = [
         link_row(tenant, chain, link, index=index, number=number)
         for number, (chain, link, index) in enumerate(work.new_links)

@@ -7,7 +7,7 @@ before `flush`, and `flush` writes entries, state and the new head in the caller
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -95,15 +95,30 @@ def _in_time(mark: Mark) -> tuple[int, str, str]:
     return mark.at, mark.claim, mark.part
 
 
-class Workspace:
-    """State as of the lock, plus what the commands of this batch have done to it."""
+def _in_ledger(item: TrailAct) -> tuple[int, str, str]:
+    return item.act.index, item.act.claim, item.part
 
-    def __init__(self, head: Head, *, now: datetime, entropy: Callable[[int], bytes]) -> None:
+
+class Workspace:
+    """State as of the lock, plus what the commands of this batch have done to it.
+
+    `marked` are the chain kinds whose acts leave marks on trails.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        *,
+        now: datetime,
+        entropy: Callable[[int], bytes],
+        marked: Container[str] = frozenset(),
+    ) -> None:
         self.head = head
         self.now = now
         self.at = microseconds(now)
         self._at_text = utc_text(now)
         self._entropy = entropy
+        self._marked_kinds = marked
         # Counts changes: a command that was refused must have left it as it was.
         self.revision = 0
         self._acts: dict[tuple[str, str], list[StoredAct]] = {}
@@ -128,6 +143,7 @@ class Workspace:
         self.new_acts: dict[str, StoredAct] = {}
         self.changed_acts: dict[str, StoredAct] = {}
         self.new_marks: list[Mark] = []
+        self.begun_marks: list[str] = []  # claims that ended, so that the marks of the acts begin to age
         self.new_links: list[tuple[ChainKey, Link, int]] = []  # with the entry that declares it
         self.new_reviews: dict[str, ReviewCase] = {}
         self.changed_reviews: dict[str, ReviewCase] = {}
@@ -223,13 +239,14 @@ class Workspace:
         known = self._marks.get(query.key, {}).values()
         if not known:
             return ()
-        marks = nlargest(LATEST, known, key=_in_time)[::-1] if query.latest else sorted(known, key=_in_time)
-        return tuple(
+        marks = nlargest(LATEST, known, key=_in_time)[::-1] if query.latest else known
+        found = [
             TrailAct(
                 mark.kind, mark.step, (self.claims.get(mark.claim) or self._marked[mark.claim]).act, mark.part
             )
             for mark in marks
-        )
+        ]
+        return tuple(found if query.latest else sorted(found, key=_in_ledger))
 
     def add_act(self, stored: StoredAct, trails: Iterable[Trail] = ()) -> None:
         """Add an act to a chain that was loaded; `trails` are those of its chain kind."""
@@ -254,16 +271,24 @@ class Workspace:
             self.new_links.append((chain, link, index))
 
     def change_act(self, claim: str, *, state: ActState | None = None, case: str | None = None) -> None:
-        self.revision += 1
+        """Change what became of an act on a chain that was loaded. When its claim ends it is done with, and
+        so is the act of whom it was done for."""
         old = self.claims[claim]
-        new = replace(
-            old,
-            act=old.act if state is None else replace(old.act, state=state),
-            case=old.case if case is None else case,
-        )
+        act = old.act if state is None else replace(old.act, state=state)
+        self._replace(old, replace(old, act=act, case=old.case if case is None else case))
+        if state is None or act.done_at is not None:
+            return
+        for item in self._acts[old.kind, act.chain]:
+            if item.act.decision == act.decision:
+                self._replace(item, replace(item, act=replace(item.act, done_at=self.now)))
+
+    def _replace(self, old: StoredAct, new: StoredAct) -> None:
+        self.revision += 1
+        claim, chain = old.act.claim, (old.kind, old.act.chain)
         self.claims[claim] = new
         (self.new_acts if claim in self.new_acts else self.changed_acts)[claim] = new
-        chain = (old.kind, old.act.chain)
+        if new.act.done_at != old.act.done_at and new.kind in self._marked_kinds:
+            self.begun_marks.append(claim)
         self._acts[chain] = [new if item.act.claim == claim else item for item in self._acts[chain]]
         self._histories.pop(chain, None)
 
