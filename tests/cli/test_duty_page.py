@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from html.parser import HTMLParser
 
@@ -21,12 +21,16 @@ from controls.cli.duty_words import WORDS
 from controls.cli.markup import element, joined
 from controls.duties.access import Access, Item, Sort
 from controls.duties.analysis import Analysis, Separation
+from controls.duties.breaches import Breach
+from controls.model.chain import ActState
+from controls.model.duty import ConstraintKind
 from controls.model.finding import Effect, Text
 from controls.rules.release import compile_release
 from controls.services.directory_file import read_directory
 from controls.services.duty_analysis import Examined, MatrixOf, examine_directory
 from controls.services.duty_report import Report
 from tests.desk import DESK_PEOPLE, DESK_RULES
+from tests.duties.builders import NOW, a_constraint, an_act
 
 HOSTILE = "</td><script src=//x>alert(1)</script><img src=x onerror='a()'>\"&"
 VOID = {"meta"}
@@ -195,6 +199,20 @@ def test_both_languages_say_the_same() -> None:
             assert one != other or word.name == "nothing"
         else:
             assert len(one) == len(other)
+
+
+@pytest.mark.parametrize(("language", "done"), [("en", "done"), ("es", "realizado el")])
+def test_a_violation_says_when_its_acts_were_done(language: str, done: str) -> None:
+    """Beside when they were claimed, where that is another time; nothing of what is only claimed."""
+    late = an_act("capture", "ana", index=7, done_at=NOW + timedelta(hours=23))
+    claimed = an_act("settle", "ana", index=8, state=ActState.CLAIMED)
+    rule = a_constraint(ConstraintKind.COOLING_OFF, "capture", "settle", within=timedelta(days=1))
+    report = hostile()
+    breach = Breach(rule, "ana", "order_chain", "O-1", (late, claimed))
+    text = page(Report(replace(report.examined, breaches=(breach,)), with_names=True), language=language)
+    words = read(text).words()
+    assert f"capture, 2026-03-02T09:30:00Z, {done} 2026-03-03T08:30:00Z, " in words
+    assert f"settle, 2026-03-02T09:30:00Z, {WORDS[language].entry} 8" in words
 
 
 def test_persons_are_pseudonyms_unless_names_are_asked_for() -> None:

@@ -126,6 +126,8 @@ def test_a_grant_to_the_letter(desk: Release) -> None:
         ("cool_off", "These steps are at least 1 day apart on all chains of one account"),
         ("instrument_limit", "Nobody takes more than 3 of these steps on all chains of one instrument"),
         ("instrument_limit", "Only acts of the last 1 day count."),
+        ("instrument_limit", "The time of a step begins when it is performed; while it is only claimed"),
+        ("cool_off", "The time of a step begins when it is performed; while it is only claimed"),
         ("two_duties", "- “record”: Capture (“capture”) and Valuation (“value”)"),
         ("roles_in_use", "Nobody uses more than 1 of these roles on one chain"),
         (

@@ -279,7 +279,7 @@ async def test_nobody_waits_out_a_time_under_a_claim(running: Counted, reported:
         (finding,) = waits["findings"]
         assert "(claimed)" in finding["message"]["en"]
         assert "begins when what is only claimed is reported as performed" in finding["message"]["en"]
-        assert "empieza cuando lo que solo está reservado" in finding["message"]["es"]
+        assert "empieza cuando lo que sólo está reservado" in finding["message"]["es"]
         assert "until" not in finding["values"]
     running.now = START + 3 * DAY - timedelta(seconds=10)
     await report(running, change, reported)
@@ -302,7 +302,7 @@ async def test_a_window_goes_on_from_when_it_was_done(running: Counted) -> None:
     waits = await running.ask(trade("capture", "ana", "T-9", **other))
     assert rules_of(waits) == {"wall"}
     assert "as long as one of them is only claimed" in waits["findings"][0]["message"]["en"]
-    assert "mientras uno de ellos solo esté reservado" in waits["findings"][0]["message"]["es"]
+    assert "mientras uno de ellos sólo esté reservado" in waits["findings"][0]["message"]["es"]
     for number in (2, 3):
         await take(running, trade("capture", "ana", f"T-{number}", instrument="X"))
     assert rules_of(await running.ask(trade("capture", "ana", "T-4", instrument="X"))) == {"instrument_limit"}

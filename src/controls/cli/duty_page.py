@@ -18,6 +18,7 @@ from controls.cli.markup import Markup, element, joined
 from controls.duties.access import Item
 from controls.duties.analysis import Collusion, Matrix, Separation
 from controls.duties.collusion import Group
+from controls.model.chain import Act
 from controls.model.finding import Text
 from controls.model.values import utc_text
 from controls.services.duty_report import ConstraintRow, Report
@@ -278,7 +279,7 @@ class _Page:
                 self._person(breach.person),
                 breach.chain or ", ".join(dict.fromkeys(act.chain for act in breach.acts)),
                 _lines(
-                    f"{act.step}, {utc_text(act.at)[:19]}Z, {words.entry} {act.index}" for act in breach.acts
+                    f"{act.step}, {_moments(act, words)}, {words.entry} {act.index}" for act in breach.acts
                 ),
             ]
             for breach in report.breaches
@@ -328,6 +329,13 @@ def _lines(texts: Iterable[str]) -> str:
     """Several short texts, one below the other; nothing if there are none."""
     said = [element("div", text) for text in texts if text]
     return joined(*said) if said else ""
+
+
+def _moments(act: Act, words: Words) -> str:
+    """When it was claimed and, if that was in another second, when it was done."""
+    at = utc_text(act.at)[:19]
+    done = at if act.done_at is None else utc_text(act.done_at)[:19]
+    return f"{at}Z" if done == at else f"{at}Z, {words.done} {done}Z"
 
 
 def _where(separation: Separation) -> str:

@@ -50,6 +50,7 @@ class Words:
     violation_heads: tuple[str, ...]
     conditional: str
     entry: str
+    done: str
     notes: str
     none: str
     nothing: str
@@ -99,6 +100,7 @@ _ENGLISH: Final = Words(
     violation_heads=("Constraint", "Person", "Chain", "Acts"),
     conditional="its condition was not evaluated",
     entry="entry",
+    done="done",
     notes="What was not looked at, and how to read this",
     none="None.",
     nothing="-",
@@ -153,6 +155,7 @@ _SPANISH: Final = Words(
     violation_heads=("Regla", "Persona", "Cadena", "Actos"),
     conditional="su condición no se ha evaluado",
     entry="entrada",
+    done="realizado el",
     notes="Qué no se ha mirado y cómo leer esto",
     none="Ninguno.",
     nothing="-",

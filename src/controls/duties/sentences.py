@@ -184,7 +184,7 @@ def _cooling_off(constraint: Constraint, found: Violation, asked: Asked) -> Text
     if any(act.done_at is None for act in found.acts):
         return Text(
             f"{text.en} The time begins when what is only claimed is reported as performed.",
-            f"{text.es} El tiempo empieza cuando lo que solo está reservado se notifica como realizado.",
+            f"{text.es} El tiempo empieza cuando lo que sólo está reservado se notifica como realizado.",
         )
     if found.until is None:
         return text
@@ -219,7 +219,7 @@ _SENTENCES: Final[Mapping[ConstraintKind, Sentence]] = {
 }
 _WHILE_CLAIMED: Final = Text(
     "as long as one of them is only claimed, and its time begins when that is reported as performed",
-    "mientras uno de ellos solo esté reservado, y su plazo empieza cuando se notifica como realizado",
+    "mientras uno de ellos sólo esté reservado, y su plazo empieza cuando se notifica como realizado",
 )
 _WHERE: Final[Mapping[Scope, Text]] = {
     Scope.CHAIN: Text("on one chain", "en una misma cadena"),

@@ -76,7 +76,7 @@ class Constraint:
     - `limit`: `max` of `at_most` and `exclusive_roles`, `min` of `at_least`, `votes` of `votes`, `people` of
       `coalition`.
     - `scope`: `at_most`, `separate`, `cooling_off`. `within`: how far back acts count (None: for ever), of
-      those two and `chinese_wall`; of `cooling_off` it is `apart`.
+      the first two and `chinese_wall`; of `cooling_off` it is `apart`. From when they were done, not claimed.
     - `ordered`: of `separate`, `bind`, `relation` and `cooling_off`, that only steps count which are listed
       before the one asked for (the order-dependent form of Simon and Zurko 1997).
     - `groups`: of `at_most`, what is counted instead of `steps`, whose union `steps` then is; of

@@ -127,7 +127,9 @@ _ORDERED: Final = Key(
     "true: a step is held only against those listed before it (default false: against all others)",
 )
 _WITHIN: Final = Key(
-    "within", DURATION, "how far back steps count beyond a chain: from PT1S to P3660D (default for ever)"
+    "within",
+    DURATION,
+    "how long steps count beyond a chain once performed: from PT1S to P3660D (default for ever)",
 )
 
 
@@ -230,7 +232,12 @@ DUTY_KINDS: Final = {
     "cooling_off": _duty(
         "a cooling_off constraint",
         Key("steps", _STEPS, "steps that keep a distance in time, whoever takes them", required=True),
-        Key("apart", DURATION, "how far they are apart at least: from PT1S to P3660D", required=True),
+        Key(
+            "apart",
+            DURATION,
+            "how far they are apart at least, from when the earlier one is performed: from PT1S to P3660D",
+            required=True,
+        ),
         _scope("all steps"),
         _ORDERED,
     ),

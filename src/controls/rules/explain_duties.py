@@ -94,6 +94,11 @@ class _Duty(Explaining):
             yield say(
                 f"Only acts of the last {span} count.", f"Sólo cuentan los actos de los últimos {span}."
             )
+        if item.within is not None:
+            yield say(
+                "The time of a step begins when it is performed; while it is only claimed, it has not begun.",
+                "El plazo de un paso empieza cuando se realiza; mientras está sólo reservado, aún no.",
+            )
         yield say("Otherwise ", "Si no, ") + self.of(EFFECTS[item.then])
         yield self.of(_COUNTED_ROLES if item.excludes_roles else _COUNTED[item.kind in _STANDING])
         if item.absolute:

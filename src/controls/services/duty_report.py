@@ -300,6 +300,7 @@ def act_json(act: Act) -> dict[str, Json]:
         "step": act.step,
         "chain": act.chain,
         "at": utc_text(act.at),
+        "done_at": None if act.done_at is None else utc_text(act.done_at),
         "capacity": act.capacity.value,
         "state": act.state.value,
         "decision": act.decision,

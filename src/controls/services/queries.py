@@ -238,6 +238,7 @@ def _act(stored: StoredAct) -> dict[str, Json]:
         "capacity": act.capacity.value,
         "state": act.state.value,
         "at": utc_text(act.at),
+        "done_at": None if act.done_at is None else utc_text(act.done_at),
         "valid_until": utc_text(act.valid_until),
         "claim": act.claim,
         "decision": act.decision,
