@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 from controls.duties.backstop import step_limits
-from controls.duties.trails import trails_of
+from controls.duties.trails import RESEMBLES, trails_of
 from controls.ledger.envelope import EntryKind, blob_digest
 from controls.model.duty import StepLimit
 from controls.model.errors import Conflict, FieldError, Forbidden
@@ -128,7 +128,7 @@ class ReleaseActivation:
             payload["document"].encode(),
             payload["contents"],
             tuple(payload["aggregates"]),
-            tuple(Trail(**{**trail, "steps": frozenset(trail["steps"])}) for trail in payload["trails"]),
+            tuple(map(_trail_from, payload["trails"])),
             # Proposed to an older program: whoever loads the release then writes its limits.
             tuple(StepLimit(**limit) for limit in payload.get("limits", ())),
             payload["against"],
@@ -136,8 +136,15 @@ class ReleaseActivation:
         )
 
 
+def _trail_from(told: dict[str, Any]) -> Trail:
+    # An older program did not say it, and made all marks alike.
+    latest = told.get("latest", told["name"] == RESEMBLES)
+    return Trail(**{**told, "steps": frozenset(told["steps"]), "latest": latest})
+
+
 def _trail_json(trail: Trail) -> dict[str, Json]:
     return {
+        "latest": trail.latest,
         "name": trail.name,
         "kind": trail.kind,
         "fact": trail.fact,
