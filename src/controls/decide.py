@@ -24,6 +24,7 @@ from controls.duties.hearing import Question
 from controls.duties.lineage import Joined, joined_findings, lineage_findings
 from controls.duties.lookahead import LookAhead, Taken
 from controls.duties.material import Amendment, amendment, lines_findings, material_findings
+from controls.duties.moving import Arrival, moved_findings
 from controls.duties.order import OrderAnswer, step_order
 from controls.duties.resembling import resembling
 from controls.duties.trails import RESEMBLES, trails_of
@@ -43,11 +44,11 @@ from controls.model.request import Request
 from controls.model.trail import Trail, TrailReading
 from controls.model.values import Json, Value, canonical, utc_text
 from controls.model.window import AggregateReading
-from controls.rules.aggregates import Aggregate
 from controls.rules.engine import Engine
 from controls.rules.release import Release
 from controls.rules.rule import Rule
 from controls.rules.vocabulary import FactReading
+from controls.rules.watching import Watched, watched_by
 
 # What a caller says about time is recorded; further off than this it is refused.
 ASSERTED_TIME_TOLERANCE: Final = timedelta(minutes=5)
@@ -56,14 +57,6 @@ MAX_LINES: Final = 500
 
 # The resource type of review cases: resolving one is itself decided.
 REVIEW: Final = "review"
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """What the requests of one action have to do with aggregates: those its rules read, those it adds to."""
-
-    read: tuple[Aggregate, ...] = ()
-    observed: tuple[Aggregate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,27 +83,10 @@ class ActiveRelease:
         about = {item.chain for item in constraints if item.kind is ConstraintKind.RELATION}
         related = frozenset(kind.id for kind in kinds if not about.isdisjoint(("", kind.id)))
         object.__setattr__(self, "related", related)
-        object.__setattr__(self, "watched", _watched(self.release))
+        object.__setattr__(self, "watched", watched_by(self.release.rules, self.release.aggregates))
         ahead = LookAhead(self.release.grants, self.release.roles, constraints, kinds)
         object.__setattr__(self, "ahead", ahead)
         object.__setattr__(self, "kinds", {kind.id: kind for kind in kinds})
-
-
-def _watched(release: Release) -> dict[str, Watched]:
-    known = release.aggregates
-    read: dict[str, set[str]] = {}
-    for rule in release.rules if known else ():
-        for action in rule.on:
-            read.setdefault(action, set()).update(rule.condition.names & known.keys())
-    actions = {action for action, names in read.items() if names}
-    actions |= {action for aggregate in known.values() for action in aggregate.actions}
-    return {
-        action: Watched(
-            read=tuple(known[name] for name in sorted(read.get(action, ()))),
-            observed=tuple(aggregate for aggregate in known.values() if action in aggregate.actions),
-        )
-        for action in actions
-    }
 
 
 @record
@@ -125,6 +101,7 @@ class Situation:
     chain can be done). `lineage` is what other chains have to do with it (None: nothing). `principal` is whom
     the request is made for (None: it names nobody), `their_trails` and `their_aggregates` what is read of
     that person.
+    `arriving` is, by trail, where an amendment would bring the chain, if anywhere.
     `mitigated` are, by person, the constraints with which a conflict is accepted, each with the mitigation.
     """
 
@@ -143,6 +120,7 @@ class Situation:
     principal: Principal | None = None
     their_trails: Mapping[str, TrailReading] = field(default_factory=dict)
     their_aggregates: AggregateReading | None = None
+    arriving: Mapping[str, Arrival] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +215,8 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             mitigated=situation.mitigated.get(other.person.id, {}),
         )
     findings += active.enforcement.decide(question).findings
+    if kind is not None and situation.arriving:
+        findings += moved_findings(active.enforcement.constraints, situation.arriving, kind=kind, facts=facts)
     links: tuple[Link, ...] = ()
     if lineage is not None and kind is not None and not history.begun():
         links = lineage.stated

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations
 
 from tests.machine.plain_history import History
-from tests.machine.plain_words import Act, Ask, Chain, Duty
+from tests.machine.plain_words import UNKNOWN, Act, Ask, Chain, Duty
 
 
 class Duties(History):
@@ -131,12 +131,10 @@ class Duties(History):
 
     def _barred_somewhere(self, duty: Duty, ask: Ask, who: int, names: tuple[str, ...]) -> bool:
         """Whether taking the step would break it in one of the places where that would count."""
-        if self.begun(ask.chain):
-            own = [act for act in self.on(ask.chain) if not self._elsewhere(act, names)]
-            places = {said for act in own if (said := _said(act.facts, names)) is not None}
-        else:
-            said = _said(ask.facts, names)
-            places = set() if said is None else {said}
+        said = _said(ask.facts, names)
+        places = set() if said is None else {said}
+        if self.begun(ask.chain):  # an amendment would bring it to one more
+            places |= self.been(ask.chain, *names)
         if not places:
             return duty.then == "deny"
         asked = [replace(ask, facts=dict(zip(names, place, strict=True))) for place in places]
@@ -243,10 +241,61 @@ class Duties(History):
             return False
         return _said(act.facts, names) not in (None, _said(begins.facts, names))
 
+    def been(self, chain: Chain, *names: str) -> set[tuple[str, ...]]:
+        """Everywhere that a chain has been."""
+        told = [_said(act.facts, names) for act in self.on(chain) if not self._elsewhere(act, names)]
+        return {said for said in told if said is not None}
+
+    def moves_into(self, duty: Duty, ask: Ask) -> bool:
+        """Whether an amendment would bring the chain somewhere where what was done on it breaks a constraint
+        that it did not break before, whoever amends."""
+        names = ("sector", "issuer") if duty.kind == "chinese_wall" else (duty.scope,)
+        if names == ("chain",) or not self.begun(ask.chain):
+            return False
+        nobody = Act(ask.chain, "amend", UNKNOWN, self.now, "", facts=ask.facts)
+        after = replace(self, acts=[*self.acts, nobody])
+        return not {*after.clashes(duty, names, len(self.acts))} <= {*self.clashes(duty, names)}
+
+    def clashes(self, duty: Duty, names: tuple[str, ...], most: int | None = None) -> Iterator[object]:
+        """Which acts break a constraint at some place, of the first so many."""
+        placed = [
+            (number, act, place)
+            for number, act in enumerate(self.acts[:most])
+            if not duty.steps or act.counts in duty.steps
+            for place in self.places(act, *names)
+        ]
+        for number, late, place in placed:
+            recent = [
+                (earlier, act, there)
+                for earlier, act, there in placed
+                if earlier <= number and there[0] == place[0] and late.at - act.at < duty.within
+            ]
+            if duty.kind == "at_most":
+                counted = frozenset(
+                    (act.chain, act.counts) for _, act, _ in recent if act.person == late.person
+                )
+                if len(counted) > duty.limit:
+                    yield number, place, counted
+                continue
+            for earlier, act, there in recent:
+                if duty.kind == "chinese_wall":
+                    same = act.chain == late.chain and not self._elsewhere(act, names)
+                    apart = there != place and not same
+                else:
+                    others = duty.steps[: duty.steps.index(late.counts)] if duty.ordered else duty.steps
+                    apart = act.counts in others and act.counts != late.counts
+                if apart and (duty.kind == "cooling_off" or act.person == late.person):
+                    yield earlier, number, there, place
+
     def _beyond(self, duty: Duty, ask: Ask, who: int) -> bool:
         if duty.scope not in ask.facts:
             return True
-        value = (ask.facts[duty.scope],)
+        return any(
+            self._beyond_at(duty, ask, who, value)
+            for value in {(ask.facts[duty.scope],), *self.been(ask.chain, duty.scope)}
+        )
+
+    def _beyond_at(self, duty: Duty, ask: Ask, who: int, value: tuple[str, ...]) -> bool:
         recent = [act for act in self.acts if act.younger(duty.within, self.now)]
         trail = [act for act in recent if act.chain == ask.chain or value in self.places(act, duty.scope)]
         lines = set().union(*self.lines(ask.chain, ask.older))
@@ -263,12 +312,12 @@ class Duties(History):
     def _wall(self, duty: Duty, ask: Ask, who: int) -> bool:
         if "sector" not in ask.facts or "issuer" not in ask.facts:
             return True
+        sides = {(ask.facts["sector"], ask.facts["issuer"]), *self.been(ask.chain, "sector", "issuer")}
         return any(
             act.person == who
             and act.younger(duty.within, self.now)
             and (not duty.steps or act.counts in duty.steps)
-            and sector == ask.facts["sector"]
-            and issuer != ask.facts["issuer"]
+            and any(sector == there and issuer != side for there, side in sides)
             for act in self.acts
             for sector, issuer in self.places(act, "sector", "issuer")
         )

@@ -76,18 +76,17 @@ def _broken(world: World) -> Iterator[Broken]:
 
 
 def _broken_beyond(world: World, duty: Duty) -> Iterator[Broken]:
-    """What one person's acts on chains of one place break. Chains that were moved from one place to another
-    are left out: their acts come together by what somebody else does."""
+    """What one person's acts on chains of one place break; a chain that was moved is of all its places, but
+    breaks no wall by itself."""
     wall = duty.kind == "chinese_wall"
     if not wall and (duty.scope == "chain" or duty.kind == "cooling_off"):
         return
     names = ("sector", "issuer") if wall else (duty.scope,)
     found: dict[tuple[str, int], list[tuple[Act, str]]] = {}
     for act in world.acts:
-        everywhere = set().union(*(world.places(other, *names) for other in world.on(act.chain)))
-        if len(everywhere) == 1 and (not duty.steps or act.counts in duty.steps):
-            (place,) = everywhere
-            found.setdefault((place[0], act.person), []).append((act, place[-1]))
+        for said in world.places(act, *names):
+            if not duty.steps or act.counts in duty.steps:
+                found.setdefault((said[0], act.person), []).append((act, said[-1]))
     for (place, person), acts in found.items():
         for last, part in acts:
             recent = [
@@ -95,7 +94,7 @@ def _broken_beyond(world: World, duty: Duty) -> Iterator[Broken]:
             ]  # those of the same moment, too
             match duty.kind:
                 case "chinese_wall":
-                    bad = any(other != part for _, other in recent)
+                    bad = any(other != part and act.chain != last.chain for act, other in recent)
                 case "separate":
                     bad = any(act.counts != last.counts for act, _ in recent)
                 case _:

@@ -26,6 +26,7 @@ class World(Duties):
             return {"unknown_subject": "deny"} | ({"break_glass_refused": "deny"} if ask.glass else {})
         found = dict.fromkeys(self._structure(ask), "deny")
         found |= dict.fromkeys(["joined_history"] * bool(effect := self._joined(ask)), effect)
+        found |= dict.fromkeys(["moved_history"] * bool(effect := self._moved(ask)), effect)
         stands = "deny" in found.values()  # whatever a second person lifts
         built_in = (*self._built_in(self.kinds[ask.chain[0]]),)
         for duty in (*built_in, *self.duties):
@@ -156,6 +157,16 @@ class World(Duties):
             )
         }
         return next((effect for effect in ("deny", "review", "flag") if effect in effects), "")
+
+    def _moved(self, ask: Ask) -> str:
+        """What it leads to that an amendment brings a chain somewhere else: what was done on it counts there,
+        too."""
+        if ask.step != "amend":
+            return ""
+        effects = [
+            duty.then for duty in self.duties if self.applies(duty, ask) and self.moves_into(duty, ask)
+        ]
+        return max(effects, key=EFFECTS.index, default="")
 
     def _broken_on(self, duty: Duty, chains: set[Chain]) -> set[int]:
         """The persons whose acts on these chains, taken together, break a constraint."""

@@ -46,7 +46,7 @@ MET = (
     *("delegations made", "delegations refused", "denials lifted", "denials that nobody lifts"),
     *("mitigations made", "mitigations refused", "conflicts that are accepted"),
     *("approvals", "approvals barred", "approvals refused"),
-    *("uses looked at", "uses asked for again"),
+    *("uses looked at", "uses asked for again", "moves", "moves refused"),
 )
 roles_held = st.frozensets(st.sampled_from(ROLES), min_size=1)
 number = st.integers(0, 999)
@@ -117,6 +117,19 @@ class DutyMachine(WithExceptions):
         self.ask(Question(account, chain, waits or steps[step % len(steps)], facts))
         self.settle(item, supervisor)
         self.ask(replace(item.question, claim=True))
+
+    @rule(account=number, seed=number, other=number, names=st.integers(1, 63), step=number)
+    def moves(self, account: int, seed: int, other: int, names: int, step: int) -> None:
+        """Somebody amends a chain to where another one is, and then somebody acts on it."""
+        chain, to = self.chain(seed), self.facts(self.chain(other), 0)
+        facts = self.facts(chain, 0)
+        facts |= {name: to[name] for place, name in enumerate(FACTS) if names >> place & 1}
+        answer = self.ask(Question(account % len(self.owners), chain, "amend", facts))
+        self.seen["moves refused"] += "moved_history" in answer.findings
+        if answer.outcome == "permit":
+            self.seen["moves"] += self.world.in_force(chain) == facts
+            steps = self.steps_of(chain[0])
+            self.ask(Question(step % len(self.owners), chain, steps[step % len(steps)], facts))
 
     @precondition(lambda self: self.denied)
     @rule(which=number)

@@ -12,7 +12,7 @@ from typing import Any
 
 from controls.api.asked import read_decision
 from controls.bootstrap import read_rule_files
-from controls.decide import ActiveRelease, Situation, Watched, decide, facts_of
+from controls.decide import ActiveRelease, Situation, decide, facts_of
 from controls.duties.enforcement import Enforcement
 from controls.model.chain import Act, ActState, Capacity, ChainHistory
 from controls.model.decision import Decision
@@ -23,6 +23,7 @@ from controls.rules.aggregates import nothing_counted, read_aggregates
 from controls.rules.engine import build_engine
 from controls.rules.release import Release, compile_release
 from controls.rules.vocabulary import FactReading, read_facts
+from controls.rules.watching import Watched
 from controls.services.directory_file import read_directory
 
 PROJECT = Path(__file__).parents[2]

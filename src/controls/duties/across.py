@@ -2,7 +2,8 @@
 
 In the formulas p is the person who asks, s the step asked for, S the constraint's steps, and the trail is the
 acts on chains that share a value with this one (its account, instrument or desk, or its conflict class),
-those of this chain included. An act is recent if it is younger than `within`: now - done(act) < within. There
+those of this chain included. A chain that was amended from one value to another is on the trails of both, so
+that each of them is asked. An act is recent if it is younger than `within`: now - done(act) < within. There
 done(act) is when it was reported as performed, or when its claim ended in another way; what is only claimed
 can be performed at any time, so it is recent for as long as it is that (nobody waits out a time under a
 claim). The step asked for is measured when it is asked for. What cannot be told is a violation that names the
@@ -15,12 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from controls.duties.asked import Asked, Violation, in_order, others_of
 from controls.duties.trails import scope_fact, trail_name
 from controls.model.chain import Act
 from controls.model.duty import Constraint, Scope
-from controls.model.trail import TrailAct
+from controls.model.trail import TrailAct, TrailReading
+
+_NOTHING: Final = TrailReading()
 
 
 def separate_across(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
@@ -44,22 +48,23 @@ def at_most_across(constraint: Constraint, /, *, asked: Asked) -> Violation | No
     """At most `limit` of S by one person on the trail: violated if |{(chain, x) : x in S, p has a recent act
     on x of a chain of the trail} | {(this chain, s)}| > limit; with groups, x is the step's group.
     """
-    first: dict[tuple[str, str, str], TrailAct] = {}
-    for item in _counted(constraint, asked=asked, steps=constraint.steps):
-        if item.act.person == asked.person:
-            first.setdefault((item.kind, item.act.chain, counted_as(constraint, item.step)), item)
     this = (asked.kind.id, asked.history.chain, counted_as(constraint, asked.step))
-    count = len(first) + (this not in first)
     missing = _missing(constraint, asked=asked)
-    if count <= constraint.limit and not missing:
-        return None
-    return Violation(
-        count=count,
-        limit=constraint.limit,
-        steps=constraint.steps,
-        acts=_acts(item for pair, item in first.items() if pair != this),
-        missing=missing,
-    )
+    for reading in _readings(constraint, asked=asked):
+        first: dict[tuple[str, str, str], TrailAct] = {}
+        for item in _counted(constraint, asked=asked, steps=constraint.steps, besides=reading.acts):
+            if item.act.person == asked.person:
+                first.setdefault((item.kind, item.act.chain, counted_as(constraint, item.step)), item)
+        count = len(first) + (this not in first)
+        if count > constraint.limit or missing:
+            return Violation(
+                count=count,
+                limit=constraint.limit,
+                steps=constraint.steps,
+                acts=_acts(item for pair, item in first.items() if pair != this),
+                missing=missing,
+            )
+    return None
 
 
 def cooling_off(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
@@ -87,25 +92,25 @@ def chinese_wall(constraint: Constraint, /, *, asked: Asked) -> Violation | None
     """One dataset of a conflict class for each person (Brewer and Nash 1989): violated if p has a recent act
     on a chain of the same class and of another dataset than this one, or one of the two is not stated.
     """
-    reading = asked.trails.get(trail_name(constraint))
-    if reading is None:
+    if trail_name(constraint) not in asked.trails:
         return Violation(count=0, limit=1, missing=(constraint.conflict_class, constraint.dataset))
-    other = [
-        item
-        for item in reading.acts
-        if item.act.person == asked.person
-        and item.part != reading.part
-        and _recent(item.act, asked=asked, within=constraint.within)
-        and (not constraint.steps or item.step in constraint.steps)
-    ]
-    if not other:
-        return None
-    return Violation(
-        count=len({item.part for item in other}) + 1,
-        limit=1,
-        acts=_acts(other),
-        until=_end(other, constraint.within),
-    )
+    for reading in _readings(constraint, asked=asked):
+        other = [
+            item
+            for item in reading.acts
+            if item.act.person == asked.person
+            and item.part != reading.part
+            and _recent(item.act, asked=asked, within=constraint.within)
+            and (not constraint.steps or item.step in constraint.steps)
+        ]
+        if other:
+            return Violation(
+                count=len({item.part for item in other}) + 1,
+                limit=1,
+                acts=_acts(other),
+                until=_end(other, constraint.within),
+            )
+    return None
 
 
 def counted_as(constraint: Constraint, step: str) -> str:
@@ -116,18 +121,24 @@ def counted_as(constraint: Constraint, step: str) -> str:
 def _apart(constraint: Constraint, *, asked: Asked) -> list[TrailAct]:
     """The recent acts that the step is kept apart from, of the line, too."""
     steps = others_of(constraint, asked.step)
-    return _counted(constraint, asked=asked, steps=steps, besides=asked.lineage)
+    there = (item for reading in _readings(constraint, asked=asked) for item in reading.acts)
+    return _counted(constraint, asked=asked, steps=steps, besides=(*asked.lineage, *there))
+
+
+def _readings(constraint: Constraint, *, asked: Asked) -> tuple[TrailReading, ...]:
+    """What was read at each place of the chain; of no place, where that cannot be told, nothing."""
+    reading = asked.trails.get(trail_name(constraint), _NOTHING)
+    return (reading, *reading.elsewhere)
 
 
 def _counted(
-    constraint: Constraint, *, asked: Asked, steps: Iterable[str], besides: Iterable[TrailAct] = ()
+    constraint: Constraint, *, asked: Asked, steps: Iterable[str], besides: Iterable[TrailAct]
 ) -> list[TrailAct]:
-    """The recent acts on `steps`, of this chain, of the trail and `besides`, once each, in ledger order."""
+    """The recent acts on `steps`, of this chain and `besides`, once each, in ledger order."""
     wanted = frozenset(steps)
     here = [TrailAct(asked.kind.id, asked.step_of(act), act) for act in asked.history.acts]
-    reading = asked.trails.get(trail_name(constraint))
     found: dict[tuple[str, str, str], TrailAct] = {}
-    for item in (*besides, *here, *(() if reading is None else reading.acts)):
+    for item in (*here, *besides):
         if (
             item.step in wanted
             and constraint.chain in ("", item.kind)

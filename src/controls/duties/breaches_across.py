@@ -24,7 +24,7 @@ from controls.duties.asked import others_of
 from controls.duties.trails import scope_fact
 from controls.model.chain import AMEND, Act, ChainHistory, ChainKind
 from controls.model.duty import Constraint, ConstraintKind, Scope
-from controls.model.trail import of_chain
+from controls.model.trail import TrailAct, of_chain
 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 # A constraint by its number, where it looks, and whose acts (nothing: anybody's).
@@ -93,6 +93,16 @@ class Across:
             if constraint.effective.holds(act.at):
                 kind, chain = (in_order[0].kind, act.chain) if on_one else (constraint.chain, "")
                 yield Crossing(constraint, act.person, kind, chain, broken)
+
+
+def too_many(constraint: Constraint, items: Iterable[TrailAct]) -> Broken:
+    """Acts at one place, given in ledger order, by which one person has more steps there than allowed."""
+    found: dict[str, list[_Done]] = {}
+    for item in items:
+        done = _Done(item.act, item.kind, item.step, item.part)
+        found.setdefault(item.act.person, []).append(done)
+    for acts in found.values():
+        yield from _too_many(constraint, acts)
 
 
 def is_across(constraint: Constraint) -> bool:

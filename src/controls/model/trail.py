@@ -85,7 +85,12 @@ def of_chain(acts: Sequence[Act], place: Callable[[Act], object]) -> Sequence[Ac
 
 @record
 class TrailReading:
-    """The acts that a request finds on a trail, this unit of work's included; `part` is the request's own."""
+    """The acts that a request finds on a trail, this unit of work's included; `part` is the request's own.
+
+    `elsewhere` are the readings of the other places where the request's chain has been, for it counts at all
+    of them.
+    """
 
     acts: tuple[TrailAct, ...] = ()
     part: str = ""
+    elsewhere: tuple[TrailReading, ...] = ()

@@ -34,7 +34,9 @@ from controls.rules.versions import condition_text, data_json, period_json, vers
 
 BUILT_IN: Final = frozenset({ConstraintKind.WHOLE_CHAIN, ConstraintKind.SOLE_ACTOR})
 # What duties find besides constraints: one of such an id would be lifted, or accepted, in their place.
-FINDINGS: Final = frozenset({"joined_history", "resembles", "strand_unknown", "would_strand"})
+FINDINGS: Final = frozenset(
+    {"joined_history", "moved_history", "resembles", "strand_unknown", "would_strand"}
+)
 
 
 def built_in_constraints(chains: Iterable[ChainKind]) -> tuple[Constraint, ...]:

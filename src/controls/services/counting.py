@@ -16,13 +16,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
-from controls.decide import Watched
 from controls.model.decision import Decision
 from controls.model.request import Request
 from controls.model.values import Value, from_microseconds, utc_text
 from controls.model.window import AggregateReading, Gap, Window
 from controls.rules.aggregates import Aggregate, Counting, read_aggregates
 from controls.rules.release import Release
+from controls.rules.watching import Watched
 from controls.store.observations import SALT_SIZE, CountedAggregate, Series, begin_aggregates, end_aggregates
 from controls.store.workspace import Needs, Workspace
 

@@ -6,14 +6,15 @@ situation in the same way; nothing here writes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
 from controls.decide import Situation, facts_of
 from controls.duties.acting import other_of
-from controls.model.chain import ChainHistory
+from controls.duties.moving import Arrival
+from controls.model.chain import AMEND, ChainHistory, ChainKind
 from controls.model.decision import Approval, Decision
 from controls.model.people import Account, Principal, Profile
 from controls.model.request import Request
@@ -22,7 +23,15 @@ from controls.rules.vocabulary import FactReading
 from controls.services.commands import Context
 from controls.services.counting import Counter
 from controls.services.lineage import need_lineage, read_lineage
-from controls.services.trails import Places, read_trails, trail_places
+from controls.services.trails import (
+    Places,
+    arrivals,
+    earlier_places,
+    may_move,
+    read_trails,
+    trail_places,
+)
+from controls.store.trails import TrailQuery
 from controls.store.workspace import Needs, Workspace
 
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -38,6 +47,7 @@ class Asked:
     _account: Account | None = field(default=None, init=False)  # the subject's, as of the lock
     _places: Places = field(default=(), init=False)  # on trails
     _their_places: Places = field(default=(), init=False)  # those of the person for whom it is asked
+    _loaded: frozenset[TrailQuery] = field(default=frozenset(), init=False)  # besides, for chains that move
     _counter: Counter | None = field(default=None, init=False)
     _theirs: Counter | None = field(default=None, init=False)  # as of the person for whom it is asked
 
@@ -58,6 +68,12 @@ class Asked:
                         context, request, self.reading, kind=kind, account=other
                     )
                     needs.trails.update(query for _, query in self._their_places)
+                if may_move(context, kind):
+                    chain = kind
+                    # Once the chain is there: what it was is what says where it has been.
+                    needs.following.append(
+                        lambda: needs.following.append(lambda: self._name_moves(context, needs, chain))
+                    )
         if request.lineage:
             need_lineage(context, request, needs)
         watched = active.watched.get(f"{request.resource_type}.{request.action}")
@@ -70,6 +86,15 @@ class Asked:
                 self._theirs = Counter(watched, theirs, request)
                 self._theirs.prepare(needs)
 
+    def _name_moves(self, context: Context, needs: Needs, kind: ChainKind) -> None:
+        history = context.work.history(kind.id, self.request.resource_id)
+        named = {query for _, query in earlier_places(context, history, self._places + self._their_places)}
+        if self.request.action == AMEND:
+            for _, _, queries in arrivals(context, history, self.reading, kind=kind):
+                named.update(queries)
+        self._loaded = frozenset(named)
+        needs.trails |= named
+
     def situation(self, context: Context) -> Situation:
         """The situation now, what was recorded before in the same unit of work included."""
         work, active, request = context.work, context.active, self.request
@@ -77,10 +102,16 @@ class Asked:
         history = ChainHistory("", request.resource_id)
         trails: Mapping[str, TrailReading] = _NOTHING
         profiles: Mapping[str, Profile] = _NOTHING
+        arriving: Mapping[str, Arrival] = _NOTHING
         if kind is not None:
             history = work.history(kind.id, request.resource_id)
             if self._places:
-                trails = read_trails(context, self._places)
+                trails = self._read(context, history, self._places)
+            if request.action == AMEND:
+                arriving = {
+                    trail.name: self._arrived(context, arrival, queries)
+                    for trail, arrival, queries in arrivals(context, history, self.reading, kind=kind)
+                }
             if kind.id in active.related:
                 profiles = context.directory.profiles(at=work.at)
         account = self._account
@@ -98,9 +129,28 @@ class Asked:
             lineage=read_lineage(context, request, kind=kind),
             principal=principal,
             mitigated=_mitigated(context, account, other_of(principal, account)),
-            their_trails=read_trails(context, self._their_places) if self._their_places else _NOTHING,
+            their_trails=self._read(context, history, self._their_places) if self._their_places else _NOTHING,
+            arriving=arriving,
             their_aggregates=None if self._theirs is None else self._theirs.read(work),
         )
+
+    def _read(self, context: Context, history: ChainHistory, places: Places) -> Mapping[str, TrailReading]:
+        """What was loaded, where the chain has been before included. A trail of which the chain was brought
+        somewhere in this very unit of work is not known."""
+        found = dict(read_trails(context, places))
+        for trail, query in earlier_places(context, history, places):
+            known = found.pop(trail.name, None)
+            if known is not None and query in self._loaded:
+                there = read_trails(context, ((trail, query),))[trail.name]
+                found[trail.name] = replace(known, elsewhere=(*known.elsewhere, there))
+        return found
+
+    def _arrived(self, context: Context, arrival: Arrival, queries: Sequence[TrailQuery]) -> Arrival:
+        """What is there, unless somebody took a hand in the chain in this very unit of work."""
+        if not self._loaded.issuperset(queries):
+            return arrival
+        there = (item for query in queries for item in context.work.trail(query))
+        return replace(arrival, there=tuple(there))
 
     def _principal(self, context: Context, account: Account | None) -> Principal | None:
         """Whom the request is made for; None when it names nobody."""

@@ -6,17 +6,19 @@ applies; chain kinds without trails ask for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Final, TypeAlias
 
+from controls.decide import material_of
+from controls.duties.moving import Arrival
 from controls.ledger.canonical import form_text
 from controls.model.chain import AMEND, Act, ChainHistory, ChainKind
 from controls.model.people import Account
 from controls.model.request import Request
-from controls.model.trail import Trail, TrailReading, of_chain
-from controls.model.values import Json
+from controls.model.trail import Trail, TrailAct, TrailReading, of_chain
+from controls.model.values import Json, microseconds
 from controls.rules.vocabulary import FactReading
 from controls.services.commands import Context
 from controls.store.trails import TrailKey, TrailQuery, value_digest
@@ -69,18 +71,71 @@ def approval_places(
     step: str,
     person: str,
 ) -> Places:
-    """Where an approval of `step` counts: wherever its chain has been or, before anybody has begun that,
-    where the facts say of the question that is held; it must be loaded before it is read."""
+    """Where an approval of `step` counts: wherever its chain has been and, where the question that is held
+    begins the chain or moves it (`held`: its facts), where that says; it must be loaded before it is read."""
     found: dict[tuple[Trail, TrailQuery], None] = {}
     for trail in context.active.trails.get(kind.id, ()):
         if not trail.concerns(step):
             continue
-        acts = of_chain(history.acts, partial(_where, trail))
-        for forms in [act.material for act in acts] if history.begun() else [held]:
+        acts = _counted(trail, history)
+        for forms in [*(act.material for act in acts if history.begun()), held]:
             query = _query(trail, forms, person=person, active_at=context.work.at)
             if query is not None:
                 found[trail, query] = None
     return tuple(found)
+
+
+def may_move(context: Context, kind: ChainKind) -> bool:
+    """Whether anything is counted by where chains of the kind are."""
+    return any(not trail.latest for trail in context.active.trails.get(kind.id, ()))
+
+
+def earlier_places(context: Context, history: ChainHistory, places: Places) -> Places:
+    """The other places where a chain has been, of those trails on which a request looks up `places`."""
+    if not any(act.step == AMEND for act in history.acts):
+        return ()
+    found: dict[tuple[Trail, TrailQuery], None] = {}
+    for trail, stated in places:
+        for act in () if trail.latest else _counted(trail, history):
+            query = _query(trail, act.material, person=stated.key.person, active_at=context.work.at)
+            if query is not None and query != stated:
+                found[trail, query] = None
+    return tuple(found)
+
+
+def arrivals(
+    context: Context, history: ChainHistory, reading: FactReading, *, kind: ChainKind
+) -> Iterator[tuple[Trail, Arrival, tuple[TrailQuery, ...]]]:
+    """Where an amendment that states these facts would bring a chain that has not been there, with all that
+    must be loaded to know what is there: by whoever has a hand in the chain, from the first act on it on."""
+    material = material_of(kind, step=None, forms=reading.forms)
+    for trail in context.active.trails.get(kind.id, ()):
+        acts = () if trail.latest else _counted(trail, history)
+        there = _query(trail, material, person="", active_at=context.work.at)
+        if not acts or there is None or any(_is_at(trail, act, there) for act in acts):
+            continue
+        since = _since(trail, active_at=microseconds(min(act.at for act in acts)))
+        persons = [""] if trail.anybody else dict.fromkeys(act.person for act in acts)
+        queries = tuple(
+            TrailQuery(TrailKey(trail.name, there.key.value, person), since, there.besides)
+            for person in persons
+        )
+        names = (*trail.facts, *filter(None, (trail.part,)))
+        moved = tuple(
+            TrailAct(kind.id, trail.first if act.step == AMEND else act.step, act, there.besides or "")
+            for act in acts
+        )
+        yield trail, Arrival({name: material[name] for name in names}, moved, None), queries
+
+
+def _is_at(trail: Trail, act: Act, place: TrailQuery) -> bool:
+    query = _query(trail, act.material, person="", active_at=0)
+    return query is not None and (query.key, query.besides) == (place.key, place.besides)
+
+
+def _counted(trail: Trail, history: ChainHistory) -> Sequence[Act]:
+    """The acts of a chain that count wherever it is on a trail."""
+    return of_chain(history.acts, partial(_where, trail))
 
 
 def _where(trail: Trail, act: Act) -> tuple[str | None, ...] | None:
