@@ -73,13 +73,11 @@ def material_findings(
         recorded.append(baseline(history))
         again = {item.id for item in kind.steps if item.reapprove}
         recorded.extend(act.material for act in history.acts if act.step in again and act.stands())
-    findings = []
     needed = required(kind, step=step)
-    for name in (*needed, *kind.if_stated):
+    findings = [_missing(step.title, name=name) for name in needed if name not in material]
+    for name in (*needed, *kind.if_stated) if recorded else ():
         asked = material.get(name)
         if asked is None:
-            if name in needed:
-                findings.append(_missing(step.title, name=name))
             continue
         other = next((facts[name] for facts in recorded if facts.get(name, asked) != asked), None)
         if other is not None:

@@ -57,7 +57,11 @@ def canonical_bytes(value: Json) -> bytes:
 
 def form_text(form: Json) -> str:
     """One text for one value that is in its canonical form (`model.values.canonical`)."""
-    return form if isinstance(form, str) else canonical_bytes(form).decode()
+    if isinstance(form, str):
+        return form
+    if form is True or form is False:  # most of what is no text
+        return "true" if form else "false"
+    return canonical_bytes(form).decode()
 
 
 def exact_bytes(value: Json) -> bytes:
