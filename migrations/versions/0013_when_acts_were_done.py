@@ -70,19 +70,17 @@ def _date_acts() -> None:
     """Say of every act when it was done, from what the ledger says of its claim."""
     told = _TEXT[op.get_bind().dialect.name]
     op.execute(
-        "CREATE TEMPORARY TABLE ended AS SELECT tenant, claim, min(at) AS at FROM ("
+        "UPDATE acts SET done_at = told.at FROM (SELECT tenant, claim, min(at) AS at FROM ("
         f" SELECT e.tenant, {told.format('claim')} AS claim, e.at FROM ledger_entries e"
         " WHERE e.kind = 'outcome'"
         f" UNION ALL SELECT e.tenant, {told.format('void')} AS claim, e.at FROM ledger_entries e"
-        " WHERE e.kind = 'resolution') told WHERE claim IS NOT NULL GROUP BY tenant, claim"
+        " WHERE e.kind = 'resolution') ends WHERE claim IS NOT NULL GROUP BY tenant, claim) told"
+        " WHERE told.claim = acts.claim AND told.tenant = acts.tenant"
     )
-    op.execute("CREATE UNIQUE INDEX ix_ended ON ended (claim, tenant)")
-    at = "(SELECT x.at FROM ended x WHERE x.claim = acts.claim AND x.tenant = acts.tenant)"
     last = "(SELECT h.last_at FROM ledger_heads h WHERE h.tenant = acts.tenant)"
     op.execute(
-        f"UPDATE acts SET done_at = coalesce({at},"
-        f" CASE WHEN state IN ('abandoned', 'void', 'reopened') THEN {last} ELSE at END)"
-        " WHERE state <> 'claimed' AND capacity <> 'principal'"
+        f"UPDATE acts SET done_at = CASE WHEN state IN ('abandoned', 'void', 'reopened') THEN {last}"
+        " ELSE at END WHERE done_at IS NULL AND state <> 'claimed' AND capacity <> 'principal'"
     )
     for tenant, kind in _kinds_of_claims():
         op.get_bind().execute(
@@ -95,7 +93,6 @@ def _date_acts() -> None:
         " AND b.claim = substr(acts.claim, 1, length(acts.claim) - 4))"
         " WHERE capacity = 'principal'"
     )
-    op.execute("DROP TABLE ended")
 
 
 def _kinds_of_claims() -> list[tuple[str, str]]:
