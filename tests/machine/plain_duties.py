@@ -268,7 +268,7 @@ class Duties(History):
             recent = [
                 (earlier, act, there)
                 for earlier, act, there in placed
-                if earlier <= number and there[0] == place[0] and late.at - act.at < duty.within
+                if earlier <= number and there[0] == place[0] and act.younger(duty.within, late.at)
             ]
             if duty.kind == "at_most":
                 counted = frozenset(

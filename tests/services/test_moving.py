@@ -22,7 +22,7 @@ from tests.services.test_approving import (
     playing,
 )
 from tests.services.test_counting import Counted, started
-from tests.services.test_duty_kinds import HOUR, rules_of, take, trade
+from tests.services.test_duty_kinds import HOUR, claim, report, rules_of, take, trade
 
 NOBODY = "trade.value"  # a step that is not taken here
 OVER = {
@@ -71,6 +71,25 @@ async def test_what_was_done_on_a_chain_counts_where_it_is_brought(
         await moved(running, "dee", "T-2", dict.fromkeys(there, "C"), "permit")
         found = await examine_ledger(running.service.database, running.desk.settings.tenant, now=running.now)
         assert found.breaches == ()
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_what_is_brought_is_measured_from_when_it_was_done(
+    at_once: bool, tmp_path: Path, migrated_database_url: str
+) -> None:
+    """A step that was only claimed an hour before the other one was asked for has not cooled off."""
+    there, duty = OVER["cool"]
+    async with started(a_desk(tmp_path, migrated_database_url, NOBODY, duty)) as running:
+        approved_there = await claim(running, trade("approve", "ana", "T-1", **there))
+        if at_once:
+            await report(running, approved_there)
+        running.now += HOUR
+        await take(running, trade("capture", "ben", "T-2"))
+        if not at_once:
+            await report(running, approved_there)
+        running.now += HOUR
+        answer = await moved(running, "dee", "T-2", there, "permit" if at_once else "deny")
+        assert rules_of(answer) == (set() if at_once else {"moved_history"})
 
 
 async def test_an_approver_and_who_amends_it_come_with_the_chain(

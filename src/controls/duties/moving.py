@@ -98,7 +98,7 @@ def _clashes(
 
 
 def _kept_apart(constraint: Constraint, earlier: TrailAct, later: TrailAct) -> bool:
-    if constraint.within is not None and later.act.at - earlier.act.at >= constraint.within:
+    if constraint.within is not None and not earlier.act.younger_than(constraint.within, now=later.act.at):
         return False
     if constraint.kind is ConstraintKind.COOLING_OFF:
         return earlier.step in others_of(constraint, later.step)
