@@ -188,6 +188,31 @@ class Duties(History):
             open_ += max(0, self.votes(ask, step) - len(people))
         return self.fewest(hands) + open_ < duty.limit
 
+    def too_few_without(self, act: Act) -> bool:
+        """Whether as many persons as must be could still come to steps of the chain, and without an act that
+        ends could not."""
+        ask = Ask(act.person, act.chain, act.step, self.in_force(act.chain))
+        for duty in self.duties:
+            if duty.kind == "at_least" and duty.then == "deny" and self.applies(duty, ask):
+                here = [other for other in self.on(act.chain) if other.stands and other.step in duty.steps]
+                left = [other for other in here if other is not act]
+                if (
+                    act in here
+                    and left
+                    and self.most_persons(duty, ask, left)
+                    < min(duty.limit, self.most_persons(duty, ask, here))
+                ):
+                    return True
+        return False
+
+    def most_persons(self, duty: Duty, ask: Ask, held: list[Act]) -> int:
+        """How many persons the steps of a chain can have, once everybody has come who still may."""
+        count = self.fewest(act.hands for act in held) if held else 0
+        for step in {*duty.steps} & {*self.kinds[ask.chain[0]].mandatory}:
+            people = {act.person for act in held if act.step == step}
+            count += max(0, self.votes(ask, step) - len(people))
+        return count
+
     def _few_hands(self, duty: Duty, ask: Ask, acts: Iterable[Act]) -> bool:
         """Even if every mandatory step that nobody has touched went to a new person."""
         hands = {ask.counts: {*ask.hands}}

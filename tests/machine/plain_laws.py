@@ -69,9 +69,12 @@ def _broken(world: World) -> Iterator[Broken]:
             if duty.kind == "bind" and any(apart):
                 yield duty.id, chain, frozenset().union(*holders.values())
             if duty.kind == "at_least":
-                done = all(len(people) >= kind.step(step).votes for step, people in holders.items())
-                acts = [act.hands for step in duty.steps for act in world.standing(chain, step)]
-                if done and world.fewest(acts) < duty.limit:
+                ask = Ask(None, chain, "", world.in_force(chain))
+                acts = [act for step in duty.steps for act in world.standing(chain, step)]
+                again = {act.step for act in world.on(chain) if act.state == "reopened"}
+                done = again <= {act.step for act in acts}  # what an amendment opened may be taken again
+                few = world.fewest(act.hands for act in acts) if acts else duty.limit
+                if done and world.most_persons(duty, ask, acts) == few < duty.limit:
                     yield duty.id, chain, frozenset().union(*holders.values())
 
 

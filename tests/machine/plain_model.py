@@ -246,7 +246,7 @@ class World(Duties):
             return False
         if state == "abandoned":
             later = self.following(self.kinds[act.chain[0]], {act.step}) - {act.step}
-            if any(self.standing(act.chain, step) for step in later):
+            if any(self.standing(act.chain, step) for step in later) or self.too_few_without(act):
                 return False
         self._change(lambda other: other is act, state)
         return True

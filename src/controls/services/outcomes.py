@@ -1,7 +1,8 @@
 """What became of a claim: the caller reports `performed` or `abandoned`.
 
 Guarantees: only the key that claimed may report; an abandoned step is free again but keeps counting against
-its person; nothing is abandoned after it was performed or once a later step is claimed.
+its person; nothing is abandoned after it was performed or once a later step is claimed, nor what a number of
+persons was made up by (`controls.duties.ending`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from controls.model.chain import ActState
 from controls.model.errors import Conflict, Forbidden, NotFound
 from controls.model.values import Json, utc_text
 from controls.services.answers import chain_json, encode, receipt
+from controls.services.claim_ends import check_end
 from controls.services.commands import Context, Render
 from controls.store.rows import StoredAct
 from controls.store.workspace import Needs
@@ -128,6 +130,7 @@ class ReportOutcome:
                     detail=f"{', '.join(taken)} came after {act.step}; it cannot be abandoned any more.",
                     help="Report it as performed, or have a supervisor look at the chain.",
                 )
+            check_end(context, stored)
 
     def refused_act(self) -> dict[str, Json]:
         return {"act": "outcome", "decision": self.decision, "outcome": self.reported.value}

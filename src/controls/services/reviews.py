@@ -26,6 +26,7 @@ from controls.model.values import Json, from_microseconds, utc_text
 from controls.rules.vocabulary import read_facts
 from controls.services.answers import encode, finding_json, receipt
 from controls.services.approving import HeldStep, holds
+from controls.services.claim_ends import check_end
 from controls.services.commands import Context, Render
 from controls.services.lineage import line_parties
 from controls.services.records import decision_entry
@@ -89,6 +90,8 @@ class Resolve:
                 f"{case.resource_id} is {state}, and that stands.",
                 help="Reject the case, which closes it and leaves the claim as it is.",
             )
+        if voids:
+            check_end(context, work.claims[case.claim])
         lapsed = case.kind == BREAK_GLASS and case.due_at is not None and work.at >= case.due_at
         if lapsed and self.resolution is Resolution.APPROVE:
             raise Conflict(
