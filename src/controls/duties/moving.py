@@ -98,7 +98,8 @@ def _clashes(
 
 
 def _kept_apart(constraint: Constraint, earlier: TrailAct, later: TrailAct) -> bool:
-    if constraint.within is not None and not earlier.act.younger_than(constraint.within, now=later.act.at):
+    within = constraint.within
+    if within is not None and not earlier.act.younger_than(within, now=later.act.at):
         return False
     if constraint.kind is ConstraintKind.COOLING_OFF:
         return earlier.step in others_of(constraint, later.step)
