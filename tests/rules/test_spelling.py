@@ -128,6 +128,13 @@ def test_two_slips_in_a_shipped_fact_are_found(data: st.DataObject) -> None:
     assert name in spellings.almost(f"{words[0]}.{'_'.join(words[1:])}")
 
 
+def test_a_short_word_keeps_no_slip_in_its_group_from_being_found() -> None:
+    """`lei` bears no slip itself, and `client` does."""
+    spellings = shipped_release().vocabulary.spellings
+    assert spellings.almost("clent.lei") == {"client.lei"}
+    assert not spellings.almost("client.lie")
+
+
 def test_answers_are_kept_within_bounds() -> None:
     """A name that is asked again has the same answer, however many others were asked in between."""
     spellings = Spellings(DECLARED)

@@ -104,21 +104,23 @@ class Spellings:
         return frozenset(self._groups.get(name, ()))
 
     def _alike(self, name: str) -> Iterator[str]:
-        head, _, last = name.rpartition(".")
-        if len(last) < _SHORTEST:
-            return
-        # `order.order.side`, `context.order.side`: a name in full where only its last word belongs.
-        for way in (name, name.partition(".")[2]):
-            for rest in _rests(_joined(way)):
-                yield from self._names.get(rest, ())
-        group = head.partition(".")[0]
-        if group in ("context", "subject") or (f"context.{group}" in self._groups and _tells(last)):
-            yield from self._lasts.get(_joined(last), ())
+        last = name.rpartition(".")[2]
+        if len(last) >= _SHORTEST:
+            yield from self._misplaced(name, last)
         parts = _words(name)
         for key in _keys(parts):
             near = self._by_word.get(key, ())
             if len(near) <= _SHARED:
                 yield from (declared for declared, others in near if _alike(parts, others))
+
+    def _misplaced(self, name: str, last: str) -> Iterator[str]:
+        # `order.order.side`, `context.order.side`: a name in full where only its last word belongs.
+        for way in (name, name.partition(".")[2]):
+            for rest in _rests(_joined(way)):
+                yield from self._names.get(rest, ())
+        group = name.partition(".")[0] if "." in name else ""
+        if group in ("context", "subject") or (f"context.{group}" in self._groups and _tells(last)):
+            yield from self._lasts.get(_joined(last), ())
 
 
 def _plain(text: str) -> str:

@@ -26,6 +26,7 @@ from controls.services.lineage import need_lineage, read_lineage
 from controls.services.trails import (
     Places,
     arrivals,
+    arrivals_at_once,
     earlier_places,
     may_move,
     read_trails,
@@ -92,6 +93,10 @@ class Asked:
         if self.request.action == AMEND:
             for _, _, queries in arrivals(context, history, self.reading, kind=kind):
                 named.update(queries)
+            if not history.acts and self._account is not None:
+                other = other_of(self._principal(context, self._account), self._account)
+                persons = [item.person.id for item in (self._account, other) if item is not None]
+                named.update(arrivals_at_once(context, self.reading, kind=kind, persons=persons))
         self._loaded = frozenset(named)
         needs.trails |= named
 

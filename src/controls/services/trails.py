@@ -6,7 +6,7 @@ applies; chain kinds without trails ask for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Final, TypeAlias
@@ -126,6 +126,18 @@ def arrivals(
             for act in acts
         )
         yield trail, Arrival({name: material[name] for name in names}, moved, None), queries
+
+
+def arrivals_at_once(
+    context: Context, reading: FactReading, *, kind: ChainKind, persons: Iterable[str]
+) -> Iterator[TrailQuery]:
+    """What `arrivals` looks up where these persons begin the chain in the unit of work that amends it."""
+    material = material_of(kind, step=None, forms=reading.forms)
+    for trail in context.active.trails.get(kind.id, ()):
+        for person in () if trail.latest else persons:
+            query = _query(trail, material, person=person, active_at=context.work.at)
+            if query is not None:
+                yield query
 
 
 def _is_at(trail: Trail, act: Act, place: TrailQuery) -> bool:
