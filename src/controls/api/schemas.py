@@ -432,7 +432,8 @@ class ConsistencyProof(TreeProof):
 
 class ActTold(Told):
     """One person's act on one step. Where somebody acted for somebody else there is an act of each, and
-    `beside` is the other one. `done_at` is when it was done with: performed, or its claim ended otherwise."""
+    `beside` is the other one. `done_at` is when it was performed, or its claim ended in another way (null: it
+    is only claimed)."""
 
     step: str
     person: str
@@ -441,7 +442,7 @@ class ActTold(Told):
     beside: str | None = None
     state: Literal["claimed", "performed", "abandoned", "void", "reopened"]
     at: str
-    done_at: str | None = None
+    done_at: str | None
     valid_until: str
     claim: str
     decision: str
