@@ -121,10 +121,17 @@ class DutyMachine(WithExceptions):
     @rule(account=number, seed=number, other=number, names=st.integers(1, 63), step=number)
     def moves(self, account: int, seed: int, other: int, names: int, step: int) -> None:
         """Somebody amends a chain to where another one is, and then somebody acts on it."""
-        chain, to = self.chain(seed), self.facts(self.chain(other), 0)
+        kinds = [kind.id for kind in self.plan.kinds if kind.material]
+        begun = [chain for kind in kinds for chain in self.chains(kind) if self.world.begun(chain)]
+        if not begun:
+            return
+        chain, to = begun[seed % len(begun)], self.facts(begun[other % len(begun)], 0)
         facts = self.facts(chain, 0)
         facts |= {name: to[name] for place, name in enumerate(FACTS) if names >> place & 1}
-        answer = self.ask(Question(account % len(self.owners), chain, "amend", facts))
+        able = [
+            one for one, owner in enumerate(self.owners) if self.world.granted(owner, chain[0], "amend")
+        ] or [0]
+        answer = self.ask(Question(able[account % len(able)], chain, "amend", facts))
         self.seen["moves refused"] += "moved_history" in answer.findings
         if answer.outcome == "permit":
             self.seen["moves"] += self.world.in_force(chain) == facts
