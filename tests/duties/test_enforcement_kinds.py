@@ -56,21 +56,23 @@ DUTIES = (
 
 @st.composite
 def acts_of(draw: st.DrawFn, name: str) -> tuple[Act, ...]:
-    return tuple(
-        replace(
-            an_act(
-                draw(st.sampled_from(STEPS)),
-                draw(st.sampled_from(PERSONS)),
-                state=draw(st.sampled_from(list(ActState))),
-                capacity=draw(st.sampled_from([Capacity.ACTOR, Capacity.ACTOR, Capacity.APPROVER])),
-                at=NOW - draw(st.sampled_from([timedelta(0), HOUR / 2, HOUR, 2 * HOUR])),
-                chain=name,
-                index=at,
-            ),
-            claim=f"{name}-{at}",
+    ages = st.sampled_from([timedelta(0), HOUR / 2, HOUR, 2 * HOUR])
+
+    def act(index: int) -> Act:
+        state = draw(st.sampled_from(list(ActState)))
+        made = an_act(
+            draw(st.sampled_from(STEPS)),
+            draw(st.sampled_from(PERSONS)),
+            state=state,
+            capacity=draw(st.sampled_from([Capacity.ACTOR, Capacity.ACTOR, Capacity.APPROVER])),
+            at=NOW - 3 * HOUR,
+            done_at=None if state is ActState.CLAIMED else NOW - draw(ages),
+            chain=name,
+            index=index,
         )
-        for at in range(draw(st.integers(0, 6)))
-    )
+        return replace(made, claim=f"{name}-{index}")
+
+    return tuple(act(index) for index in range(draw(st.integers(0, 6))))
 
 
 @st.composite
@@ -94,6 +96,11 @@ def questions(draw: st.DrawFn) -> Question:
     )
 
 
+def is_recent(act: Act) -> bool:
+    """Done within the last hour, or not yet."""
+    return act.done_at is None or act.done_at > NOW - HOUR
+
+
 def violated(rule: Constraint, question: Question) -> bool:
     """The definition of each rule above, in plain words of Python."""
     assert question.person is not None
@@ -107,7 +114,7 @@ def violated(rule: Constraint, question: Question) -> bool:
         seen = question.trails.get("a/b")
         if seen is None:
             return True
-        recent = [item for item in seen.acts if item.act.at > NOW - HOUR and item.act.person == me]
+        recent = [item for item in seen.acts if is_recent(item.act) and item.act.person == me]
         return "y" in {item.part for item in recent}
     if rule.id == "in_use":
         only = {"trader": {"capture"}, "clerk": {"allocate", "settle"}}
@@ -137,7 +144,7 @@ def violated(rule: Constraint, question: Question) -> bool:
         pairs = {
             (act.chain, act.step)
             for act in found
-            if act.person == me and act.step in rule.steps and act.at > NOW - HOUR
+            if act.person == me and act.step in rule.steps and is_recent(act)
         }
         return len(pairs | {("O-1", step)}) > 2
     if rule.id == "same":
@@ -149,7 +156,7 @@ def violated(rule: Constraint, question: Question) -> bool:
         who = {act.person for act in here if act.step in others}
         return any(related(rule.id, me, other, question.profiles) for other in who)
     if rule.id == "cool":
-        return any(act.step in others and act.at > NOW - HOUR for act in here)
+        return any(act.step in others and is_recent(act) for act in here)
     assert rule.id == "ring"
     hands = {name: {act.person for act in here if act.step == name} for name in rule.steps}
     hands[step].add(me)
