@@ -169,3 +169,15 @@ async def test_nobody_lifts_it_in_an_emergency(tmp_path: Path, migrated_database
         answer = await running.ask(trade("amend", "dee", "T-2", account="B") | glass)
         assert answer["outcome"] == "deny"
         assert rules_of(answer) == {"moved_history", "break_glass_refused"}
+
+
+async def test_another_place_stated_hides_nothing_of_where_the_chain_is(
+    tmp_path: Path, migrated_database_url: str
+) -> None:
+    """Ana captured on A, and asks to approve another chain of A as if it were on B."""
+    async with started(a_desk(tmp_path, migrated_database_url, NOBODY, APART)) as running:
+        await take(running, trade("capture", "ana", "T-1", account="A"))
+        await take(running, trade("capture", "ben", "T-2", account="A"))
+        answer = await running.ask(trade("approve", "ana", "T-2", account="B"))
+        assert rules_of(answer) >= {"apart", "material_changed"}
+        assert rules_of(await running.ask(trade("approve", "ana", "T-2", account="A"))) == {"apart"}

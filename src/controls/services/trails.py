@@ -91,9 +91,8 @@ def may_move(context: Context, kind: ChainKind) -> bool:
 
 
 def earlier_places(context: Context, history: ChainHistory, places: Places) -> Places:
-    """The other places where a chain has been, of those trails on which a request looks up `places`."""
-    if not any(act.step == AMEND for act in history.acts):
-        return ()
+    """The other places where a chain has been, of those trails on which a request looks up `places`: what was
+    amended, and what a step states otherwise than the chain did."""
     found: dict[tuple[Trail, TrailQuery], None] = {}
     for trail, stated in places:
         for act in () if trail.latest else _counted(trail, history):
