@@ -141,12 +141,17 @@ class Asked:
 
     def _read(self, context: Context, history: ChainHistory, places: Places) -> Mapping[str, TrailReading]:
         """What was loaded, where the chain has been before included. A trail of which the chain was brought
-        somewhere in this very unit of work is not known."""
+        somewhere in this very unit of work is not known; where it only began in it, to bring it elsewhere is
+        held against what it began with (`_arrived`)."""
         found = dict(read_trails(context, places))
+        begins = self.request.action == AMEND and all(act.step != AMEND for act in history.acts)
         for trail, query in earlier_places(context, history, places):
-            known = found.pop(trail.name, None)
-            if known is not None and query in self._loaded:
+            if query not in self._loaded:
+                if not begins:
+                    found.pop(trail.name, None)
+            elif trail.name in found:
                 there = read_trails(context, ((trail, query),))[trail.name]
+                known = found[trail.name]
                 found[trail.name] = replace(known, elsewhere=(*known.elsewhere, there))
         return found
 
