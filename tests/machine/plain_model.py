@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import combinations
 
 from tests.machine.plain_duties import Duties
 from tests.machine.plain_words import UNKNOWN, Accepted, Act, Ask, Chain, Duty, Kind, Lent, Step
@@ -169,12 +170,21 @@ class World(Duties):
         return max(effects, key=EFFECTS.index, default="")
 
     def _broken_on(self, duty: Duty, chains: set[Chain]) -> set[int]:
-        """The persons whose acts on these chains, taken together, break a constraint."""
-        hands: dict[int, set[str]] = {}
+        """The persons whose acts on these chains, taken together, break a constraint; one with an order keeps
+        nobody from what comes first on its list."""
+        hands: dict[int, list[str]] = {}
         for act in self.acts:
             if act.chain in chains:
-                hands.setdefault(act.person, set()).add(act.counts)
-        return {person for person, steps in hands.items() if self.too_much(duty, steps)}
+                hands.setdefault(act.person, []).append(act.counts)
+        if duty.kind == "separate" and duty.ordered:
+            place = {step: number for number, step in enumerate(duty.steps)}
+            return {
+                person
+                for person, steps in hands.items()
+                for early, late in combinations([place[step] for step in steps if step in place], 2)
+                if early < late
+            }
+        return {person for person, steps in hands.items() if self.too_much(duty, {*steps})}
 
     def _joins_approvers(self, duty: Duty, chain: Chain, whole: set[Chain]) -> bool:
         """Whether a constraint is broken by what was approved of a chain, together with what this one is now
