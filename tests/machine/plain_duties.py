@@ -277,7 +277,9 @@ class Duties(History):
         names = ("sector", "issuer") if duty.kind == "chinese_wall" else (duty.scope,)
         if names == ("chain",) or not self.begun(ask.chain):
             return False
-        nobody = Act(ask.chain, "amend", UNKNOWN, self.now, "", facts=ask.facts)
+        # An amendment changes what the kind calls material, and nothing else that is said.
+        facts = {name: ask.facts[name] for name in self.kinds[ask.chain[0]].material if name in ask.facts}
+        nobody = Act(ask.chain, "amend", UNKNOWN, self.now, "", facts=facts)
         after = replace(self, acts=[*self.acts, nobody])
         return not {*after.clashes(duty, names, len(self.acts))} <= {*self.clashes(duty, names)}
 
