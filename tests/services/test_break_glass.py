@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from controls.services.directory_changes import DirectoryChange
 from controls.services.directory_file import read_directory
 from controls.services.exceptions import Exceptions
 from controls.services.reviews import Resolution, Resolve
-from tests.desk import DESK_RULES, activation_of, an_order, ask, start_desk, submit
-from tests.services.test_delegations import Clock, Seat, rules
+from tests.desk import DESK_RULES, activation_of, an_order, ask, submit
+from tests.services.seats import Seat, rules, seated
 
 FIRE = {"reason": "the risk desk is out", "minutes": 15}
 BOTH = "person,account,roles\np-05,tina.trader,trader;risk_officer\np-14,hugo.head,head_of_desk;trader\n"
@@ -29,14 +29,9 @@ BOTH = "person,account,roles\np-05,tina.trader,trader;risk_officer\np-14,hugo.he
 @pytest.fixture
 async def seat(tmp_path: Path, migrated_database_url: str) -> AsyncIterator[Seat]:
     """A desk on which Tina may capture and approve, so that maker_checker denies her the second."""
-    clock = Clock(datetime.now(UTC))
-    desk = start_desk(tmp_path, database_url=migrated_database_url, clock=clock)
-    service = desk.build(clock=clock)
-    await service.start()
-    seat = Seat(desk, service, clock)
-    await seat.confirmed(DirectoryChange(read_directory(BOTH)))
-    yield seat
-    await service.close()
+    async with seated(tmp_path, migrated_database_url) as made:
+        await made.confirmed(DirectoryChange(read_directory(BOTH)))
+        yield made
 
 
 async def asked(seat: Seat, order: Any, **more: Any) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,8 +13,8 @@ from controls.rules.release import compile_release
 from controls.services import person_merge
 from controls.services.person_merge import PersonMerge
 from controls.store import unit
-from tests.desk import DESK_RULES, activation_of, an_order, start_desk
-from tests.services.test_delegations import BEGUN, Clock, Seat, rules
+from tests.desk import DESK_RULES, activation_of, an_order
+from tests.services.seats import BEGUN, Seat, rules
 
 APART = "- {id: apart, kind: separate, steps: [capture, approve], scope: %s, within: P30D, then: deny}\n"
 FEW = "- {id: few, kind: at_most, steps: [capture], scope: account, max: 2, then: deny}\n"
@@ -25,16 +23,6 @@ WALL = (
     "then: deny}\n"
 )
 OTHER = "ES0000099999"
-
-
-@pytest.fixture
-async def seat(tmp_path: Path, migrated_database_url: str) -> AsyncIterator[Seat]:
-    clock = Clock(datetime.now(UTC))
-    desk = start_desk(tmp_path, database_url=migrated_database_url, clock=clock)
-    service = desk.build(clock=clock)
-    await service.start()
-    yield Seat(desk, service, clock)
-    await service.close()
 
 
 async def ruled(seat: Seat, duties: str) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,21 +19,11 @@ from controls.services.mitigations import LONGEST, Mitigation, MitigationEnd
 from controls.services.person_merge import PersonMerge
 from controls.services.reviews import Resolution, Resolve
 from controls.store.tables import disclosures
-from tests.desk import DESK_RULES, activation_of, an_order, start_desk, submit
-from tests.services.test_delegations import BEGUN, Clock, Seat, rules
+from tests.desk import DESK_RULES, activation_of, an_order, submit
+from tests.services.seats import BEGUN, Seat, rules
 
 # Tina is to be a settlement clerk besides, which front_back excludes.
 BOTH = "person,account,roles\np-05,tina.trader,trader;settlement_clerk\n"
-
-
-@pytest.fixture
-async def seat(tmp_path: Path, migrated_database_url: str) -> AsyncIterator[Seat]:
-    clock = Clock(datetime.now(UTC))
-    desk = start_desk(tmp_path, database_url=migrated_database_url, clock=clock)
-    service = desk.build(clock=clock)
-    await service.start()
-    yield Seat(desk, service, clock)
-    await service.close()
 
 
 def mitigation(seat: Seat, **changed: Any) -> Mitigation:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,18 +12,8 @@ from controls.model.values import microseconds, utc_text
 from controls.services.delegations import DelegationEnd
 from controls.services.exceptions import Exceptions
 from controls.services.reviews import Resolution, Resolve
-from tests.desk import an_order, start_desk, submit
-from tests.services.test_delegations import Clock, Seat
-
-
-@pytest.fixture
-async def seat(tmp_path: Path, migrated_database_url: str) -> AsyncIterator[Seat]:
-    clock = Clock(datetime.now(UTC))
-    desk = start_desk(tmp_path, database_url=migrated_database_url, clock=clock)
-    service = desk.build(clock=clock)
-    await service.start()
-    yield Seat(desk, service, clock)
-    await service.close()
+from tests.desk import an_order, submit
+from tests.services.seats import Seat
 
 
 async def captured(seat: Seat, order: Any, **more: Any) -> Any:
