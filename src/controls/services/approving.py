@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from controls.decide import material_of
 from controls.duties.approving import Approving
@@ -50,7 +51,7 @@ class HeldStep:
     def prepare(self, context: Context, needs: Needs) -> None:
         """Name what must be known of the case, and see to what can be named only then."""
         needs.reviews.add(self.review)
-        needs.following.append(lambda: self._name_lines(context, needs))
+        needs.with_cases.append(partial(self._name_lines, context, needs))
 
     def _name_lines(self, context: Context, needs: Needs) -> None:
         case = context.work.reviews.get(self.review)
@@ -60,7 +61,7 @@ class HeldStep:
         self._reading = read_facts(context.active.release.vocabulary, self._question.properties)
         if self._question.lineage:
             need_lineage(context, self._question, needs)
-        needs.following.append(lambda: self._name_places(context, needs, case))
+        needs.with_chains.append(partial(self._name_places, context, needs, case))
 
     def _name_places(self, context: Context, needs: Needs, case: ReviewCase) -> None:
         queries = frozenset(query for _, query in self._places(context, case))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from controls.decide import Situation, facts_of
@@ -70,11 +71,7 @@ class Asked:
                     )
                     needs.trails.update(query for _, query in self._their_places)
                 if may_move(context, kind):
-                    chain = kind
-                    # Once the chain is there: what it was is what says where it has been.
-                    needs.following.append(
-                        lambda: needs.following.append(lambda: self._name_moves(context, needs, chain))
-                    )
+                    needs.with_chains.append(partial(self._name_moves, context, needs, kind))
         if request.lineage:
             need_lineage(context, request, needs)
         watched = active.watched.get(f"{request.resource_type}.{request.action}")

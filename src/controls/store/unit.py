@@ -164,12 +164,14 @@ async def load(connection: StoreConnection, work: Workspace, needs: Needs) -> No
             connection, tenant, merged=merged, survivor=survivor, most=NEAR_AT_MOST + 1
         )
     needs.chains |= work.shared.union(work.near[:NEAR_AT_MOST])
-    _follow(needs)
+    for name in needs.with_cases:
+        name()
     if needs.chains or needs.joined:
         linked = await _load_chains(connection, work, needs.chains | needs.joined)
         if linked or needs.joined:
             await _load_lineage(connection, work, needs, linked=linked & needs.chains)
-    _follow(needs)
+    for name in needs.with_chains:
+        name()
     if needs.trails:
         work.load_marks(await load_marks(connection, tenant, needs.trails))
     if needs.resources:
@@ -179,12 +181,6 @@ async def load(connection: StoreConnection, work: Workspace, needs: Needs) -> No
     if needs.changes:
         for row in await connection.execute(_CHANGES, {"tenant": tenant, "ids": needs.changes}):
             work.changes[row.id] = Change.read(row)
-
-
-def _follow(needs: Needs) -> None:
-    following, needs.following = needs.following, []
-    for name in following:
-        name()
 
 
 # Made once: what a batch asks for goes into the parameters, not into the text.

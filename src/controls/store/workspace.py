@@ -53,9 +53,9 @@ class Needs:
     merging: set[tuple[str, str]] = field(default_factory=set)  # person found to be another
     series: dict[Series, timedelta] = field(default_factory=dict)  # each with the length of its window
     expired_before_now: bool = False
-    # Name what can be told only by what was loaded: called with the cases there, and what these append once
-    # the chains are there, too.
-    following: list[Callable[[], None]] = field(default_factory=list)
+    # What can name its needs only by what was loaded is called when that is there.
+    with_cases: list[Callable[[], None]] = field(default_factory=list)
+    with_chains: list[Callable[[], None]] = field(default_factory=list)
 
 
 @record
