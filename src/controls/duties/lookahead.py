@@ -108,9 +108,6 @@ class LookAhead:
         return _Kept(self._rules[taken.kind.id], crowd).outlook(taken)
 
 
-_NOT_ASKED: Final = object()
-
-
 class _Kept:
     """The people of one crowd as one chain kind sees them, and the answers so far."""
 
@@ -190,8 +187,7 @@ class _Kept:
             return None
         truths = self._moving(taken, remainder)
         key = (steps, truths)
-        answer = self._answers.get(key, _NOT_ASKED)
-        if answer is _NOT_ASKED:
+        if key not in self._answers:
             answer = self._forecaster.answer(remainder, self._all(truths))
             if answer is not None and self._rules.personal:
                 # Who has a grant of this kind depends on the very request: nothing to be kept.
@@ -199,7 +195,7 @@ class _Kept:
             if len(self._answers) >= KEPT:
                 self._answers.clear()
             self._answers[key] = answer
-        return answer  # type: ignore[return-value]
+        return self._answers[key]
 
     def _whatever_holds(self, steps: object, remainder: Remainder) -> bool:
         """Whether the rest can be done however the conditions turn out: even if no grant with a condition is
