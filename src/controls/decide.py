@@ -88,6 +88,13 @@ class ActiveRelease:
         object.__setattr__(self, "ahead", ahead)
         object.__setattr__(self, "kinds", {kind.id: kind for kind in kinds})
 
+    def counted(self, facts: Facts, *, kind: str) -> Facts:
+        """`facts` about a chain of a kind, with the votes that its steps take."""
+        ballots = self.ballots.get(kind)
+        if ballots is None:
+            return facts
+        return Facts(facts.values, ballots.counted(facts), facts.now, facts.gaps, facts.later)
+
 
 @record
 class Situation:
@@ -283,8 +290,7 @@ def facts_in(request: Request, situation: Situation, *, active: ActiveRelease) -
         gaps = situation.aggregates.gaps
     facts = Facts(values, situation.history, situation.now, gaps)
     kind = active.release.chains.get(request.resource_type)
-    ballots = None if kind is None else active.ballots.get(kind.id)
-    return facts if ballots is None else Facts(values, ballots.counted(facts), situation.now, gaps)
+    return facts if kind is None else active.counted(facts, kind=kind.id)
 
 
 def _denies(findings: Sequence[Finding]) -> bool:

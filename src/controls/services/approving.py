@@ -76,9 +76,7 @@ class HeldStep:
             return None
         history = work.history(kind.id, case.resource_id)
         values = dict(self._reading.values) | values_on_record(active, baseline(history))
-        facts = Facts(values, history, work.now)
-        if kind.id in active.ballots:
-            facts = Facts(values, active.ballots[kind.id].counted(facts), work.now)
+        facts = active.counted(Facts(values, history, work.now), kind=kind.id)
         asked = Asked(
             person=self.person,
             step=_step(case, kind),

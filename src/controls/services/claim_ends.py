@@ -22,10 +22,8 @@ def check_end(context: Context, stored: StoredAct) -> None:
     if kind is None:
         return  # nothing is asked of chains that no release in force knows
     history = context.work.history(stored.kind, act.chain)
-    facts = Facts(values_on_record(active, baseline(history)), history, context.work.now)
-    ballots = active.ballots.get(stored.kind)
-    if ballots is not None:
-        facts = Facts(facts.values, ballots.counted(facts), facts.now)
+    recorded = Facts(values_on_record(active, baseline(history)), history, context.work.now)
+    facts = active.counted(recorded, kind=stored.kind)
     found = too_few_left(active.enforcement.constraints, kind=kind, act=act, facts=facts)
     if found is not None:
         constraint, left = found

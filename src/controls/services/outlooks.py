@@ -129,9 +129,7 @@ def _taken(active: ActiveRelease, kind: ChainKind, history: ChainHistory, *, now
     for act in history.acts:
         material |= act.material
     values = values_on_record(active, material)
-    ballots = active.ballots.get(kind.id)
-    if ballots is not None:
-        history = ballots.counted(Facts(values, history, now))
+    history = active.counted(Facts(values, history, now), kind=kind.id).chain
     *before, last = history.acts
     act = replace(last, material=material)
     return Taken(kind, replace(history, acts=tuple(before)), act, values, now=now)
