@@ -17,6 +17,7 @@ from typing import Final
 
 from controls.decide import ActiveRelease
 from controls.duties.lookahead import LINES_AHEAD, Taken
+from controls.duties.material import baseline
 from controls.duties.outlook import Outlook, outlook_of_lines
 from controls.duties.satisfiability import Verdict
 from controls.duties.wording import names, step_titles
@@ -125,9 +126,7 @@ def _start_of(day: date, *, now: datetime) -> datetime:
 
 def _taken(active: ActiveRelease, kind: ChainKind, history: ChainHistory, *, now: datetime) -> Taken:
     """The chain with its newest act on it, and the facts on record."""
-    material: dict[str, str] = {}
-    for act in history.acts:
-        material |= act.material
+    material = baseline(history)
     values = values_on_record(active, material)
     history = active.counted(Facts(values, history, now), kind=kind.id).chain
     *before, last = history.acts

@@ -27,6 +27,7 @@ from typing import Any, ClassVar, Final, TypeVar
 from controls.duties.breaches import Breach, Breaches
 from controls.duties.breaches_across import Crossing
 from controls.duties.lineage import Joined, broken_together
+from controls.duties.material import baseline
 from controls.ledger.envelope import EntryKind
 from controls.model.chain import Act, ActState, ChainHistory, ChainKind
 from controls.model.condition import Facts, Truth
@@ -366,11 +367,8 @@ def _applied(breach: Breach | Crossing, history: ChainHistory, context: Context)
     if when is None:
         return Truth.TRUE
     before = tuple(act for act in history.acts if act.index <= last.index)
-    material: dict[str, str] = {}
-    for act in before:
-        material |= act.material
     chain = ChainHistory(history.kind, history.chain, before)
-    values = values_on_record(context.active, material)
+    values = values_on_record(context.active, baseline(chain))
     return when.evaluate(Facts(values, chain, last.at)).truth
 
 
