@@ -10,9 +10,12 @@ import pytest
 
 from controls.duties.approving import Approving, approver_findings
 from controls.duties.asked import Asked
+from controls.duties.later import Taken
 from controls.duties.lookahead import LookAhead
-from controls.model.chain import AMEND, ChainHistory
+from controls.duties.stranding import Orphan, would_strand
+from controls.model.chain import AMEND, Capacity, ChainHistory
 from controls.model.condition import Facts, Truth
+from controls.model.crowd import Crowd
 from controls.model.duty import Constraint, ConstraintKind, Scope
 from controls.model.finding import Cause, Effect, Finding
 from controls.model.people import Profile
@@ -235,3 +238,25 @@ def test_what_is_lifted_for_who_asks_is_not_lifted_for_who_approves() -> None:
     )
     assert told is not None
     assert told.effect is Effect.DENY
+
+
+@pytest.mark.parametrize(("rules", "effect"), [(set(), Effect.REVIEW), ({"would_strand"}, Effect.FLAG)])
+def test_a_case_about_stranding_is_dealt_with_by_approving_it(rules: set[str], effect: Effect) -> None:
+    """A hand that leaves nobody for the rest keeps from approving. Where that is what the case is about, it is
+    told on record."""
+
+    class Ahead:
+        """Without the approver's hand the rest can be done, and with it nobody is left."""
+
+        def finding(self, taken: Taken, *, crowd: Crowd) -> Finding | None:
+            lost = taken.act.capacity is Capacity.APPROVER
+            orphans = [Orphan("settle", 0, ("clerk",))] if lost else []
+            told = would_strand(KIND, person="sara", action="approve", orphans=orphans)
+            return told if lost else None
+
+    history = a_history(an_act("capture", "ana"))
+    asked = Asked("sara", "approve", KIND, history, NOW)
+    facts = Facts({}, history, NOW)
+    approving = Approving(asked, ("ben",), (), facts, {}, frozenset(rules), Crowd({}))
+    (told,) = approver_findings((), approving, Ahead())  # type: ignore[arg-type]  # all that is asked of it
+    assert (told.rule, told.effect) == ("would_strand", effect)

@@ -13,7 +13,7 @@ review, or is what the case is about, approving is how it is dealt with, and it 
 What looks at one chain and its lines needs no asking: an approver has no other act there (a party approves
 nothing), and one step is within every limit; of steps that must be held, an approver holds none. But a hand
 in the step may keep the approver from a step to come that nobody else could take: who would so strand a chain
-that is under way approves nothing of it.
+that is under way approves nothing of it, unless the case is about just that.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def approver_findings(
     if approving.crowd is not None and approving.facts.chain.begun():
         found = _stranding(ahead, approving, crowd=approving.crowd)
         if found is not None:
-            yield found
+            yield found if found.rule not in approving.rules else replace(found, effect=Effect.FLAG)
 
 
 def _stranding(ahead: LookAhead, approving: Approving, *, crowd: Crowd) -> Finding | None:
