@@ -242,7 +242,7 @@ def test_what_is_lifted_for_who_asks_is_not_lifted_for_who_approves() -> None:
 
 @pytest.mark.parametrize(("rules", "effect"), [(set(), Effect.REVIEW), ({"would_strand"}, Effect.FLAG)])
 def test_a_case_about_stranding_is_dealt_with_by_approving_it(rules: set[str], effect: Effect) -> None:
-    """A hand that leaves nobody for the rest keeps from approving. Where that is what the case is about, it is
+    """A hand that leaves nobody for the rest keeps from approving. Where the case is about just that, it is
     told on record."""
 
     class Ahead:
