@@ -95,8 +95,13 @@ class Forecaster:
         }
         self._foes = {name: groups.foes(name) for name in rules.relations}
 
+    def possible(self, remainder: Remainder, truths: Truths) -> bool:
+        """Whether `answer` is None."""
+        verdict, _ = self._verdict(remainder, truths, lenient=False, budget=Budget(WORK))
+        return verdict is Verdict.SATISFIABLE
+
     def answer(self, remainder: Remainder, truths: Truths) -> Answer:
-        """What becomes of the remainder; None when it can be done."""
+        """What becomes of the remainder; None when it can be done, whatever becomes of what is unclear."""
         budget = Budget(WORK)
         verdict, why = self._verdict(remainder, truths, lenient=False, budget=budget)
         if verdict is Verdict.SATISFIABLE:

@@ -204,7 +204,7 @@ class _Kept:
             return False
         known = self._easy.get(steps)
         if known is None:
-            known = self._strictly(remainder) is None
+            known = self._strictly(remainder)
             if len(self._easy) >= KEPT:
                 self._easy.clear()
             self._easy[steps] = known
@@ -218,16 +218,16 @@ class _Kept:
         known = self._certain.get(key)
         if known is None:
             ways = self._remainders.every_number(remainder)
-            known = bool(ways) and all(not way.wanted or self._strictly(way) is None for way in ways)
+            known = bool(ways) and all(not way.wanted or self._strictly(way) for way in ways)
             if len(self._certain) >= KEPT:
                 self._certain.clear()
             self._certain[key] = known
         return known
 
-    def _strictly(self, remainder: Remainder) -> Answer:
-        """The answer if no grant with a condition were given and every constraint applied."""
+    def _strictly(self, remainder: Remainder) -> bool:
+        """Whether the rest can be done if no grant with a condition is given and every constraint applies."""
         strictest = (NO,) * len(self._rules.moving_rights) + (YES,) * len(self._rules.moving_limits)
-        return self._forecaster.answer(remainder, self._all(strictest))
+        return self._forecaster.possible(remainder, self._all(strictest))
 
     def _answer(self, taken: Taken, remainder: Remainder, truths: tuple[int, ...]) -> Answer:
         """The answer, worked out anew."""

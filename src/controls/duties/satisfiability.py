@@ -10,6 +10,7 @@ there: what asks for a review can be had with a supervisor's approval, so it str
 
 from __future__ import annotations
 
+from controls.duties.satisfiability_caps import Bearing
 from controls.duties.satisfiability_problem import Answer, Budget, BudgetSpent, Problem, Verdict, members
 from controls.duties.satisfiability_search import Search
 
@@ -18,8 +19,12 @@ __all__ = ["Answer", "Budget", "Problem", "Verdict", "conflict", "solve"]
 
 def solve(problem: Problem, *, budget: Budget) -> Answer:
     """Whether every wanted step can have a person, with an assignment that shows it."""
+    return _solve(problem, budget=budget, bearing=Bearing(problem.caps))
+
+
+def _solve(problem: Problem, *, budget: Budget, bearing: Bearing) -> Answer:
     try:
-        found = Search(problem, budget=budget).run()
+        found = Search(problem, budget=budget, bearing=bearing).run()
     except BudgetSpent:
         return Answer(Verdict.GAVE_UP)
     if found is None:
@@ -40,12 +45,13 @@ def conflict(problem: Problem, *, budget: Budget) -> int:
     Late steps are named rather than early ones: they are the ones that would be found impossible. Where the
     budget ends first the set may hold more than it must.
     """
-    kept = Search(problem, budget=budget).hopeless()
+    bearing = Bearing(problem.caps)
+    kept = Search(problem, budget=budget, bearing=bearing).hopeless()
     if kept:
         return kept
     kept = problem.wanted
     for step in members(problem.wanted):
         less = kept & ~(1 << step)
-        if solve(problem.part(less), budget=budget).verdict is Verdict.UNSATISFIABLE:
+        if _solve(problem.part(less), budget=budget, bearing=bearing).verdict is Verdict.UNSATISFIABLE:
             kept = less
     return kept

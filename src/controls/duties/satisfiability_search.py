@@ -14,45 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from controls.duties.satisfiability_caps import Bearing
 from controls.duties.satisfiability_problem import Budget, Cap, Problem, Spread, members
-from controls.duties.satisfiability_staff import Blocks, Staff, Staffing, fewest
-
-
-class _Load:
-    """What a cap makes of sets of steps in one hand."""
-
-    def __init__(self, cap: Cap) -> None:
-        self.cap = cap
-        self._new = -1  # the groups against whom nothing counts
-        for past in cap.past:
-            self._new &= ~past.groups
-        together = sum(part.bit_count() for part in cap.parts)
-        every = 0
-        for part in cap.parts:
-            every |= part
-        self._overlapping = together > every.bit_count()
-        self._sums: dict[int, int] = {}
-
-    def size(self, steps: int) -> int:
-        """What a set of steps counts."""
-        own, parts = steps & self.cap.steps, self.cap.parts
-        if not parts:
-            return own.bit_count()
-        found = self._sums.get(own)
-        if found is None:
-            found = fewest(own, parts) if self._overlapping else sum(1 for part in parts if part & own)
-            self._sums[own] = found
-        return found
-
-    def bearing(self, block: int, groups: int) -> int:
-        """Those of `groups` who may have all of `block`, some of which is of the cap's steps."""
-        cap = self.cap
-        if self.size(block) > cap.most:
-            groups &= ~self._new
-        for past in cap.past:
-            if self.size(block | past.held) + past.more > cap.most:
-                groups &= ~past.groups
-        return groups
+from controls.duties.satisfiability_staff import Blocks, Staff, Staffing
 
 
 def _empty(sizes: Sequence[int]) -> int:
@@ -66,17 +30,15 @@ def _empty(sizes: Sequence[int]) -> int:
 
 
 class Search:
-    """One problem, prepared and searched once."""
+    """One problem, prepared and searched once. What its caps say may be shared with other parts of it."""
 
-    def __init__(self, problem: Problem, *, budget: Budget) -> None:
+    def __init__(self, problem: Problem, *, budget: Budget, bearing: Bearing) -> None:
         self._budget = budget
+        self._bearing = bearing
         self._sizes = problem.sizes
         wanted = problem.wanted
         empty = _empty(problem.sizes)
         self._can = {step: problem.can[step] & ~empty for step in members(wanted)}
-        self._caps = [
-            load for load in map(_Load, problem.caps) if load.cap.past or load.size(wanted) > load.cap.most
-        ]
         self._spreads = [spread for spread in problem.spreads if spread.steps & wanted]
         self._blocks = [1 << step for step in members(wanted)]
         self._spreads = [spread for spread in self._spreads if self._take_spread(spread, wanted)]
@@ -152,7 +114,7 @@ class Search:
             able = self._able(ring.steps) & ~sum(1 << person for person in hands if person >= 0)
             if not self._has(able, ring.people - len(hands)):
                 return False
-        return all(load.cap.parts or self._can_share(load.cap) for load in self._caps)
+        return all(load.cap.parts or self._can_share(load.cap) for load in self._bearing.loads)
 
     def _has(self, groups: int, people: int) -> bool:
         """Whether there are so many people in some groups, none of which is empty."""
@@ -186,12 +148,9 @@ class Search:
         found = self._kept.get(block)
         if found is not None:
             return found
-        found = -1
+        found = self._bearing.groups(block)
         for step in members(block):
             found &= self._can[step]
-        for load in self._caps:
-            if block & load.cap.steps:
-                found = load.bearing(block, found)
         self._kept[block] = found
         return found
 
