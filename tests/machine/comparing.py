@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -408,7 +408,9 @@ class Compared(RuleBasedStateMachine):
 
     def strands(self, ask: Ask, supervisor: int) -> bool:
         """Whether nobody can do the rest of the chain, which can be done now, once a supervisor has a hand in
-        the step; what cannot be told may be so."""
+        the step; what cannot be told may be so. What an amendment would change is not changed by approving
+        it."""
+        ask = replace(ask, facts={**ask.facts, **self.world.in_force(ask.chain)})
         world = self.world.copy()
         now = self.finished_in(world.copy(), ask, ahead=False)
         world.approve(ask, supervisor)

@@ -223,7 +223,7 @@ def test_the_engine_says_what_the_plain_model_says(
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=1_400 if LONG_RUN else 30,
+            max_examples=1_600 if LONG_RUN else 30,
             stateful_step_count=60 if LONG_RUN else 30,
             deadline=None,
             derandomize=not LONG_RUN,
