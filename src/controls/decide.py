@@ -41,7 +41,7 @@ from controls.model.lineage import LineageReading, Link, StatedLink
 from controls.model.people import Account, Principal, Profile
 from controls.model.record import record
 from controls.model.request import Request
-from controls.model.trail import Trail, TrailReading
+from controls.model.trail import Trail, TrailPlace, TrailReading
 from controls.model.values import Json, Value, canonical, utc_text
 from controls.model.window import AggregateReading
 from controls.rules.engine import Engine
@@ -105,9 +105,9 @@ class Situation:
     the directory knows of persons, where a constraint asks. `approvals` are those given for this resource.
     `reviewed` is what a `review` resource is about. `aggregates` are those that the rules of the action read
     (None: they read none). `crowd` is everybody who can act (None: nobody looks ahead whether the rest of a
-    chain can be done). `lineage` is what other chains have to do with it (None: nothing). `principal` is whom
-    the request is made for (None: it names nobody), `their_trails` and `their_aggregates` what is read of
-    that person.
+    chain can be done), and `places` where the chain is, which is looked at then. `lineage` is what other
+    chains have to do with it (None: nothing). `principal` is whom the request is made for (None: it names
+    nobody), `their_trails` and `their_aggregates` what is read of that person.
     `arriving` is, by trail, where an amendment would bring the chain, if anywhere.
     `mitigated` are, by person, the constraints with which a conflict is accepted, each with the mitigation.
     """
@@ -122,6 +122,7 @@ class Situation:
     reviewed: ReviewedChain | None = None
     aggregates: AggregateReading | None = None
     crowd: Crowd | None = None
+    places: Mapping[str, Sequence[TrailPlace]] = field(default_factory=dict)
     lineage: LineageReading | None = None
     mitigated: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     principal: Principal | None = None
@@ -265,7 +266,9 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             theirs_too = () if other is None else (principal_act(act, other),)
             so_far = replace(history, acts=history.acts + theirs_too) if theirs_too else history
             elsewhere = () if lineage is None else lineage.lines
-            taken = Taken(kind, so_far, act, reading.values, claim.reopens, lines=elsewhere)
+            taken = Taken(
+                kind, so_far, act, reading.values, claim.reopens, lines=elsewhere, places=situation.places
+            )
             ahead = active.ahead.finding(taken, crowd=situation.crowd)
             findings += () if ahead is None else (ahead,)
     return _concluded(

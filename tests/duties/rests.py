@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import combinations, product
 from random import Random
 
@@ -17,12 +18,15 @@ from ortools.sat.python import cp_model
 from controls.duties.constraints import FORMULAS, Asked, concerns, with_built_in
 from controls.duties.lookahead import LookAhead, Taken
 from controls.duties.order import step_order
+from controls.duties.trails import trail_name
 from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind, Votes
 from controls.model.crowd import Crowd
-from controls.model.duty import Constraint, ConstraintKind, Grant, Group
+from controls.model.duty import Constraint, ConstraintKind, Grant, Group, Scope
 from controls.model.finding import Effect, Finding
 from controls.model.people import Profile
-from tests.duties.builders import a_constraint, a_grant, a_kind, a_step, an_act
+from controls.model.trail import TrailAct, TrailHand, TrailPlace, TrailReading
+from controls.model.values import microseconds
+from tests.duties.builders import NOW, a_constraint, a_grant, a_kind, a_step, an_act
 
 ROLES = ("red", "green", "blue", "boss")
 CLOSURE = {
@@ -31,18 +35,21 @@ CLOSURE = {
     "blue": frozenset[str](),
     "boss": frozenset({"red", "green"}),
 }
+# How long ago something was done: what counts for two days is forgotten within one, or not.
+AGES = (timedelta(0), timedelta(hours=23), timedelta(hours=24), timedelta(hours=25), timedelta(days=9))
 ATTRIBUTES = ("department", "desk", "household")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A chain of `kind` after `taken`: what remains, for whom, under what."""
+    """A chain of `kind` after `taken`: what remains, for whom, under what, and what was done `elsewhere`."""
 
     kind: ChainKind
     grants: tuple[Grant, ...]
     constraints: tuple[Constraint, ...]
     crowd: Crowd
     taken: Taken
+    elsewhere: tuple[TrailAct, ...] = ()
 
     @property
     def history(self) -> ChainHistory:
@@ -200,6 +207,62 @@ def with_principals(random: Random, case: Case) -> Case:
     return replace(case, taken=replace(case.taken, history=history, act=taken))
 
 
+def with_elsewhere(random: Random, case: Case) -> Case:
+    """The same case, some of its acts older, with constraints that look beyond the chain, and acts on others
+    that they look at."""
+    people = [*case.crowd.roles, "gone"]
+    steps = [step.id for step in case.kind.steps]
+    apart = a_rule(random, ConstraintKind.SEPARATE, case.kind, name="apart")
+    apart = replace(
+        apart,
+        # A step that still takes votes, though what waits for it is done, might come later than it is listed.
+        ordered=apart.ordered and not case.taken.history.votes,
+        scope=Scope.ACCOUNT,
+        within=random.choice((timedelta(days=2), timedelta(days=30))),
+        chain=random.choice(("", case.kind.id)),
+    )
+    wall = replace(
+        a_constraint(ConstraintKind.CHINESE_WALL, *random.choice(((), steps[:2], steps[-1:])), name="wall"),
+        conflict_class="sector",
+        dataset="issuer",
+        within=timedelta(days=2),
+    )
+    beyond = random.choice(((apart,), (wall,), (apart, wall)))
+    acts = tuple(
+        TrailAct(
+            random.choice((case.kind.id, "another_chain")),
+            step := random.choice((*steps, "elsewhere")),
+            an_act(
+                step,
+                random.choice(people),
+                chain=f"O-{number + 7}",
+                index=-number,
+                at=NOW - random.choice(AGES),
+            ),
+            random.choice(("ours", "theirs")),
+        )
+        for number in range(random.randint(1, 4))
+    )
+    hands = tuple(
+        TrailHand(item.act.person, item.kind, item.step, item.part, microseconds(item.act.at))
+        for item in acts
+    )
+    places = {trail_name(rule): (TrailPlace("value", "ours", hands),) for rule in beyond}
+
+    def older(act: Act) -> Act:
+        at = act.at - random.choice(AGES)
+        return act if act.state is ActState.CLAIMED else replace(act, at=at, done_at=at)
+
+    history = case.taken.history
+    history = replace(history, acts=tuple(older(act) for act in history.acts))
+    return replace(
+        case,
+        constraints=(*case.constraints, *beyond),
+        taken=replace(case.taken, history=history, places=places),
+        elsewhere=acts,
+    )
+
+
 def a_rule(
     random: Random, kind: ConstraintKind, chain: ChainKind, *, name: str, loose: bool = False
 ) -> Constraint:
@@ -293,11 +356,17 @@ def allowed(
         roles=frozenset({"anyone"}).union(roles, *(CLOSURE[role] for role in roles)),
         now=case.taken.act.at,
         profiles=case.crowd.profiles,
+        trails={name: TrailReading(case.elsewhere, "ours") for name in case.taken.places},
     )
     return not any(
         constraint.then is Effect.DENY
         and concerns(constraint, kind=case.kind, step=step)
-        and FORMULAS[constraint.kind](constraint, asked=asked) is not None
+        and FORMULAS[constraint.kind](
+            constraint,
+            # Nobody waits longer than a day until something is forgotten.
+            asked=asked if constraint.within is None else replace(asked, now=asked.now + timedelta(hours=24)),
+        )
+        is not None
         for constraint in constraints
     )
 

@@ -40,7 +40,7 @@ from tests.duties.builders import (
     an_act,
     done,
 )
-from tests.duties.rests import CLOSURE, Case, a_case, by_cp_sat, by_trying, with_principals
+from tests.duties.rests import CLOSURE, Case, a_case, by_cp_sat, by_trying, with_elsewhere, with_principals
 
 BUILT_IN = {ConstraintKind.WHOLE_CHAIN, ConstraintKind.SOLE_ACTOR}
 # A wall stands between chains, so that nothing of it is in the rest of one.
@@ -76,6 +76,23 @@ def test_what_was_done_for_others_counts_for_both_in_what_remains() -> None:
         assert (found is None) is possible, (seed, found)
         seen[possible] += 1
     assert min(seen.values()) > sum(seen.values()) // 5, f"one-sided: {seen}"
+
+
+@pytest.mark.differential
+def test_what_was_done_elsewhere_keeps_from_what_remains() -> None:
+    """Under walls and separations over an account it strands exactly where every way ends in a denial."""
+    seen = {True: 0, False: 0}
+    changed = 0
+    for seed in range(20_000 if LONG_RUN else 500):
+        random = Random(seed)
+        before = a_case(random, kinds=TRIED, small=True)
+        case = with_elsewhere(random, before)
+        found, possible = case.looked_ahead(), by_trying(case)
+        assert (found is None) is possible, (seed, found)
+        seen[possible] += 1
+        changed += before.looked_ahead() is None and not possible
+    assert min(seen.values()) > sum(seen.values()) // 5, f"one-sided: {seen}"
+    assert changed > sum(seen.values()) // 20
 
 
 @pytest.mark.differential

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from itertools import combinations
 from typing import TypeAlias
 
 from tests.machine.plain_model import World
 from tests.machine.plain_words import Act, Ask, Chain, Duty
 
+# Nobody waits longer until something may be done.
+LONGEST_WAIT = timedelta(hours=24)
 # What waits for time to pass: nobody is kept from a step for good by these.
 TIMED = frozenset({"cooling_off", "chinese_wall"})
 
@@ -122,6 +125,8 @@ def can_be_finished(
     lasting = tuple(duty for duty in world.duties if duty.kind not in TIMED and duty.scope == "chain")
     # Nobody looks ahead over what was done on chains of other kinds.
     near = {other for line in world.lines(chain) for other in line if other[0] == kind.id}
+    beyond = [duty for duty in world.duties if _keeps_for_long(duty, kind.material)]
+    far = [act for act in world.acts if act.chain not in near]
     world = replace(world, duties=lasting, acts=[act for act in world.acts if act.chain in near])
     left = [tries]
     seen: set[frozenset[tuple[str, int, int | None]]] = set()
@@ -159,6 +164,9 @@ def can_be_finished(
                 ask = Ask(person, chain, step, facts, behalf=behalf)
                 if "deny" in now.verdict(ask).values():
                     continue
+                everywhere = replace(now, acts=[*far, *now.acts], now=now.now + LONGEST_WAIT)
+                if any(_denied(everywhere, duty, ask) for duty in beyond):
+                    continue
                 after = replace(now, acts=[*now.acts])
                 after.take(ask, "")
                 if finish(_performed(after, chain)):
@@ -166,6 +174,20 @@ def can_be_finished(
         return False
 
     return finish(_performed(world, chain))
+
+
+def _keeps_for_long(duty: Duty, material: Collection[str]) -> bool:
+    """Whether it looks beyond the chain for what keeps somebody from a step for longer than anybody waits.
+    Where a chain is that may say something else at each step, nobody knows."""
+    place = "sector" if duty.kind == "chinese_wall" else duty.scope
+    return duty.within > LONGEST_WAIT and duty.kind in ("separate", "chinese_wall") and place in material
+
+
+def _denied(world: World, duty: Duty, ask: Ask) -> bool:
+    return duty.then == "deny" and any(
+        world.applies(duty, ask) and world.breaks(duty, ask, who) and not world.accepts(duty, who)
+        for who in ask.hands
+    )
 
 
 def _performed(world: World, chain: Chain) -> World:

@@ -37,7 +37,7 @@ from controls.model.crowd import Crowd
 from controls.model.duty import Constraint, ConstraintKind
 from controls.model.finding import Effect, Finding
 from controls.model.record import record
-from controls.model.trail import TrailAct, TrailReading
+from controls.model.trail import TrailAct, TrailPlace, TrailReading
 
 
 @record
@@ -47,7 +47,8 @@ class Approving:
     `lines` are the acts on the other chains of each line that the chain is part of; `facts` are those that
     the chain's acts put on record, or else the question that is held. `trails` are, by the name of the trail,
     the readings of each place where the approval will count (none: that cannot be told); `rules` are those
-    that hold the step up. `crowd` are those who can act now (None: the rest of the chain is not looked at).
+    that hold the step up. `crowd` are those who can act now (None: the rest of the chain is not looked at),
+    and `places` where the chain is, or has been.
     """
 
     asked: Asked
@@ -57,6 +58,7 @@ class Approving:
     trails: Mapping[str, Sequence[TrailReading]] = field(default_factory=dict)
     rules: frozenset[str] = frozenset()
     crowd: Crowd | None = None
+    places: Mapping[str, Sequence[TrailPlace]] = field(default_factory=dict)
 
 
 def approver_findings(
@@ -88,7 +90,15 @@ def _stranding(ahead: LookAhead, approving: Approving, *, crowd: Crowd) -> Findi
     material = baseline(history)
     hand = _requested(asked, asked.person)
     hand = replace(hand, capacity=Capacity.APPROVER, state=ActState.PERFORMED, material=material)
-    taken = Taken(asked.kind, history, hand, approving.facts.values, now=asked.now, lines=approving.lines)
+    taken = Taken(
+        asked.kind,
+        history,
+        hand,
+        approving.facts.values,
+        now=asked.now,
+        lines=approving.lines,
+        places=approving.places,
+    )
     found = ahead.finding(taken, crowd=crowd)
     if found is None:
         return None

@@ -7,16 +7,21 @@ so it keeps nobody from anything for good.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from itertools import combinations
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from controls.duties.constraints import ALWAYS, concerns, exclusive_roles
 from controls.duties.hearing import ANYONE, NO_ROLES
+from controls.duties.trails import trail_name
 from controls.duties.turns import is_open
 from controls.model.chain import ChainKind, Repeats
 from controls.model.condition import Condition
 from controls.model.duty import Constraint, ConstraintKind, Grant
 from controls.model.finding import Effect
+
+# Nobody waits longer until what was done on other chains counts no more.
+WAIT: Final = timedelta(days=1)
 
 
 class Right(NamedTuple):
@@ -71,7 +76,9 @@ class ChainRules:
     each limit that minds the order of its steps (by its number), the pairs of them that the chain lets take
     either order. `other` is the number that stands for amendments and steps that the kind has no more, and
     for nothing that is ever wanted. `foreign` are those of steps of other kinds that a constraint over
-    several kinds counts together with steps of this one.
+    several kinds counts together with steps of this one. `reaching` are the limits (by number) that
+    keep persons from steps by what was done beyond the chain and for longer than anybody waits, each with
+    its trail.
     """
 
     def __init__(
@@ -117,6 +124,13 @@ class ChainRules:
             if limit.constraint.ordered and limit.constraint.within is None
             for pair in combinations(dict.fromkeys(limit.constraint.steps), 2)
             if self.bits.keys() >= set(pair) and is_open(kind, *pair)
+        ]
+        self.reaching = [
+            (number, trail_name(limit.constraint))
+            for number, limit in enumerate(self.limits)
+            if limit.constraint.kind in (ConstraintKind.SEPARATE, ConstraintKind.CHINESE_WALL)
+            and limit.constraint.within is not None
+            and limit.constraint.within > WAIT
         ]
         self.rings = any(limit.constraint.kind is ConstraintKind.COALITION for limit in self.limits)
         # Where rules move, so do the answers.

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Final, NamedTuple, TypeAlias, overload
+from typing import Final, NamedTuple, TypeAlias
 
 from controls.duties.chain_rules import ChainRules
 from controls.duties.groups import Groups
 from controls.duties.outlook import Orders
 from controls.duties.remaining import Bar, Hand, Part, Rest, parts_of
-from controls.duties.satisfiability import Budget, Problem, Verdict, conflict, solve
+from controls.duties.remaining_people import Beyond, RemainingPeople
+from controls.duties.satisfiability import Budget, Problem, Verdict, able, conflict, solve
 from controls.duties.satisfiability_problem import Apart, Cap, Past, Ring, Spread, members
 from controls.duties.turns import AS_LISTED, KINDLY, Turns, ways
 from controls.model.record import record
@@ -58,12 +59,15 @@ class Remainder:
     `wanted` are the steps to be done, of which those (numbers) in `votes` still take so many persons. `hands`
     says of each person so far which steps count against him or her, and which he or she holds. Where any act
     is two persons', `stands` has all acts that hold a step: the step (a bit), who acted, and for whom.
+    `beyond` says of limits that reach beyond the chain, by number, what they hold against whom: the steps or,
+    of a wall, that there is anything. What is forgotten within a day is not held.
     """
 
     wanted: int
     votes: Mapping[int, int]
     hands: Mapping[str, tuple[int, int]]
     stands: tuple[tuple[int, str, str], ...] = ()
+    beyond: Beyond = ()
 
 
 class Truths(NamedTuple):
@@ -116,8 +120,7 @@ class Forecaster:
             return Untold(())
         numbers, problem = why
         steps = self._steps(conflict(problem, budget=budget) if numbers is None else numbers, remainder)
-        able = tuple(_persons(problem, number) for number in steps)
-        return Stranded(steps, able)
+        return Stranded(steps, tuple(able(problem, number) for number in steps))
 
     def _verdict(
         self, remainder: Remainder, truths: Truths, *, lenient: bool, budget: Budget
@@ -227,9 +230,8 @@ class Forecaster:
             for number, step in enumerate(rules.steps)
         } | rules.foreign
         known = self._hands(remainder)
-        hands = [hand for hand, _ in known]
         places = {person: place for place, (_, person) in enumerate(known)}
-        crowd = _Alone(groups.sizes, hands)
+        crowd = RemainingPeople(groups, known, remainder.beyond)
         can = self._can(truths, lenient=lenient)
         can += [can[step] for step in further.values()]
         taking = [crowd.widened(found) for found in can]
@@ -237,10 +239,10 @@ class Forecaster:
             rules.kind,
             wanted,
             slots,
-            tuple(hands),
+            tuple(hand for hand, _ in known),
             crowd.marks,
             related=lambda hand, name: crowd.widened(self._related(hand, name)),
-            foes=lambda name: _Rows(crowd, self._foes[name]),
+            foes=lambda name: crowd.rows(self._foes[name]),
             stands=tuple(
                 (step, frozenset(places[person] for person in persons if person))
                 for step, *persons in remainder.stands
@@ -248,9 +250,9 @@ class Forecaster:
             turns=turns,
         )
         parts = [*self._votes(remainder, rest)]
-        for limit, truth in zip(rules.limits, truths.limits, strict=True):
+        for number, (limit, truth) in enumerate(zip(rules.limits, truths.limits, strict=True)):
             if limit.steps & wanted and (truth == YES or (truth == UNCLEAR and not lenient)):
-                parts += parts_of(limit.constraint, rest)
+                parts += parts_of(limit.constraint, crowd.seen_by(number, rest))
         for part in parts:
             if isinstance(part, Bar):
                 for number in members(part.steps & wanted):
@@ -268,13 +270,7 @@ class Forecaster:
     def people(self, remainder: Remainder) -> list[tuple[str, ...]]:
         """The persons of each group of a `problem`, in order; those with the same past may be the other way
         round, and nothing tells them apart."""
-        acting = [(hand.group, person) for hand, person in self._hands(remainder) if hand.group >= 0]
-        apart = {person for _, person in acting}
-        found: list[list[str]] = [[] for _ in self._groups.sizes]
-        for person, group in self._groups.of.items():
-            if person not in apart:
-                found[group].append(person)
-        return [*(tuple(sorted(one)) for one in found), *((person,) for _, person in acting)]
+        return RemainingPeople(self._groups, self._hands(remainder), remainder.beyond).names()
 
     def _hands(self, remainder: Remainder) -> list[tuple[Hand, str]]:
         """Everybody with a hand in the chain, in the order in which the problem has them."""
@@ -318,62 +314,3 @@ class Forecaster:
         if hand.group >= 0:
             return self._foes[name][hand.group]
         return self._groups.related(hand.name, name)
-
-
-class _Alone:
-    """Groups of people, of whom those with a hand in the chain are taken out: each is a group alone."""
-
-    def __init__(self, sizes: Sequence[int], hands: Sequence[Hand]) -> None:
-        self._groups = len(sizes)
-        left = list(sizes)
-        marks: list[int] = []
-        self._from: list[tuple[int, int]] = []  # group before, mark now
-        for hand in hands:
-            if hand.group < 0:
-                marks.append(0)
-                continue
-            left[hand.group] -= 1
-            mark = 1 << len(sizes) + len(self._from)
-            marks.append(mark)
-            self._from.append((hand.group, mark))
-        self.sizes = (*left, *(1 for _ in self._from))
-        self.marks = tuple(marks)
-
-    def widened(self, groups: int) -> int:
-        """`groups` with everybody who was taken out of one of them."""
-        found = groups
-        for group, mark in self._from:
-            if groups >> group & 1:
-                found |= mark
-        return found
-
-    def before(self, group: int) -> int:
-        """The group that somebody who was taken out of it was in."""
-        return group if group < self._groups else self._from[group - self._groups][0]
-
-
-class _Rows(Sequence[int]):
-    """What is told of each group, told of those taken out, too; worked out for those that are asked about."""
-
-    def __init__(self, crowd: _Alone, of_groups: Sequence[int]) -> None:
-        self._crowd = crowd
-        self._of_groups = of_groups
-
-    def __len__(self) -> int:
-        return len(self._crowd.sizes)
-
-    @overload
-    def __getitem__(self, group: int) -> int: ...
-    @overload
-    def __getitem__(self, group: slice) -> Sequence[int]: ...
-    def __getitem__(self, group: int | slice) -> int | Sequence[int]:
-        if isinstance(group, slice):
-            return [self[number] for number in range(len(self))[group]]
-        if not -len(self) <= group < len(self):
-            raise IndexError(group)
-        return self._crowd.widened(self._of_groups[self._crowd.before(group % len(self))])
-
-
-def _persons(problem: Problem, number: int) -> int:
-    """How many may take a step."""
-    return sum(problem.sizes[group] for group in members(problem.can[number]))

@@ -7,7 +7,7 @@ facts those that must be stated again, of the chain who took what nobody takes a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Final
 
@@ -16,7 +16,7 @@ from controls.duties.forecast import NO, UNCLEAR, YES
 from controls.model.chain import Act, ActState, ChainHistory, ChainKind
 from controls.model.condition import Facts, Truth
 from controls.model.record import record
-from controls.model.trail import TrailAct
+from controls.model.trail import TrailAct, TrailPlace
 from controls.model.values import Value
 
 
@@ -26,7 +26,8 @@ class Taken:
 
     `reopens` are the steps that an amendment opens again. `values` are the facts as stated, of which those
     that `act.material` names hold for the rest of the chain. `now` is when it is asked, if not at the act.
-    `lines` are the acts on the other chains of each line that the chain is part of.
+    `lines` are the acts on the other chains of each line that the chain is part of, and `places` those where
+    the chain is, or has been, by the name of the trail.
     """
 
     kind: ChainKind
@@ -36,6 +37,7 @@ class Taken:
     reopens: tuple[str, ...] = ()
     now: datetime | None = None
     lines: Sequence[Sequence[TrailAct]] = ()
+    places: Mapping[str, Sequence[TrailPlace]] = field(default_factory=dict)
 
     @property
     def moment(self) -> datetime:

@@ -2,9 +2,10 @@
 
 Guarantees: a function of the request, the chain's history, the crowd and the release alone, so that it says
 the same when it is asked again; `would_strand` is proven, that is, there is no way to share the remaining
-steps among those who are authorised and available; where it cannot be told it is `strand_unknown`, never
-silence. What was done for somebody counts for both; that somebody may still act for somebody else is not
-worked out, so where nothing else helps and one of the steps is delegated it is `strand_unknown`.
+steps among those who are authorised and available, within a day; where it cannot be told it is
+`strand_unknown`, never silence. What was done for somebody counts for both; that somebody may still act for
+somebody else is not worked out, so where nothing else helps and one of the steps is delegated it is
+`strand_unknown`.
 
 What is looked at:
 - the steps that remain: the mandatory ones, and those that are begun and keep others waiting;
@@ -13,9 +14,11 @@ What is looked at:
 - what was done on the other chains of a line with this one: on those of the same kind as on this one, on
   those of other kinds where a constraint over several kinds counts it (unless this kind has a step of that
   name). A step that is one on several lines is looked at on each; where they are too many and what was done
-  on all of them, taken together, would keep the rest from being done, it is `strand_unknown`. Not looked at:
-  what was done on chains of no line with this one (constraints over an account, an instrument, a desk or a
-  conflict class), and what this step takes from whoever would do the rest of another chain;
+  on all of them, taken together, would keep the rest from being done, it is `strand_unknown`;
+- what was done where the chain is, or has been, by walls and by what separates steps over an account, an
+  instrument or a desk, as far as it counts for longer than a day (`chain_rules.WAIT`). Not
+  looked at: how much anybody did there (`at_most`), pauses (`cooling_off`), which whoever waits keeps, and
+  what this step takes from whoever would do the rest of another chain;
 - conditions, by what holds for the rest of the chain already: its material facts, and who took which step.
   What a grant waits for besides comes with later requests, so it counts as met: a fact that is not known yet
   is no reason to hold up this step. A constraint whose condition is not known yet may apply or not, and ask
@@ -86,7 +89,14 @@ class LookAhead:
         self._rules = {
             kind.id: ChainRules(kind, grants=given, closure=closure, constraints=every) for kind in kinds
         }
+        self._reaching = {
+            kind: frozenset(trail for _, trail in rules.reaching) for kind, rules in self._rules.items()
+        }
         self._kept: dict[str, tuple[Crowd, _Kept]] = {}  # by chain kind
+
+    def reaching(self, kind: str) -> frozenset[str]:
+        """The trails of a chain kind whose places are looked at (`Taken.places`)."""
+        return self._reaching[kind]
 
     def finding(self, taken: Taken, *, crowd: Crowd) -> Finding | None:
         """`would_strand` or `strand_unknown`; None when the rest can be done, or nothing remains."""
@@ -133,7 +143,7 @@ class _Kept:
             return None
         if len(taken.lines) < 2:
             for line in taken.lines:
-                remainder = self._remainders.beside(remainder, line)
+                remainder = self._remainders.beside(remainder, taken, line)
             return self._told(self._voted(taken, remainder), taken)
         return self._told(self._on_lines(taken, remainder), taken)
 
@@ -142,8 +152,8 @@ class _Kept:
         seen: set[object] = set()
         told: Answer = None
         for line in taken.lines:
-            remainder = self._remainders.beside(rest, line)
-            sort = tuple(sorted(remainder.hands.items())) if rest.stands else self._alike(remainder.hands)
+            remainder = self._remainders.beside(rest, taken, line)
+            sort: object = tuple(sorted(remainder.hands.items())) if rest.stands else self._alike(remainder)
             if sort in seen:
                 continue
             seen.add(sort)
@@ -160,7 +170,7 @@ class _Kept:
         done on any line counts, can on each. (Of who does things together, less may be known than more.)"""
         if not self._rules.rings:
             for line in taken.lines:
-                rest = self._remainders.beside(rest, line)
+                rest = self._remainders.beside(rest, taken, line)
             if self._voted(taken, rest) is None:
                 return None
         return Untold((), lines=len(taken.lines))
@@ -182,7 +192,7 @@ class _Kept:
             return None
         if remainder.stands:  # an act of two persons: few chains have one, and fewer are alike
             return self._answer(taken, remainder, self._moving(taken, remainder))
-        steps = (remainder.wanted, tuple(remainder.votes.items()), self._alike(remainder.hands))
+        steps = (remainder.wanted, tuple(remainder.votes.items()), self._alike(remainder))
         if self._whatever_holds(steps, remainder):
             return None
         truths = self._moving(taken, remainder)
@@ -214,7 +224,7 @@ class _Kept:
         """Whether the rest can be done whatever number of votes anything may ask for, and whatever holds."""
         if self._rules.personal:
             return False
-        key = (remainder.wanted, self._alike(remainder.hands))
+        key = (remainder.wanted, self._alike(remainder))
         known = self._certain.get(key)
         if known is None:
             ways = self._remainders.every_number(remainder)
@@ -240,7 +250,7 @@ class _Kept:
         """See `LookAhead.outlook`."""
         rules, remainder = self._rules, self._remainders.of(taken)
         for line in taken.lines:
-            remainder = self._remainders.beside(remainder, line)
+            remainder = self._remainders.beside(remainder, taken, line)
         fewest: Remainder | None = remainder
         if rules.ballots:
             ways, _ = self._remainders.with_votes(taken, remainder)
@@ -276,15 +286,17 @@ class _Kept:
             rules.kind, person=person, action=action, rules=answer.rules, lines=answer.lines
         )
 
-    def _alike(self, hands: Mapping[str, tuple[int, int]]) -> tuple[tuple[int, int, int, str], ...]:
+    def _alike(self, remainder: Remainder) -> object:
         """What matters of the persons so far: people of one group with the same past are alike."""
         of, named = self._groups.of, self._named
+        if any(held for _, held in remainder.beyond):  # then it matters who has that past besides
+            return tuple(sorted(remainder.hands.items())), remainder.beyond
         found = [
             (of.get(person, -1), mine, standing, person if named and person not in of else "")
-            for person, (mine, standing) in hands.items()
+            for person, (mine, standing) in remainder.hands.items()
         ]
         found.sort()
-        return tuple(found)
+        return tuple(found), bool(remainder.beyond)
 
     def _moving(self, taken: Taken, remainder: Remainder) -> tuple[int, ...]:
         return self._truths(Later(taken, self._rules), remainder.wanted) if self._moves else ()

@@ -6,13 +6,14 @@ persons a step will take every possible number is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, TypeAlias
 
 from controls.duties.chain_rules import Ballot, ChainRules
 from controls.duties.forecast import Remainder
 from controls.duties.later import Later, Taken
+from controls.duties.reaching import held_besides, held_beyond
 from controls.model.chain import AMEND, ActState, Capacity
 from controls.model.trail import TrailAct
 
@@ -58,9 +59,9 @@ class Remainders:
         if open_again and not rules.kind.free_order:
             wanted |= open_again & ~held & ~other  # an optional step, too, that others wait for
         by_whom = self._stands(taken) if shared else ()
-        return Remainder(wanted, {}, hands, by_whom)
+        return Remainder(wanted, {}, hands, by_whom, held_beyond(self._rules, taken) if taken.places else ())
 
-    def beside(self, rest: Remainder, line: Iterable[TrailAct]) -> Remainder:
+    def beside(self, rest: Remainder, taken: Taken, line: Sequence[TrailAct]) -> Remainder:
         """The remainder with what counts against persons of acts on other chains, which hold nothing here.
 
         Acts on chains of other kinds are among them, for constraints over several kinds, but for those on
@@ -73,7 +74,7 @@ class Remainders:
             if bit:
                 mine, standing = hands.get(item.act.person, _NOTHING)
                 hands[item.act.person] = mine | bit, standing
-        return replace(rest, hands=hands)
+        return replace(rest, hands=hands, beyond=held_besides(self._rules, rest.beyond, taken, line))
 
     def _stands(self, taken: Taken) -> Stands:
         """The acts that hold their steps then, each with its one or two persons."""

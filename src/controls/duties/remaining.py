@@ -57,7 +57,8 @@ class Rest:
     beyond the first that is still to be given. `marks` are the groups of one person each that the hands have
     in the problem, 0 for those who cannot act. `related` tells the groups that stand to a hand's person in a
     relation, and `foes` the same for each group. Where any act is two persons', `stands` has all acts that
-    hold a step: the step's bit, and the places of the act's hands.
+    hold a step: the step's bit, and the places of the act's hands. `walled` are the groups of those with an
+    act elsewhere that a wall keeps from its steps; `lasting`: nobody waits until what was done is forgotten.
     """
 
     kind: ChainKind
@@ -69,6 +70,8 @@ class Rest:
     foes: Callable[[str], Sequence[int]]
     stands: tuple[tuple[int, frozenset[int]], ...] = ()
     turns: Turns = AS_LISTED
+    walled: int = 0
+    lasting: bool = False
 
     def numbers(self, steps: tuple[str, ...]) -> int:
         """The numbers of all that stands for `steps`."""
@@ -238,6 +241,12 @@ def _coalition(constraint: Constraint, rest: Rest) -> Iterator[Part]:
     yield counted.spread(numbers & rest.wanted, numbers, least=constraint.limit)
 
 
+def _chinese_wall(constraint: Constraint, rest: Rest) -> Iterator[Part]:
+    """Nobody with an act on another dataset of the class; on this chain everybody is on the same."""
+    if rest.walled:
+        yield Bar(rest.numbers(constraint.steps) if constraint.steps else rest.wanted, rest.walled)
+
+
 def _nothing(_: Constraint, __: Rest) -> Iterator[Part]:
     yield from ()
 
@@ -269,7 +278,7 @@ TRANSLATIONS: Final[Mapping[ConstraintKind, Callable[[Constraint, Rest], Iterato
     ConstraintKind.VOTES: _votes,
     ConstraintKind.EXCLUSIVE_ROLES: _exclusive_roles,
     ConstraintKind.RELATION: _relation,
-    ConstraintKind.CHINESE_WALL: _nothing,
+    ConstraintKind.CHINESE_WALL: _chinese_wall,
     ConstraintKind.COOLING_OFF: _nothing,
     ConstraintKind.COALITION: _coalition,
 }
@@ -277,6 +286,6 @@ TRANSLATIONS: Final[Mapping[ConstraintKind, Callable[[Constraint, Rest], Iterato
 
 def parts_of(constraint: Constraint, rest: Rest) -> Iterator[Part]:
     """What a constraint asks of who takes the remaining steps; nothing where that passes with time."""
-    if constraint.within is not None:
+    if constraint.within is not None and not rest.lasting:
         return iter(())
     return TRANSLATIONS[constraint.kind](constraint, rest)

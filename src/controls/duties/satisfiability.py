@@ -14,7 +14,7 @@ from controls.duties.satisfiability_caps import Bearing
 from controls.duties.satisfiability_problem import Answer, Budget, BudgetSpent, Problem, Verdict, members
 from controls.duties.satisfiability_search import Search
 
-__all__ = ["Answer", "Budget", "Problem", "Verdict", "conflict", "solve"]
+__all__ = ["Answer", "Budget", "Problem", "Verdict", "able", "conflict", "solve"]
 
 
 def solve(problem: Problem, *, budget: Budget) -> Answer:
@@ -36,6 +36,12 @@ def _solve(problem: Problem, *, budget: Budget, bearing: Bearing) -> Answer:
         numbers[group] = number + 1
         witness.update(dict.fromkeys(members(block), (group, number)))
     return Answer(Verdict.SATISFIABLE, witness)
+
+
+def able(problem: Problem, step: int) -> int:
+    """How many persons could take a step, if nobody else took anything else."""
+    found = Bearing(problem.caps).groups(1 << step) & problem.can[step]
+    return sum(problem.sizes[group] for group in members(found))
 
 
 def conflict(problem: Problem, *, budget: Budget) -> int:

@@ -67,6 +67,27 @@ class TrailAct:
     part: str = ""
 
 
+@record
+class TrailHand:
+    """That somebody has acted at a place of a trail, however often: the kind of the chain, the step that the
+    act counts as and its part of the trail; `at` (microseconds) is from when the last such act ages."""
+
+    person: str
+    kind: str
+    step: str
+    part: str
+    at: int
+
+
+@record
+class TrailPlace:
+    """A place where a chain is, or has been: whose `hands` were there; `part` is the chain's own there."""
+
+    value: str
+    part: str = ""
+    hands: Sequence[TrailHand] = ()
+
+
 def of_chain(acts: Sequence[Act], place: Callable[[Act], object]) -> Sequence[Act]:
     """Those of a chain's acts, in ledger order, that count wherever the chain is: none before it has begun,
     and then all but the approvals of a beginning at another place, which count at that place alone.

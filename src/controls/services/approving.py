@@ -25,7 +25,14 @@ from controls.rules.vocabulary import FactReading, read_facts
 from controls.services.commands import Context
 from controls.services.lineage import need_lineage, read_lineage
 from controls.services.recorded_questions import recorded_links, recorded_question
-from controls.services.trails import Places, approval_places, read_trails
+from controls.services.trails import (
+    Places,
+    approval_places,
+    need_places,
+    places_ahead,
+    read_places,
+    read_trails,
+)
 from controls.services.values_on_record import values_on_record
 from controls.store.rows import BREAK_GLASS, ReviewCase
 from controls.store.trails import TrailQuery
@@ -67,6 +74,7 @@ class HeldStep:
         queries = frozenset(query for _, query in self._places(context, case))
         self._loaded = queries
         needs.trails |= queries
+        need_places(needs, self._ahead(context, case))
 
     def approving(self, context: Context, case: ReviewCase) -> Approving | None:
         """What the approver is asked about; None where the case holds no step of a chain."""
@@ -97,6 +105,7 @@ class HeldStep:
             trails,
             frozenset(finding.rule for finding in case.findings),
             context.directory.crowd(at=work.at),
+            read_places(context, self._ahead(context, case)),
         )
 
     def lines(self, context: Context, kind: ChainKind) -> Sequence[tuple[TrailAct, ...]]:
@@ -116,6 +125,10 @@ class HeldStep:
         held = {} if self._reading is None else self._reading.forms
         history, step = self._history(context, case), _step(case, kind)
         return approval_places(context, history, held, kind=kind, step=step, person=self.person)
+
+    def _ahead(self, context: Context, case: ReviewCase) -> Places:
+        kind = context.active.kinds[case.chain_kind]
+        return places_ahead(context, self._history(context, case), {}, kind=kind)
 
     @staticmethod
     def _history(context: Context, case: ReviewCase) -> ChainHistory:

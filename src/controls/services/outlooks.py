@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Final
 
 from controls.decide import ActiveRelease
@@ -32,6 +33,7 @@ from controls.services.commands import Context
 from controls.services.lineage import line_acts
 from controls.services.queries import kind_of_chain
 from controls.services.service import Service
+from controls.services.trails import need_places, places_ahead, read_places
 from controls.services.values_on_record import values_on_record
 from controls.store.unit import load, read_head
 from controls.store.workspace import Needs, Workspace
@@ -67,6 +69,8 @@ async def chain_outlook(service: Service, id: str, *, kind: str | None, on: date
             work = Workspace(head, now=now, entropy=_nothing)
             needs = Needs()
             needs.chains.add((wanted, id))
+            context = Context(work, active, directory, {}, _no_name)
+            needs.with_chains.append(partial(_name_places, context, needs, wanted, id))
             await load(connection, work, needs)
         chain, history = active.kinds.get(wanted), work.history(wanted, id)
         if not history.acts or chain is None:
@@ -83,16 +87,22 @@ async def chain_outlook(service: Service, id: str, *, kind: str | None, on: date
             crowd = directory.crowd_throughout(
                 max(microseconds(start), microseconds(now)), microseconds(start + timedelta(days=1))
             )
-        context = Context(work, active, directory, {}, _no_name)
         own = (wanted, id)
         lines = [line_acts(context, line) for line in work.lineage.lines(own) if line]
-        taken = _taken(active, chain, history, now=now)
+        places = read_places(context, places_ahead(context, history, {}, kind=chain))
+        taken = replace(_taken(active, chain, history, now=now), places=places)
         # No part of what is kept for decisions is touched, so a thread may work it out beside them.
         found = await asyncio.to_thread(_outlook, active, taken, lines, crowd=crowd)
         return _told(found, chain, id=id, now=now, on=on)
     raise Unavailable(
         "outlook_overtaken", "What is in force changed meanwhile", help="Ask for the outlook again."
     )
+
+
+def _name_places(context: Context, needs: Needs, kind: str, chain: str) -> None:
+    known = context.active.kinds.get(kind)
+    if known is not None:
+        need_places(needs, places_ahead(context, context.work.history(kind, chain), {}, kind=known))
 
 
 def _outlook(

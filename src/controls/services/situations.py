@@ -12,14 +12,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from controls.decide import Situation, facts_of
+from controls.decide import Situation, facts_of, material_of
 from controls.duties.acting import other_of
 from controls.duties.moving import Arrival
 from controls.model.chain import AMEND, ChainHistory, ChainKind
 from controls.model.decision import Approval, Decision
 from controls.model.people import Account, Principal, Profile
 from controls.model.request import Request
-from controls.model.trail import TrailReading
+from controls.model.trail import TrailPlace, TrailReading
 from controls.rules.vocabulary import FactReading
 from controls.services.commands import Context
 from controls.services.counting import Counter
@@ -30,6 +30,9 @@ from controls.services.trails import (
     arrivals_at_once,
     earlier_places,
     may_move,
+    need_places,
+    places_ahead,
+    read_places,
     read_trails,
     trail_places,
 )
@@ -70,6 +73,8 @@ class Asked:
                         context, request, self.reading, kind=kind, account=other
                     )
                     needs.trails.update(query for _, query in self._their_places)
+                if context.active.ahead.reaching(kind.id):
+                    needs.with_chains.append(partial(self._name_ahead, context, needs, kind))
                 if may_move(context, kind):
                     needs.with_chains.append(partial(self._name_moves, context, needs, kind))
         if request.lineage:
@@ -83,6 +88,10 @@ class Asked:
                 theirs = facts_of(request, values=self.reading.values, account=other)
                 self._theirs = Counter(watched, theirs, request)
                 self._theirs.prepare(needs)
+
+    def _name_ahead(self, context: Context, needs: Needs, kind: ChainKind) -> None:
+        history = context.work.history(kind.id, self.request.resource_id)
+        need_places(needs, self._places_ahead(context, history, kind))
 
     def _name_moves(self, context: Context, needs: Needs, kind: ChainKind) -> None:
         history = context.work.history(kind.id, self.request.resource_id)
@@ -127,6 +136,7 @@ class Asked:
             trails=trails,
             profiles=profiles,
             aggregates=None if self._counter is None else self._counter.read(work),
+            places=_NOTHING if kind is None else self._read_places(context, history, kind),
             crowd=None if kind is None else context.directory.crowd(at=work.at),
             lineage=read_lineage(context, request, kind=kind),
             principal=principal,
@@ -135,6 +145,17 @@ class Asked:
             arriving=arriving,
             their_aggregates=None if self._theirs is None else self._theirs.read(work),
         )
+
+    def _places_ahead(self, context: Context, history: ChainHistory, kind: ChainKind) -> Places:
+        material = material_of(kind, step=kind.step(self.request.action), forms=self.reading.forms)
+        return places_ahead(context, history, material, kind=kind)
+
+    def _read_places(
+        self, context: Context, history: ChainHistory, kind: ChainKind
+    ) -> Mapping[str, Sequence[TrailPlace]]:
+        if not context.active.ahead.reaching(kind.id):
+            return _NOTHING
+        return read_places(context, self._places_ahead(context, history, kind))
 
     def _read(self, context: Context, history: ChainHistory, places: Places) -> Mapping[str, TrailReading]:
         """What was loaded, where the chain has been before included. A trail of which the chain was brought

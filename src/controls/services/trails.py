@@ -17,11 +17,12 @@ from controls.ledger.canonical import form_text
 from controls.model.chain import AMEND, Act, ChainHistory, ChainKind
 from controls.model.people import Account
 from controls.model.request import Request
-from controls.model.trail import Trail, TrailAct, TrailReading, of_chain
+from controls.model.trail import Trail, TrailAct, TrailPlace, TrailReading, of_chain
 from controls.model.values import Json, microseconds
 from controls.rules.vocabulary import FactReading
 from controls.services.commands import Context
 from controls.store.trails import TrailKey, TrailQuery, value_digest
+from controls.store.workspace import Needs
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FOR_EVER: Final = -1  # before any act
@@ -137,6 +138,40 @@ def arrivals_at_once(
             query = _query(trail, material, person=person, active_at=context.work.at)
             if query is not None:
                 yield query
+
+
+def places_ahead(
+    context: Context, history: ChainHistory, material: Mapping[str, Json], *, kind: ChainKind
+) -> Places:
+    """Where a chain is or has been, on the trails that looking ahead looks at; an act that states `material`
+    included. What is not material may be said otherwise at later steps."""
+    names = context.active.ahead.reaching(kind.id)
+    found: dict[tuple[Trail, TrailQuery], None] = {}
+    for trail in context.active.trails.get(kind.id, ()) if names else ():
+        if trail.name in names:
+            for stated in (material, *(act.material for act in _counted(trail, history))):
+                query = _query(trail, stated, person="", active_at=context.work.at)
+                if query is not None:
+                    found[trail, query] = None
+    return tuple(found)
+
+
+def need_places(needs: Needs, places: Places) -> None:
+    """Name what `read_places` reads."""
+    for _, query in places:
+        needs.places[query.key.place] = min(query.since, needs.places.get(query.key.place, query.since))
+
+
+def read_places(context: Context, places: Places) -> Mapping[str, tuple[TrailPlace, ...]]:
+    """Who has acted there, by the name of the trail. What could not be loaded is not known: where a chain was
+    brought in this very unit of work."""
+    found: dict[str, tuple[TrailPlace, ...]] = {}
+    for trail, query in places:
+        hands = context.work.hands_at(query.key.place)
+        if hands is not None:
+            place = TrailPlace(query.key.value, query.besides or "", hands)
+            found[trail.name] = (*found.get(trail.name, ()), place)
+    return found
 
 
 def _is_at(trail: Trail, act: Act, place: TrailQuery) -> bool:

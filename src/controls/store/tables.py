@@ -198,6 +198,7 @@ duty_limits: Final = Table(
 # digests, so that every row is small; `person` is empty where acts are looked up whoever's they are. `at` is
 # from when the act ages: the greatest number there is as long as it has not begun to.
 STILL_CLAIMED: Final = 2**63 - 1
+OF_SOMEBODY: Final = "person <> ''"
 OF_CLAIMED: Final = f"at = {STILL_CLAIMED}"
 trail_marks: Final = Table(
     "trail_marks",
@@ -219,6 +220,20 @@ trail_marks: Final = Table(
         "claim",
         postgresql_where=text(OF_CLAIMED),
         sqlite_where=text(OF_CLAIMED),
+    ),
+    # Who has acted at a place, and until when that counts.
+    Index(
+        "ix_trail_marks_hands",
+        "value",
+        "trail",
+        "at",
+        "person",
+        "step",
+        "part",
+        "kind",
+        "tenant",
+        postgresql_where=text(OF_SOMEBODY),
+        sqlite_where=text(OF_SOMEBODY),
     ),
 )
 

@@ -65,7 +65,7 @@ from controls.store.tables import (
     tiles,
     trail_marks,
 )
-from controls.store.trails import begin_marks, load_marks
+from controls.store.trails import begin_marks, load_hands, load_marks
 from controls.store.workspace import NEAR_AT_MOST, Needs, Sealed, StoredAnswer, Workspace
 
 # How many expired claims one sweep opens cases for, so that a sweep never holds the lock for long.
@@ -174,6 +174,8 @@ async def load(connection: StoreConnection, work: Workspace, needs: Needs) -> No
         name()
     if needs.trails:
         work.load_marks(await load_marks(connection, tenant, needs.trails))
+    if needs.places:
+        work.load_hands(await load_hands(connection, tenant, needs.places))
     if needs.resources:
         await _load_resources(connection, work, needs.resources)
     if needs.series:

@@ -7,7 +7,7 @@ before `flush`, and `flush` writes entries, state and the new head in the caller
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,13 +22,13 @@ from controls.model.chain import ActState, ChainHistory
 from controls.model.decision import Approval
 from controls.model.lineage import ChainKey, Lineage, Link
 from controls.model.record import record
-from controls.model.trail import Trail, TrailAct
+from controls.model.trail import Trail, TrailAct, TrailHand
 from controls.model.values import Json, Money, microseconds, utc_text
 from controls.model.window import Observation, Window
 from controls.store.connection import StoreConnection
 from controls.store.observations import CountedAggregate, Series
 from controls.store.rows import EXCEPTION, Change, Head, ReviewCase, StoredAct
-from controls.store.trails import LATEST, Mark, TrailKey, TrailQuery, added_marks
+from controls.store.trails import LATEST, Mark, PlaceKey, TrailKey, TrailQuery, added_marks
 
 # How many chains of the accounts, instruments, desks and conflict classes of two persons are looked at when
 # these are found to be one: the others are in the analysis of duties.
@@ -49,6 +49,7 @@ class Needs:
     reviews: set[str] = field(default_factory=set)
     resources: set[tuple[str, str]] = field(default_factory=set)
     trails: set[TrailQuery] = field(default_factory=set)
+    places: dict[PlaceKey, int] = field(default_factory=dict)  # of trails, to know who acted there since when
     changes: set[str] = field(default_factory=set)
     merging: set[tuple[str, str]] = field(default_factory=set)  # person found to be another
     series: dict[Series, timedelta] = field(default_factory=dict)  # each with the length of its window
@@ -125,6 +126,7 @@ class Workspace:
         self._histories: dict[tuple[str, str], ChainHistory] = {}
         self.lineage = Lineage()
         self._marks: dict[TrailKey, dict[tuple[str, str], Mark]] = {}  # by claim and part
+        self._at_places: dict[PlaceKey, list[TrailHand]] = {}
         self._marked: dict[str, StoredAct] = {}  # by claim; of chains that are not loaded themselves
         self.claims: dict[str, StoredAct] = {}
         self.answers: dict[tuple[str, str, str], StoredAnswer] = {}
@@ -223,6 +225,9 @@ class Workspace:
             self._marks.setdefault(mark.key, {})[mark.claim, mark.part] = mark
             self._marked[mark.claim] = stored
 
+    def load_hands(self, found: Mapping[PlaceKey, list[TrailHand]]) -> None:
+        self._at_places.update(found)
+
     def history(self, kind: str, chain: str) -> ChainHistory:
         """The chain's history as of now, this batch included."""
         found = self._histories.get((kind, chain))
@@ -248,6 +253,11 @@ class Workspace:
         ]
         return tuple(found if query.latest else sorted(found, key=_in_ledger))
 
+    def hands_at(self, place: PlaceKey) -> Sequence[TrailHand] | None:
+        """Who has acted at a place, this batch included; None where that was not loaded."""
+        found = self._at_places.get(place)
+        return None if found is None else tuple(found)
+
     def add_act(self, stored: StoredAct, trails: Iterable[Trail] = ()) -> None:
         """Add an act to a chain that was loaded; `trails` are those of its chain kind."""
         claim, chain = stored.act.claim, (stored.kind, stored.act.chain)
@@ -258,6 +268,9 @@ class Workspace:
                 if (mark.claim, mark.part) not in known:
                     known[mark.claim, mark.part] = mark
                     self.new_marks.append(mark)
+                    if mark.key.place in self._at_places:
+                        hand = TrailHand(mark.key.person, mark.kind, mark.step, mark.part, mark.at)
+                        self._at_places[mark.key.place].append(hand)
         self.new_acts[claim] = stored
         self.claims[claim] = stored
         self._acts.setdefault(chain, []).append(stored)
