@@ -50,7 +50,7 @@ def found(
     asked = Asked(approver, step, KIND, history, NOW, profiles=PROFILES)
     facts = Facts({}, history, NOW)
     ahead = LookAhead((), {}, (rule,), [asked.kind])
-    approving = Approving(asked, askers, lines, facts, trails or {}, rules)
+    approving = Approving(asked, askers, lines, (facts,), trails or {}, rules)
     findings = list(approver_findings((rule,), approving, ahead))
     assert len(findings) < 2
     return findings[0] if findings else None
@@ -257,6 +257,6 @@ def test_a_case_about_stranding_is_dealt_with_by_approving_it(rules: set[str], e
     history = a_history(an_act("capture", "ana"))
     asked = Asked("sara", "approve", KIND, history, NOW)
     facts = Facts({}, history, NOW)
-    approving = Approving(asked, ("ben",), (), facts, {}, frozenset(rules), Crowd({}))
+    approving = Approving(asked, ("ben",), (), (facts,), {}, frozenset(rules), Crowd({}))
     (told,) = approver_findings((), approving, Ahead())  # type: ignore[arg-type]  # all that is asked of it
     assert (told.rule, told.effect) == ("would_strand", effect)

@@ -21,6 +21,7 @@ from controls.store.tables import disclosures
 from tests.desk import Desk, start_desk, submit
 from tests.services.test_counting import Counted, started
 from tests.services.test_duty_kinds import HOUR, PEOPLE, RULES, START, rules_of, take, trade
+from tests.services.test_person_merge import merged
 
 SUPERVISORS = PEOPLE.replace("supervisor\n", "supervisor;dealer;payer\n")
 LOOK = """
@@ -44,6 +45,16 @@ WALL = (
 )
 COOL = "- {id: cool, kind: cooling_off, steps: [capture, pay], scope: desk, apart: PT1H, then: deny}\n"
 BOSS = "- {id: boss, kind: relation, steps: [capture, approve], forbid: [reports_to], then: deny}\n"
+
+
+LARGE_BOSS = BOSS.replace("then", 'when: trade.notional > "5000.00 EUR", then')
+
+
+def reporting(**superiors: str) -> str:
+    """The same people, of whom some report to others."""
+    header, *rows = SUPERVISORS.splitlines()
+    above = {person.replace("_", "-"): superior for person, superior in superiors.items()}
+    return "\n".join([f"{header},reports_to", *(f"{row},{above.get(row[:4], 'p-01')}" for row in rows)])
 
 
 def a_desk(folder: Path, url: str, looked_at: str, duties: str, people: str = SUPERVISORS) -> Desk:
@@ -205,9 +216,7 @@ async def test_a_chain_that_nobody_has_begun_comes_from_what_the_question_says(
     tmp_path: Path, migrated_database_url: str
 ) -> None:
     """Who has a hand in what it comes from is a party, and who is above somebody there may not approve."""
-    above = {"p-07": "p-04"}  # Cai reports to Saul
-    header, *rows = SUPERVISORS.splitlines()
-    people = "\n".join([f"{header},reports_to", *(f"{row},{above.get(row[:4], 'p-01')}" for row in rows)])
+    people = reporting(p_07="p-04")  # Cai reports to Saul
     async with playing(tmp_path, migrated_database_url, FIRST, BOSS, people) as running:
         for number, login in (("T-1", "sara.super"), ("T-2", "cai")):
             await take(running, trade("value", "dee", number))
@@ -232,9 +241,7 @@ async def test_what_was_approved_of_a_chain_counts_when_it_begins_with_other_lin
 ) -> None:
     """Sara approved it as one that comes from nowhere; it may not then come from where she, or who reports
     to her, had a hand."""
-    header, *rows = SUPERVISORS.splitlines()
-    boss = {"p-07": "p-03"}  # Cai reports to Sara
-    people = "\n".join([f"{header},reports_to", *(f"{row},{boss.get(row[:4], 'p-01')}" for row in rows)])
+    people = reporting(p_07="p-03")  # Cai reports to Sara
     async with playing(tmp_path, migrated_database_url, FIRST, duty, people) as running:
         who = "cai" if duty == BOSS else "sara.super"
         await take(running, trade("value", "dee", "T-1"))
@@ -266,3 +273,55 @@ async def test_two_chains_of_an_account_are_not_approved_at_once(
     refused = [item for item in told if isinstance(item, Conflict)]
     assert [len(refused), sum(isinstance(item, bytes) for item in told)] == [8, 2]
     assert {error.code for item in refused for error in item.errors} == {"few"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("1000.00 EUR", "9000.00 EUR"), ("9000.00 EUR", "1000.00 EUR")]
+)
+async def test_an_approver_of_an_amendment_is_asked_by_what_it_is_and_by_what_it_was(
+    before: str, after: str, tmp_path: Path, migrated_database_url: str
+) -> None:
+    """Sara may not be above Ben where the trade is large, as it would be, or stays if nobody amends it."""
+    people = reporting(p_06="p-03")  # Ben reports to Sara
+    async with playing(tmp_path, migrated_database_url, "trade.amend", LARGE_BOSS, people) as running:
+        await take(running, trade("capture", "ana", "T-1", notional=before))
+        await take(running, trade("approve", "ben", "T-1", notional=before))
+        waits = await held(running, trade("amend", "dee", "T-1", notional=after))
+        assert "p-06" in await kept_from(running, waits, "boss")
+        assert await approved(running, waits, "supervisor2") == []
+        assert (await running.ask(trade("amend", "dee", "T-1", notional=after)))["outcome"] == "permit"
+
+
+async def test_where_a_chain_is_brought_at_the_same_time_is_not_known(
+    tmp_path: Path, migrated_database_url: str
+) -> None:
+    """Dee moves it to where Sara has acted, in the unit of work in which she would approve a step of it."""
+    async with playing(tmp_path, migrated_database_url, LATER, APART) as running:
+        await take(running, trade("capture", "sara.super", "T-1", account="B"))
+        await take(running, trade("capture", "ana", "T-2", account="A"))
+        waits = await held(running, trade("approve", "ben", "T-2", account="A"))
+        submitted = running.service.writer.submit
+        move = running.desk.decide(trade("amend", "dee", "T-2", account="B"))
+        moving, approving = await asyncio.gather(
+            submitted(move), submitted(approval(running, waits, "supervisor1")), return_exceptions=True
+        )
+        assert isinstance(moving, bytes)
+        assert isinstance(approving, Conflict)
+        assert [error.code for error in approving.errors] == ["apart"]
+
+
+@pytest.mark.parametrize(("person", "into"), [("p-03", "p-07"), ("p-07", "p-03")])
+async def test_what_was_approved_by_somebody_who_is_found_to_be_a_party_counts_for_nothing(
+    person: str, into: str, tmp_path: Path, migrated_database_url: str
+) -> None:
+    """Sara approved what comes from a chain that Cai had a hand in, and the two are one, whoever stays."""
+    async with started(a_desk(tmp_path, migrated_database_url, FIRST, APART)) as running:
+        await take(running, trade("value", "cai", "T-1"))
+        body = trade("capture", "ana", "T-2")
+        body["resource"]["properties"]["lineage"] = [{"relation": "split_from", "type": "trade", "id": "T-1"}]
+        waits = await held(running, body)
+        assert await approved(running, waits, "supervisor1") == []
+        await merged(running.service, running.desk, person, into)
+        waits = await held(running, body)
+        assert await approved(running, waits, "supervisor2") == []
+        assert (await running.ask(body))["outcome"] == "permit"

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
+from itertools import product
 
 from controls.duties.asked import Asked, Violation, others_of
 from controls.duties.breaches_across import is_across
@@ -45,16 +46,17 @@ class Approving:
     """That somebody, of whom it is `asked` as if he or she took the step, is to approve it for `askers`.
 
     `lines` are the acts on the other chains of each line that the chain is part of; `facts` are those that
-    the chain's acts put on record, or else the question that is held. `trails` are, by the name of the trail,
-    the readings of each place where the approval will count (none: that cannot be told); `rules` are those
-    that hold the step up. `crowd` are those who can act now (None: the rest of the chain is not looked at),
-    and `places` where the chain is, or has been.
+    the chain's acts put on record, or else the question that is held; and where that is an amendment, those
+    besides that the chain would have with it. `trails` are, by the name of the trail, the readings of each
+    place where the approval will count (none: that cannot be told); `rules` are those that hold the step up.
+    `crowd` are those who can act now (None: the rest of the chain is not looked at), and `places` where the
+    chain is, or has been.
     """
 
     asked: Asked
     askers: tuple[str, ...]
     lines: Sequence[tuple[TrailAct, ...]]
-    facts: Facts
+    facts: tuple[Facts, ...]
     trails: Mapping[str, Sequence[TrailReading]] = field(default_factory=dict)
     rules: frozenset[str] = frozenset()
     crowd: Crowd | None = None
@@ -77,7 +79,7 @@ def approver_findings(
             continue
         if found is not None:
             yield found
-    if approving.crowd is not None and approving.facts.chain.begun():
+    if approving.crowd is not None and asked.history.begun():
         found = _stranding(ahead, approving, crowd=approving.crowd)
         if found is not None:
             yield found if found.rule not in approving.rules else replace(found, effect=Effect.FLAG)
@@ -86,7 +88,8 @@ def approver_findings(
 def _stranding(ahead: LookAhead, approving: Approving, *, crowd: Crowd) -> Finding | None:
     """What becomes of the rest of the chain with the approver's hand in the step, if worse than without.
     Where that cannot be told it is told so, and keeps nobody from approving."""
-    asked, history = approving.asked, approving.facts.chain
+    asked, facts = approving.asked, approving.facts[0]
+    history = facts.chain
     material = baseline(history)
     hand = _requested(asked, asked.person)
     hand = replace(hand, capacity=Capacity.APPROVER, state=ActState.PERFORMED, material=material)
@@ -94,7 +97,7 @@ def _stranding(ahead: LookAhead, approving: Approving, *, crowd: Crowd) -> Findi
         asked.kind,
         history,
         hand,
-        approving.facts.values,
+        facts.values,
         now=asked.now,
         lines=approving.lines,
         places=approving.places,
@@ -115,8 +118,8 @@ def _finding(constraint: Constraint, violations: Iterable[Violation], approving:
     """The finding of what is known, if anything is, else of what is not."""
     asked = approving.asked
     told: Finding | None = None
-    for violation in violations:
-        found = applied(constraint, found=violation, facts=approving.facts)
+    for violation, facts in product(violations, approving.facts):
+        found = applied(constraint, found=violation, facts=facts)
         if found is None:
             continue
         told = constraint_finding(constraint, found=found, asked=asked)

@@ -83,8 +83,11 @@ class HeldStep:
         if kind is None or self._reading is None:
             return None
         history = work.history(kind.id, case.resource_id)
-        values = dict(self._reading.values) | values_on_record(active, baseline(history))
-        facts = active.counted(Facts(values, history, work.now), kind=kind.id)
+        stated, recorded = self._reading.values, values_on_record(active, baseline(history))
+        known = [{**stated, **recorded}]
+        if case.action == AMEND:  # the hand is in the chain as it is, and as it is to be
+            known.append({**recorded, **stated})
+        facts = tuple(active.counted(Facts(values, history, work.now), kind=kind.id) for values in known)
         asked = Asked(
             person=self.person,
             step=_step(case, kind),
@@ -94,9 +97,12 @@ class HeldStep:
             profiles=context.directory.profiles(at=work.at) if kind.id in active.related else {},
         )
         trails: dict[str, list[TrailReading]] = {}
-        for trail, query in self._places(context, case):
-            if query in self._loaded:
-                trails.setdefault(trail.name, []).append(read_trails(context, ((trail, query),))[trail.name])
+        places = self._places(context, case)
+        for trail, query in places:
+            trails.setdefault(trail.name, []).append(read_trails(context, ((trail, query),))[trail.name])
+        for trail, query in places:
+            if query not in self._loaded:  # a place that the chain was brought to in this unit of work
+                trails.pop(trail.name, None)
         return Approving(
             asked,
             tuple(context.directory.survivor(person) for person in (case.person, case.beside) if person),

@@ -219,10 +219,11 @@ def _mitigated(context: Context, *accounts: Account | None) -> Mapping[str, Mapp
 def _approvals(
     context: Context, request: Request, account: Account | None, other: Account | None
 ) -> tuple[Approval, ...]:
-    """What was approved, but not by whoever was found to be the person who asks, or for whom."""
+    """What was approved, by whom that was found to be, but not by the person who asks, or for whom."""
     found = context.work.approvals_for(request.resource_type, request.resource_id)
     directory = context.directory
     if not directory.survivors or account is None:
         return found
     own = {account.person.id} if other is None else {account.person.id, other.person.id}
-    return tuple(item for item in found if directory.survivor(item.approver) not in own)
+    known = (replace(item, approver=directory.survivor(item.approver)) for item in found)
+    return tuple(item for item in known if item.approver not in own)
