@@ -46,6 +46,18 @@ def test_a_byte_order_mark_and_blank_lines_do_not_matter() -> None:
     assert len(read_directory("\ufeff" + HEADER + "\np-1,Ana,ana,trader,,\n\n")) == 1
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_spreadsheets_may_separate_columns_otherwise(separator: str) -> None:
+    """As they do where the comma is for decimals; roles are in quotes then."""
+    rows = [HEADER.strip().split(","), ["p-1", "Ruiz, Ana", "ana", '"trader;clerk"', "", ""]]
+    (person,) = read_directory("\r\n".join(map(separator.join, rows)))
+    assert (person.name, person.roles) == ("Ruiz, Ana", open_roles(["trader", "clerk"]))
+    (away,) = read_absences(
+        separator.join(["person", "absent_from", "absent_to"]) + f"\np-1{separator * 2}\n"
+    )
+    assert (away.id, away.absences) == ("p-1", [])
+
+
 def test_every_mistake_is_reported_with_its_line() -> None:
     """All mistakes of a file come at once."""
     text = HEADER + (

@@ -121,6 +121,14 @@ def test_a_log_with_a_mistake_is_refused_with_its_line(tmp_path: Path, text: str
     assert [error.code for error in refused.value.errors] == [code]
 
 
+def test_a_log_may_be_separated_by_semicolons(tmp_path: Path) -> None:
+    """As spreadsheets write it where the comma is for decimals."""
+    plain, other = tmp_path / "plain.csv", tmp_path / "other.csv"
+    plain.write_text(LOG)
+    other.write_text(LOG.replace(",", ";"))
+    assert read_log(other) == read_log(plain)
+
+
 def test_a_log_cut_short_or_not_compressed_is_refused(tmp_path: Path) -> None:
     """A truncated or mislabelled file is an error, not a shorter log."""
     cut, plain = tmp_path / "cut.csv.gz", tmp_path / "plain.csv.gz"

@@ -5,8 +5,9 @@
 
 `valid_from` and `valid_to` are the account's; a role has times of its own as in
 `trader[2026-04-01T00:00:00Z/2026-07-01T00:00:00Z]`, either of which may be left out. Several roles are
-separated by semicolons. An attribute whose column is not there stays as it is; one whose cell is empty in
-all rows of a person ends. A row of absences that names a person and no time says that there are none.
+separated by semicolons, in quotes where these separate the columns as well, as many spreadsheets have it. An
+attribute whose column is not there stays as it is; one whose cell is empty in all rows of a person ends. A
+row of absences that names a person and no time says that there are none.
 
 Guarantees: all errors are reported at once, by line; a file with one error changes nothing.
 """
@@ -27,6 +28,7 @@ from controls.model.people import AccountKind, Attribute
 from controls.model.values import microseconds
 from controls.services.directory_checks import directory_errors
 from controls.services.directory_plans import AbsenceLine, AccountLine, PersonPlan, RoleLine
+from controls.services.foreign_csv import separator_of
 
 ATTRIBUTES: Final = tuple(attribute.value for attribute in Attribute)
 COLUMNS: Final = ("person", "name", "account", "kind", "roles", "valid_from", "valid_to", *ATTRIBUTES)
@@ -93,7 +95,9 @@ def _rows(
     if len(text) > MAX_BYTES:
         errors.append(FieldError("line 1", "too_large", "the file is larger than 64 MiB; split it"))
         return
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
+    text = text.removeprefix("\ufeff")
+    separator = separator_of(text.partition("\n")[0])
+    reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
     header: list[str] = []
     try:
         for cells in reader:

@@ -11,10 +11,12 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from controls.model.errors import FieldError, InvalidInput
+from controls.services.foreign_csv import separator_of
 
 NEEDED: Final = ("case", "activity", "resource", "timestamp")
 MAX_ROWS: Final = 5_000_000
@@ -41,7 +43,9 @@ def read_log(path: Path) -> list[Event]:
     try:
         with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else raw as file:
             text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-            return list(_events(path, csv.reader(text, strict=True)))
+            first = text.readline()
+            rows = csv.reader(chain([first], text), delimiter=separator_of(first), strict=True)
+            return list(_events(path, rows))
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput(
             "log_unreadable",

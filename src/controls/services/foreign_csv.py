@@ -42,7 +42,7 @@ class ForeignFile:
         self.line = 0
         self._lines = self._read(file)
         first = next(self._lines, "")
-        self._separator = max(_SEPARATORS, key=first.count)
+        self._separator = separator_of(first)
         self.header: tuple[str, ...] = tuple(cell.strip() for cell in next(self._cells([first]), ()))
         if not any(self.header) or len(set(self.header)) < len(self.header):
             raise self.wrong(1, "wrong_header", "the first line must name the columns, each once")
@@ -116,6 +116,12 @@ class ForeignFile:
                 yield data.decode("utf-8-sig" if self.line == 1 else "utf-8")
             except UnicodeDecodeError:
                 raise self.wrong(self.line, "not_utf8", "is no UTF-8: save the file as UTF-8") from None
+
+
+def separator_of(header: str) -> str:
+    """What separates the cells of a file with this first line: spreadsheets write semicolons in much of
+    Europe, and some tabs."""
+    return max(_SEPARATORS, key=header.count)
 
 
 @contextmanager
