@@ -83,3 +83,24 @@ def test_too_many_files_are_refused_before_they_are_read() -> None:
     """A release has at most 2,000 files."""
     files = {f"duties/d{number}.yaml": "" for number in range(2_001)}
     assert [item.code for item in diagnostics_of(files)] == ["too_many_files"]
+
+
+@pytest.mark.parametrize(
+    ("duty", "lacking"),
+    [
+        ("kind: separate, steps: [execute, approve], scope: account", ["order.account"]),
+        ("kind: chinese_wall, class: order.account, dataset: order.side", ["order.account", "order.side"]),
+    ],
+)
+def test_no_chain_begins_without_saying_where_it_counts(duty: str, lacking: list[str]) -> None:
+    """Else whoever begins it is asked about one place, and counts at another that somebody else says."""
+    files = desk_files()
+    chain = "chains/order_to_settlement.yaml"
+    files[chain] = files[chain].replace("id: capture,", "id: capture, material: [order.quantity],")
+    files["duties/desk.yaml"] = f"- {{id: one, {duty}, within: P1D, then: deny}}\n"
+    with pytest.raises(RuleFilesInvalid) as caught:
+        compile_release(files)
+    assert [item.code for item in caught.value.diagnostics] == ["not_material"] * len(lacking)
+    for item, fact in zip(caught.value.diagnostics, lacking, strict=True):
+        assert "'capture' can begin a chain of kind 'order_to_settlement'" in item.message
+        assert f"lacks '{fact}'" in item.message

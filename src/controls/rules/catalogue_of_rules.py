@@ -154,7 +154,7 @@ OF_RULES: Final = (
     Explanation(
         "not_material",
         "A constraint looks beyond the chain by a fact that requests could choose as they like.",
-        "Add the fact to `material` of the chain kind.",
+        "Add the fact to `material` of the chain kind, and to that of each step which can begin a chain.",
         Change(
             "steps: [capture, approve], scope: account, then: deny",
             "steps: [capture, approve], then: deny",

@@ -207,6 +207,7 @@ class DutyTargets:
                 f"no chain kind has {' and '.join(map(quoted, sorted(facts)))} among its material facts: add "
                 "both, so that no request can choose its side of the wall",
             )
+        self._check_material(node, self.about(node, targets))
         return targets
 
     def _with_steps(self, node: MappingNode, candidates: list[ChainKind]) -> tuple[str, ...]:
@@ -249,6 +250,17 @@ class DutyTargets:
                         f"{quoted(fact)} is no material fact of the chain kind {quoted(chain.id)}: add it to "
                         "`material` there, so that it is stated and cannot change along the way",
                     )
+                    continue
+                for step in chain.steps:
+                    if step.id in chain.beginnings and fact not in chain.material_of(step):
+                        self._add(
+                            node,
+                            key,
+                            "not_material",
+                            f"{quoted(step.id)} can begin a chain of kind {quoted(chain.id)}, and its own "
+                            f"`material` lacks {quoted(fact)}: add it there, so that no chain begins without "
+                            "saying where it counts",
+                        )
 
     def _check_votes(self, node: MappingNode, kind: ConstraintKind, targets: Iterable[str]) -> None:
         for target in targets:
