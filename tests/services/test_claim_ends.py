@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,18 @@ FILES = {
 
 @pytest.fixture
 async def running(tmp_path: Path, migrated_database_url: str) -> AsyncIterator[Counted]:
-    """A desk on whose record too few persons are never found."""
-    rules = tmp_path / "rules"
+    async with playing(tmp_path, migrated_database_url) as counted:
+        yield counted
+
+
+@asynccontextmanager
+async def playing(folder: Path, url: str, *, replaced: tuple[str, str] = ("", "")) -> AsyncIterator[Counted]:
+    """A desk on whose record too few persons are never found; `replaced`: a text of its rules by another."""
+    rules = folder / "rules"
     for name, text in FILES.items():
         (rules / name).parent.mkdir(parents=True, exist_ok=True)
-        (rules / name).write_text(text, "utf-8")
-    desk = start_desk(
-        tmp_path, database_url=migrated_database_url, rules=rules, directory=PEOPLE, clock=lambda: START
-    )
+        (rules / name).write_text(text.replace(*replaced), "utf-8")
+    desk = start_desk(folder, database_url=url, rules=rules, directory=PEOPLE, clock=lambda: START)
     async with started(desk) as counted:
         yield counted
         found = await examine_ledger(counted.service.database, desk.settings.tenant, now=counted.now)
@@ -81,7 +86,8 @@ async def test_who_was_the_third_person_stays_until_another_one_has_come(running
         await abandon(running, third)
     assert refused.value.code == "too_few_persons_left"
     assert "need at least 3 different persons (three); without p-07" in str(refused.value.detail)
-    assert f"Have another person take {step} first" in str(refused.value.help)
+    free = {"check": "check or note", "note": "check"}[step]
+    assert f"Have another person take {free} first" in str(refused.value.help)
     await take(running, job("check", "dee"))
     assert (await abandon(running, third))["outcome"] == "abandoned"
 
@@ -119,3 +125,19 @@ async def test_nor_is_it_void_because_it_has_expired(running: Counted) -> None:
     assert refused.value.code == "too_few_persons_left"
     await take(running, job("check", "dee"))
     assert (await void())["state"] == "approved"
+
+
+async def test_where_nobody_else_can_come_the_refusal_says_so(
+    tmp_path: Path, migrated_database_url: str
+) -> None:
+    """Cai holds the note, which no other takes beside him, and the rest is done."""
+    async with playing(tmp_path, migrated_database_url, replaced=("repeats: anyone, ", "")) as running:
+        third = await claimed(running, "note", "cai")
+        for step, login in (("begin", "ana"), ("check", "ben"), ("close", "ana")):
+            await take(running, job(step, login))
+        with pytest.raises(Conflict) as refused:
+            await abandon(running, third)
+        assert refused.value.help == (
+            "Report it as performed once it is; if it never is, cancel the chain and begin one that "
+            "replaces it."
+        )

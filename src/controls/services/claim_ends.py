@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from controls.duties.ending import too_few_left
 from controls.duties.material import baseline
+from controls.model.chain import ChainHistory, ChainKind, Repeats
 from controls.model.condition import Facts
 from controls.model.errors import Conflict
 from controls.services.commands import Context
@@ -33,5 +36,20 @@ def check_end(context: Context, stored: StoredAct) -> None:
             detail=f"{', '.join(constraint.steps)} of {act.chain} need at least {left.limit} different "
             f"persons ({constraint.id}); without {act.person} on {act.step} there can be {left.count} at "
             "most.",
-            help=f"Have another person take {act.step} first, or report it as performed.",
+            help=_instead(kind, constraint.steps, history=facts.chain),
         )
+
+
+def _instead(kind: ChainKind, steps: Iterable[str], *, history: ChainHistory) -> str:
+    """What to do so that the claim can end: another person is needed on a step that others may still take."""
+    known = (step for step in map(kind.step, steps) if step is not None)
+    free = [
+        step.id
+        for step in known
+        if step.repeats is Repeats.ANYONE or len(history.holders(step.id)) < history.needed(step.id)
+    ]
+    if free:
+        return f"Have another person take {' or '.join(free)} first, or report it as performed."
+    return (
+        "Report it as performed once it is; if it never is, cancel the chain and begin one that replaces it."
+    )
