@@ -19,7 +19,7 @@ from controls.duties.approving import Approving, approver_findings
 from controls.duties.ballots import Ballots, ballots_of
 from controls.duties.breaking import beyond_glass, no_step_to_break, not_broken
 from controls.duties.enforcement import Enforcement
-from controls.duties.facts import facts_about, facts_of
+from controls.duties.facts import facts_about, facts_about_nobody, facts_of
 from controls.duties.hearing import Question
 from controls.duties.lineage import Joined, joined_findings, lineage_findings
 from controls.duties.lookahead import LookAhead, Taken
@@ -224,11 +224,15 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         )
     findings += active.enforcement.decide(question).findings
     if kind is not None and situation.arriving:
-        findings += moved_findings(active.enforcement.constraints, situation.arriving, kind=kind, facts=facts)
+        of_all = facts_about_nobody(facts)
+        findings += moved_findings(
+            active.enforcement.constraints, situation.arriving, kind=kind, facts=of_all
+        )
     links: tuple[Link, ...] = ()
     if lineage is not None and kind is not None and not history.begun():
         links = lineage.stated
-        rules = Joined(active.enforcement.constraints, active.kinds, facts, situation.profiles)
+        of_all = facts_about_nobody(facts)
+        rules = Joined(active.enforcement.constraints, active.kinds, of_all, situation.profiles)
         findings += joined_findings(rules, history=history, reading=lineage)
     alike = situation.trails.get(RESEMBLES)
     if alike is not None and kind is not None and (request.action == AMEND or not history.begun()):

@@ -22,7 +22,7 @@ from tests.services.test_approving import (
     playing,
 )
 from tests.services.test_counting import Counted, started
-from tests.services.test_duty_kinds import HOUR, claim, report, rules_of, take, trade
+from tests.services.test_duty_kinds import HOUR, PEOPLE, claim, report, rules_of, take, trade
 
 NOBODY = "trade.value"  # a step that is not taken here
 OVER = {
@@ -181,3 +181,30 @@ async def test_another_place_stated_hides_nothing_of_where_the_chain_is(
         answer = await running.ask(trade("approve", "ana", "T-2", account="B"))
         assert rules_of(answer) >= {"apart", "material_changed"}
         assert rules_of(await running.ask(trade("approve", "ana", "T-2", account="A"))) == {"apart"}
+
+
+@pytest.mark.parametrize("way", ["moved", "joined"])
+async def test_a_condition_about_who_asks_is_not_known_of_others(
+    way: str, tmp_path: Path, migrated_database_url: str
+) -> None:
+    """Only dealers are kept from both steps: Ana is one, and what Dee, who is none, does is about Ana's."""
+    duty = APART.replace("then", """when: '"dealer" in person.roles', then""")
+    people = PEOPLE.replace("dee,dealer;payer", "dee,payer")
+    if way == "joined":
+        duty = duty.replace("scope: account, ", "")
+    async with started(a_desk(tmp_path, migrated_database_url, NOBODY, duty, people)) as running:
+        await take(running, trade("capture", "ana", "T-1"))
+        await take(running, trade("approve", "ana", "T-2"))
+        if way == "moved":
+            answer = await moved(running, "dee", "T-1", {"account": "A-T-2"}, "deny")
+        else:
+            body = trade("capture", "dee", "T-3")
+            links = [{"relation": "merged_from", "type": "trade", "id": number} for number in ("T-1", "T-2")]
+            body["resource"]["properties"]["lineage"] = links
+            answer = await running.ask(body)
+        (finding,) = answer["findings"]
+        assert finding["rule"] == f"{way}_history"
+        assert finding["values"]["person"] == "p-05"
+        # Of her own acts it is known that Dee is no dealer.
+        await take(running, trade("capture", "dee", "T-4"))
+        await take(running, trade("approve", "dee", "T-4"))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from controls.model.condition import Facts
 from controls.model.people import Account
 from controls.model.request import Request
 from controls.model.values import Value
 from controls.model.window import AggregateReading
+
+_OF_WHO_ASKS: Final = ("person.", "subject.")
 
 
 def facts_of(request: Request, *, values: Mapping[str, Value], account: Account | None) -> dict[str, Value]:
@@ -34,3 +37,9 @@ def facts_about(account: Account, facts: Facts, aggregates: AggregateReading | N
 
 def _person(account: Account) -> dict[str, Value]:
     return {"person.id": account.person.id, "person.roles": tuple(sorted(account.person.roles))}
+
+
+def facts_about_nobody(facts: Facts) -> Facts:
+    """The same facts where nothing is told of who asks: for what the acts of others break."""
+    others = {name: value for name, value in facts.values.items() if not name.startswith(_OF_WHO_ASKS)}
+    return replace(facts, values=others)
