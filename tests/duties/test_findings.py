@@ -267,3 +267,57 @@ def test_an_unstated_side_of_a_wall_is_asked_for() -> None:
     assert made.cause is Cause.MISSING
     assert made.missing == ("issuer.sector", "issuer.id")
     assert "issuer.sector, issuer.id" in made.message.en
+
+
+@pytest.mark.parametrize(
+    ("constraint", "english", "spanish"),
+    [
+        (
+            a_constraint(ConstraintKind.SEPARATE, "capture", "approve", scope=Scope.ACCOUNT),
+            "what p-1 did there is not known.",
+            "no se sabe qué hizo ahí p-1.",
+        ),
+        (
+            a_constraint(ConstraintKind.AT_MOST, "capture", "approve", limit=2, scope=Scope.ACCOUNT),
+            "how many p-1 has taken so far is not known.",
+            "no se sabe a cuánto llega p-1.",
+        ),
+        (
+            a_constraint(
+                ConstraintKind.COOLING_OFF,
+                "capture",
+                "approve",
+                within=timedelta(hours=1),
+                scope=Scope.ACCOUNT,
+            ),
+            "when that was is not known.",
+            "no se sabe cuándo fue eso.",
+        ),
+    ],
+    ids=["separate", "at_most", "cooling_off"],
+)
+def test_what_is_not_known_is_not_said_to_have_been_done(
+    constraint: Constraint, english: str, spanish: str
+) -> None:
+    """Where a chain is was not stated: nobody is said to have had a hand in anything there."""
+    asked = asking("approve", "p-1", done(), elsewhere=None)
+    found = violation(constraint, asked=asked, facts=facts_of(done()))
+    assert found is not None
+    message = constraint_finding(constraint, found=found, asked=asked).message
+    assert english in message.en
+    assert spanish in message.es
+    for said in ("had a hand", "must wait", "would have taken", "Earlier"):
+        assert said not in message.en
+    assert "could not be told (order.account), so it applies." in message.en
+
+
+def test_a_relation_that_is_not_known_is_not_said_to_hold() -> None:
+    """The directory says nothing of the two: nobody reads that they share a household."""
+    constraint = a_constraint(ConstraintKind.RELATION, "capture", "approve", forbid=("household",))
+    asked = asking("approve", "p-1", done(("capture", "p-2")))
+    found = violation(constraint, asked=asked, facts=facts_of(done()))
+    assert found is not None
+    message = constraint_finding(constraint, found=found, asked=asked).message
+    assert "who stands to" not in message.en.replace("for nobody who stands to", "")
+    assert "Whether p-1 does is not known." in message.en
+    assert "No se sabe si p-1 la tiene." in message.es

@@ -17,6 +17,7 @@ from controls.model.people import Profile
 Profiles: TypeAlias = Mapping[str, Profile]
 # Whether two persons are related, and what of the directory was missing to tell.
 Told: TypeAlias = tuple[Truth, tuple[str, ...]]
+OF_DIRECTORY: Final = "directory."  # begins the names of what the directory does not say
 
 
 def relation(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
@@ -114,4 +115,4 @@ def _attribute(person: str, attribute: str, profiles: Profiles) -> str:
 
 def _name(person: str, attribute: str) -> str:
     """What a finding calls something that the directory does not say."""
-    return f"directory.{person}.{attribute}"
+    return f"{OF_DIRECTORY}{person}.{attribute}"

@@ -2,7 +2,7 @@
 
 Guarantees: a sentence names the earlier steps, by whom (as a pseudonym) and when, and says who may act
 instead, or from when; of relations it says which one holds, and nothing else of what the directory knows of
-anybody.
+anybody; what is not known is not said to have been done.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from controls.duties.asked import Asked, Violation
+from controls.duties.relations import OF_DIRECTORY
 from controls.duties.wording import acts, joined, moment, names, step_title, step_titles
 from controls.model.duty import Constraint, ConstraintKind, Scope
 from controls.model.finding import Text
@@ -64,6 +65,12 @@ def _sole_actor(_: Constraint, found: Violation, asked: Asked) -> Text:
 def _separate(constraint: Constraint, found: Violation, asked: Asked) -> Text:
     step, earlier = _step(asked), _acts(constraint, found, asked)
     others, where = step_titles(found.steps, kind=asked.kind), _WHERE[constraint.scope]
+    if not found.acts:
+        return Text(
+            f"{step.en} is kept apart from {others.en} {where.en}, and what {asked.person} did there is not "
+            "known.",
+            f"{step.es} va separado de {others.es} {where.es}, y no se sabe qué hizo ahí {asked.person}.",
+        )
     return Text(
         f"{step.en} is kept apart from {others.en} {where.en}, and {asked.person} had a hand there: "
         f"{earlier.en}. Somebody else must take {step.en}.",
@@ -79,6 +86,13 @@ def _at_most(constraint: Constraint, found: Violation, asked: Asked) -> Text:
         steps, what = _groups(constraint, asked), Text("duties", "funciones")
     if constraint.scope is not Scope.CHAIN:
         over = _OVER[constraint.scope]
+        if found.count <= found.limit:
+            return Text(
+                f"At most {found.limit} of these {what.en} ({steps.en}) are allowed to one person over "
+                f"{over.en}, and how many {asked.person} has taken so far is not known.",
+                f"Una persona puede sumar como máximo {found.limit} de {_THESE[what.es]} {what.es} "
+                f"({steps.es}) entre {over.es}, y no se sabe a cuánto llega {asked.person}.",
+            )
         return Text(
             f"With {step.en}, {asked.person} would have taken {found.count} of these {what.en} ({steps.en}) "
             f"over {over.en}; at most {found.limit} are allowed. Earlier: {earlier.en}.",
@@ -144,6 +158,13 @@ def _relation(_: Constraint, found: Violation, asked: Asked) -> Text:
     step, earlier = _step(asked), _earlier(found, asked)
     others = step_titles(found.steps, kind=asked.kind)
     how = joined([_RELATED[name] for name in found.relations])
+    if any(name.startswith(OF_DIRECTORY) for name in found.missing):
+        return Text(
+            f"{step.en} is for nobody who stands to whoever took {others.en} like this: {how.en}. Whether "
+            f"{asked.person} does is not known. Earlier: {earlier.en}.",
+            f"{step.es} no corresponde a quien tenga esta relación con quien dio {others.es}: {how.es}. No "
+            f"se sabe si {asked.person} la tiene. Antes: {earlier.es}.",
+        )
     return Text(
         f"{step.en} is not for {asked.person}, who stands to whoever took {others.en} like this: {how.en}. "
         f"Earlier: {earlier.en}. Somebody else must take {step.en}.",
@@ -175,6 +196,13 @@ def _chinese_wall(_: Constraint, found: Violation, asked: Asked) -> Text:
 def _cooling_off(constraint: Constraint, found: Violation, asked: Asked) -> Text:
     step, earlier = _step(asked), _acts(constraint, found, asked)
     others = step_titles(found.steps, kind=asked.kind)
+    if not found.acts:
+        return Text(
+            f"{step.en} keeps a distance in time from {others.en}, whoever takes them, and when that was is "
+            "not known.",
+            f"{step.es} guarda una distancia en el tiempo con {others.es}, los dé quien los dé, y no se sabe "
+            "cuándo fue eso.",
+        )
     text = Text(
         f"{step.en} keeps a distance in time from {others.en}, whoever takes them, so {asked.person} must "
         f"wait. Earlier: {earlier.en}.",
