@@ -23,6 +23,7 @@ from controls.services.service import Service
 from controls.store.directory import Directory, load_directory
 from controls.store.listings import in_force
 from tests.desk import Desk, ask, start_desk, submit
+from tests.services.test_person_merge import merged
 
 LOGINS = [f"user.{number}@bank.example" for number in range(4)]
 ROLES = ("trader", "risk_officer", "reconciler")
@@ -147,3 +148,46 @@ async def test_a_provider_does_not_touch_roles_of_administrators_giving(service:
     ended = {item.role: item.valid_to is not None for item in record.roles}
     assert ended == {"middle_office": False, "risk_officer": True}
     assert all(item.valid_to is not None for item in record.accounts)
+
+
+@pytest.mark.parametrize("login", ["nina.n", "nina.m"])
+async def test_a_user_who_is_found_to_be_another_person_stays_the_same_user(
+    login: str, service: Service, desk: Desk
+) -> None:
+    """So that a provider which ends the account ends it, whosever it is now, renamed or not."""
+    made = await provide(service, desk, CreateUser(UserWanted("nina.n", "x-7", "Nina", active=True)))
+    _, directory = await service.snapshot()
+    person = directory.references[made["id"]].person
+    await merged(service, desk, person, "p-06")
+    for wanted in (UserWanted(login=login), UserWanted(department="Sales"), UserWanted(active=False)):
+        told = await provide(service, desk, ChangeUser(made["id"], wanted))
+        assert (told["id"], told["userName"], told["externalId"]) == (made["id"], login, "x-7")
+    assert told["active"] is False
+    answer = await submit(service, desk.decide(ask("capture", login)))
+    assert [finding["rule"] for finding in answer["findings"]] == ["unknown_subject"]
+    answer = await submit(service, desk.decide(ask("capture", "tomas.trader")))
+    assert answer["outcome"] == "permit"
+    told = await provide(service, desk, ChangeUser(made["id"], UserWanted(active=True)))
+    assert (told["id"], told["active"]) == (made["id"], True)
+    await provide(service, desk, DeleteUser(made["id"]))
+    again = await provide(service, desk, CreateUser(UserWanted(login, "x-7", "Nina", active=True)))
+    assert again["id"] == made["id"]
+    _, known = await service.snapshot()
+    assert contents(known) == contents(await read_anew(service))
+    account = known.account(login, at=service.now())
+    assert account is not None
+    assert account.person.id == "p-06"
+
+
+async def test_a_user_is_known_through_all_that_a_person_was_found_to_be(
+    service: Service, desk: Desk
+) -> None:
+    """Nina is Tomas, and Tomas is Tina."""
+    made = await provide(service, desk, CreateUser(UserWanted("nina.n", "x-7", "Nina", active=True)))
+    _, directory = await service.snapshot()
+    for person, into in ((directory.references[made["id"]].person, "p-06"), ("p-06", "p-05")):
+        await merged(service, desk, person, into)
+    await provide(service, desk, DeleteUser(made["id"]))
+    _, known = await service.snapshot()
+    assert known.account("nina.n", at=service.now()) is None
+    assert known.account("tina.trader", at=service.now()) is not None

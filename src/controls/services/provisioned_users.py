@@ -26,8 +26,10 @@ class CreateUser:
     wanted: UserWanted
     name: ClassVar[str] = "create_user"
     person: str = field(default="", init=False)
+    user: str = field(default="", init=False)  # who comes back
 
     def plans(self, view: View, new_id: NewId) -> tuple[PersonPlan, ...]:
+        self.user = ""  # afresh on every attempt
         login = self.wanted.login
         assert login is not None  # `read_user` demands it
         _check_login(view, login)
@@ -44,7 +46,7 @@ class CreateUser:
                     detail=f"A user {login} with another externalId was deleted here.",
                     help="Two administrators give a login to another person: controls directory import.",
                 )
-            self.person = user.person.id
+            self.person, self.user = user.person.id, user.id
             return (_plan(view, user, self.wanted, active=active),)
         gone = _with_external_id(view, self.wanted.external_id)
         self.person = gone.person.id if gone else new_id("per")
@@ -66,7 +68,8 @@ class CreateUser:
         assert login is not None
         person = view.people[self.person]
         found = next(item for item in person.accounts if item.login.casefold() == login.casefold())
-        return _told(view, person, found.login, self.wanted.external_id, created=True)
+        name = self.user or accounts_of(person, found.login)[0].ref
+        return _told(view, name, person, found.login, self.wanted.external_id, created=True)
 
 
 @dataclass(slots=True)
@@ -95,9 +98,9 @@ class ChangeUser:
         return (_plan(view, user, wanted, active=wanted.active),)
 
     def told(self, view: View) -> Told:
-        record = view.directory.references[self.user]
-        login = self.wanted.login or record.login
-        return _told(view, view.people[record.person], login, self.wanted.external_id)
+        before = view.before.user(self.user)
+        person, login = view.people[before.person.id], self.wanted.login or before.login
+        return _told(view, self.user, person, login, self.wanted.external_id)
 
 
 @dataclass(slots=True)
@@ -116,8 +119,9 @@ class DeleteUser:
         return (plan,)
 
     def told(self, view: View) -> Told:
-        record = view.directory.references[self.user]
-        found = _told(view, view.people[record.person], record.login, None, deleted=True)
+        before = view.before.user(self.user)
+        person = view.people[before.person.id]
+        found = _told(view, self.user, person, before.login, None, deleted=True)
         return Told(found.known, None)
 
 
@@ -159,6 +163,7 @@ def _attributes(view: View, wanted: UserWanted) -> dict[Attribute, str]:
 
 def _told(
     view: View,
+    user: str,
     person: PersonRecord,
     login: str,
     external_id: str | None,
@@ -167,11 +172,11 @@ def _told(
     deleted: bool = False,
 ) -> Told:
     accounts = accounts_of(person, login)
-    before = view.directory.provisioned.get((USERS, accounts[0].ref))
+    before = view.directory.provisioned.get((USERS, user))
     since = view.at if created and before is None else accounts[0].valid_from
     known = Provisioned(
         USERS,
-        accounts[0].ref,
+        user,
         external_id=external_id if external_id is not None else before.external_id if before else "",
         created_at=before.created_at if before else since,
         changed_at=view.at,

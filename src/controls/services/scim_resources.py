@@ -2,7 +2,8 @@
 
 Guarantees: a key sees the users whose logins fit its pattern, and the groups that it created of its roles;
 bots and administrators' own arrangements are not among them. A user's id is the first reference under which
-the ledger knows the account, so it stays when the account is renamed, ended or begun again.
+the ledger knows the account, so it stays when the account is renamed, ended or begun again, and when its
+person is found to be another one, whose account it is then.
 """
 
 from __future__ import annotations
@@ -81,8 +82,21 @@ class View:
         for login in dict.fromkeys(item.login for item in person.accounts):
             accounts = accounts_of(person, login)
             if accounts and may_speak_for(self.key, login) and self._is_owner(person.id, login, accounts[-1]):
-                name = accounts[0].ref
+                name = self._first(person.id, accounts[0])
                 yield User(name, login, person, self.directory.provisioned.get((USERS, name)))
+
+    def _first(self, person: str, own: AccountRecord) -> str:
+        """The first reference of an account: of somebody who was found to be the person, where it ended with
+        that and this one began."""
+        merged = (self.people[other] for other, last in self.directory.survivors.items() if last == person)
+        ended = [
+            item
+            for other in merged
+            for item in other.accounts
+            if item.kind is AccountKind.PERSON and item.valid_to == own.valid_from
+        ]
+        before = [item for item in ended if item.login == own.login] or ended
+        return self._first(person, before[0]) if len(before) == 1 else own.ref
 
     def _is_owner(self, person: str, login: str, last: AccountRecord) -> bool:
         """Whether the login was not given to somebody else since."""
@@ -96,8 +110,8 @@ class View:
             NotFound: there is none that this key sees.
         """
         record = self.directory.references.get(id)
-        person = self.people.get(record.person) if record else None
-        for user in self.users_of(person) if person else ():
+        owners = dict.fromkeys((self.directory.survivor(record.person), record.person)) if record else ()
+        for user in (user for person in owners for user in self.users_of(self.people[person])):
             if user.id == id and not user.deleted:
                 return user
         raise NotFound("user_unknown", f"There is no user {id[:64]}", help="Look it up: GET /scim/v2/Users.")
@@ -212,6 +226,11 @@ class View:
             "lastModified": time_text(known.changed_at if known else created),
             "location": f"{self.base}/{path}",
         }
+
+    @property
+    def before(self) -> View:
+        """The view without a change in hand."""
+        return replace(self, people=self.directory.people)
 
     def after(self, records: Mapping[str, PersonRecord]) -> View:
         """The view with these persons as they will be."""
