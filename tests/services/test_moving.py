@@ -150,14 +150,32 @@ async def test_a_chain_that_was_moved_counts_where_it_was(
 async def test_a_chain_that_is_begun_and_moved_in_one_request_is_not_known(
     tmp_path: Path, migrated_database_url: str
 ) -> None:
-    """Nothing was read of where it would be brought, so that it stays; asked again, it goes."""
+    """Nothing was read of where it began, nor of where it would be brought by whom, so that it stays; asked
+    again, it goes."""
     async with playing(tmp_path, migrated_database_url, NOBODY, APART) as running:
         begun, told = await running.ask(trade("capture", "ana"), trade("amend", "dee", account="B"))
         assert begun["outcome"] == "permit"
-        (finding,) = told["findings"]
-        assert (told["outcome"], finding["cause"]) == ("deny", "missing")
-        assert "could not be told. Ask again." in finding["message"]["en"]
+        assert (told["outcome"], rules_of(told)) == ("deny", {"apart", "moved_history"})
+        assert {finding["cause"] for finding in told["findings"]} == {"missing"}
+        assert "could not be told. Ask again." in told["findings"][-1]["message"]["en"]
         await moved(running, "dee", "T-1", {"account": "B"}, "permit")
+
+
+async def test_what_begins_a_chain_and_moves_it_at_once_counts_where_it_began(
+    tmp_path: Path, migrated_database_url: str
+) -> None:
+    """Ana has a hand in two steps on A; amending is a third one there, wherever she brings the chain."""
+    few = FEW.replace("max: 1", "max: 2")
+    async with playing(tmp_path, migrated_database_url, NOBODY, few) as running:
+        await take(running, trade("capture", "ana", "T-1", account="A"))
+        begun, told = await running.ask(
+            trade("approve", "ana", "T-2", account="A"), trade("amend", "ana", "T-2", account="B")
+        )
+        assert begun["outcome"] == "permit"
+        assert (told["outcome"], rules_of(told)) == ("deny", {"few"})
+        assert "T-1" in told["findings"][0]["message"]["en"]
+        both = await running.ask(trade("approve", "ben", "T-3"), trade("amend", "ben", "T-3", account="B"))
+        assert [answer["outcome"] for answer in both] == ["permit", "permit"]
 
 
 async def test_nobody_lifts_it_in_an_emergency(tmp_path: Path, migrated_database_url: str) -> None:

@@ -35,7 +35,6 @@ from controls.services.trails import (
 )
 from controls.services.values_on_record import values_on_record
 from controls.store.rows import BREAK_GLASS, ReviewCase
-from controls.store.trails import TrailQuery
 from controls.store.workspace import Needs
 
 
@@ -53,7 +52,6 @@ class HeldStep:
     person: str
     _question: Request | None = field(default=None, init=False)
     _reading: FactReading | None = field(default=None, init=False)
-    _loaded: frozenset[TrailQuery] = field(default=frozenset(), init=False)
 
     def prepare(self, context: Context, needs: Needs) -> None:
         """Name what must be known of the case, and see to what can be named only then."""
@@ -71,9 +69,7 @@ class HeldStep:
         needs.with_chains.append(partial(self._name_places, context, needs, case))
 
     def _name_places(self, context: Context, needs: Needs, case: ReviewCase) -> None:
-        queries = frozenset(query for _, query in self._places(context, case))
-        self._loaded = queries
-        needs.trails |= queries
+        needs.trails.update(query for _, query in self._places(context, case))
         need_places(needs, self._ahead(context, case))
 
     def approving(self, context: Context, case: ReviewCase) -> Approving | None:
@@ -101,7 +97,7 @@ class HeldStep:
         for trail, query in places:
             trails.setdefault(trail.name, []).append(read_trails(context, ((trail, query),))[trail.name])
         for trail, query in places:
-            if query not in self._loaded:  # a place that the chain was brought to in this unit of work
+            if query not in work.looked_up:  # a place that the chain was brought to in this unit of work
                 trails.pop(trail.name, None)
         return Approving(
             asked,

@@ -52,7 +52,6 @@ class Asked:
     _account: Account | None = field(default=None, init=False)  # the subject's, as of the lock
     _places: Places = field(default=(), init=False)  # on trails
     _their_places: Places = field(default=(), init=False)  # those of the person for whom it is asked
-    _loaded: frozenset[TrailQuery] = field(default=frozenset(), init=False)  # besides, for chains that move
     _counter: Counter | None = field(default=None, init=False)
     _theirs: Counter | None = field(default=None, init=False)  # as of the person for whom it is asked
 
@@ -103,7 +102,6 @@ class Asked:
                 other = other_of(self._principal(context, self._account), self._account)
                 persons = [item.person.id for item in (self._account, other) if item is not None]
                 named.update(arrivals_at_once(context, self.reading, kind=kind, persons=persons))
-        self._loaded = frozenset(named)
         needs.trails |= named
 
     def situation(self, context: Context) -> Situation:
@@ -159,23 +157,19 @@ class Asked:
 
     def _read(self, context: Context, history: ChainHistory, places: Places) -> Mapping[str, TrailReading]:
         """What was loaded, where the chain has been before included. A trail of which the chain was brought
-        somewhere in this very unit of work is not known; where it only began in it, to bring it elsewhere is
-        held against what it began with (`_arrived`)."""
+        somewhere in this very unit of work is not known, unless somebody else asked for that place."""
         found = dict(read_trails(context, places))
-        begins = self.request.action == AMEND and all(act.step != AMEND for act in history.acts)
         for trail, query in earlier_places(context, history, places):
-            if query not in self._loaded:
-                if not begins:
-                    found.pop(trail.name, None)
-            elif trail.name in found:
+            known = found.pop(trail.name, None)
+            if known is not None and query in context.work.looked_up:
                 there = read_trails(context, ((trail, query),))[trail.name]
-                known = found[trail.name]
                 found[trail.name] = replace(known, elsewhere=(*known.elsewhere, there))
         return found
 
     def _arrived(self, context: Context, arrival: Arrival, queries: Sequence[TrailQuery]) -> Arrival:
-        """What is there, unless somebody took a hand in the chain in this very unit of work."""
-        if not self._loaded.issuperset(queries):
+        """What is there, unless somebody took a hand in the chain in this very unit of work, of whom nobody
+        asked what is there."""
+        if not context.work.looked_up.issuperset(queries):
             return arrival
         there = (item for query in queries for item in context.work.trail(query))
         return replace(arrival, there=tuple(there))

@@ -174,6 +174,7 @@ async def load(connection: StoreConnection, work: Workspace, needs: Needs) -> No
         name()
     if needs.trails:
         work.load_marks(await load_marks(connection, tenant, needs.trails))
+        work.looked_up |= needs.trails
     if needs.places:
         work.load_hands(await load_hands(connection, tenant, needs.places))
     if needs.resources:

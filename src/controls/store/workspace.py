@@ -126,6 +126,7 @@ class Workspace:
         self._histories: dict[tuple[str, str], ChainHistory] = {}
         self.lineage = Lineage()
         self._marks: dict[TrailKey, dict[tuple[str, str], Mark]] = {}  # by claim and part
+        self.looked_up: set[TrailQuery] = set()  # places of which all marks are here
         self._at_places: dict[PlaceKey, list[TrailHand]] = {}
         self._marked: dict[str, StoredAct] = {}  # by claim; of chains that are not loaded themselves
         self.claims: dict[str, StoredAct] = {}
