@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Final
 
 from controls.duties.acting import acting_findings, claimed_act, other_of, principal_act
+from controls.duties.amending import Amending, amended_findings
 from controls.duties.approving import Approving, approver_findings
 from controls.duties.ballots import Ballots, ballots_of
 from controls.duties.breaking import beyond_glass, no_step_to_break, not_broken
@@ -23,7 +24,7 @@ from controls.duties.facts import facts_about, facts_about_nobody, facts_of
 from controls.duties.hearing import Question
 from controls.duties.lineage import Joined, joined_findings, lineage_findings
 from controls.duties.lookahead import LookAhead, Taken
-from controls.duties.material import Amendment, amendment, lines_findings, material_findings
+from controls.duties.material import Amendment, amendment, baseline, lines_findings, material_findings
 from controls.duties.moving import Arrival, moved_findings
 from controls.duties.order import OrderAnswer, step_order
 from controls.duties.resembling import resembling
@@ -47,6 +48,7 @@ from controls.model.window import AggregateReading
 from controls.rules.engine import Engine
 from controls.rules.release import Release
 from controls.rules.rule import Rule
+from controls.rules.values_on_record import values_on_record
 from controls.rules.vocabulary import FactReading
 from controls.rules.watching import Watched, watched_by
 
@@ -196,6 +198,7 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         lines = reading.values.get(step.lines)
         if isinstance(lines, tuple) and len(lines) > MAX_LINES:
             findings.append(reasons.too_many_lines(len(lines), MAX_LINES))
+    elsewhere = () if lineage is None else lineage.lines
     question = Question(
         person=account.person,
         action=request.action,
@@ -207,7 +210,7 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
         step=kind.steps[0] if kind is not None and request.action == AMEND else step,
         trails=situation.trails,
         profiles=situation.profiles,
-        lines=() if lineage is None else lineage.lines,
+        lines=elsewhere,
         mitigated=situation.mitigated.get(account.person.id, {}),
     )
     both = [facts]
@@ -254,7 +257,6 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
     glass = request.break_glass is not None
     if glass and (kind is None or (step is None and request.action != AMEND)):
         findings.append(no_step_to_break())
-    beyond = beyond_glass(findings, active.enforcement.constraints) if glass else ()
     if kind is not None and (step is not None or request.action == AMEND):
         shared = order.shared
         claim = ClaimIntent(
@@ -265,11 +267,24 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
             reopens=amended.reopens,
             links=links,
         )
-        if situation.crowd is not None and not (beyond if glass else _denies(findings)):
-            act = claimed_act(request, account, claim=claim, now=situation.now, other=other)
+        act = claimed_act(request, account, claim=claim, now=situation.now, other=other)
+        if request.action == AMEND and not amended.findings:
+            amending = Amending(
+                kind,
+                history,
+                act,
+                amended.reopens,
+                recorded=values_on_record(release.vocabulary, baseline(history)),
+                stated=reading.values,
+                ballots=active.ballots.get(kind.id),
+                profiles=situation.profiles,
+                lines=elsewhere,
+            )
+            findings += amended_findings(active.enforcement.constraints, amending)
+        denied = beyond_glass(findings, active.enforcement.constraints) if glass else _denies(findings)
+        if situation.crowd is not None and not denied:
             theirs_too = () if other is None else (principal_act(act, other),)
             so_far = replace(history, acts=history.acts + theirs_too) if theirs_too else history
-            elsewhere = () if lineage is None else lineage.lines
             taken = Taken(
                 kind, so_far, act, reading.values, claim.reopens, lines=elsewhere, places=situation.places
             )

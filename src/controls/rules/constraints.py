@@ -35,7 +35,7 @@ from controls.rules.versions import condition_text, data_json, period_json, vers
 BUILT_IN: Final = frozenset({ConstraintKind.WHOLE_CHAIN, ConstraintKind.SOLE_ACTOR})
 # What duties find besides constraints: one of such an id would be lifted, or accepted, in their place.
 FINDINGS: Final = frozenset(
-    {"joined_history", "moved_history", "resembles", "strand_unknown", "would_strand"}
+    {"amended_history", "joined_history", "moved_history", "resembles", "strand_unknown", "would_strand"}
 )
 
 

@@ -21,6 +21,7 @@ from controls.model.condition import Facts
 from controls.model.errors import Conflict
 from controls.model.request import Request
 from controls.model.trail import TrailAct, TrailReading
+from controls.rules.values_on_record import values_on_record
 from controls.rules.vocabulary import FactReading, read_facts
 from controls.services.commands import Context
 from controls.services.lineage import need_lineage, read_lineage
@@ -33,7 +34,6 @@ from controls.services.trails import (
     read_places,
     read_trails,
 )
-from controls.services.values_on_record import values_on_record
 from controls.store.rows import BREAK_GLASS, ReviewCase
 from controls.store.workspace import Needs
 
@@ -79,7 +79,8 @@ class HeldStep:
         if kind is None or self._reading is None:
             return None
         history = work.history(kind.id, case.resource_id)
-        stated, recorded = self._reading.values, values_on_record(active, baseline(history))
+        stated = self._reading.values
+        recorded = values_on_record(active.release.vocabulary, baseline(history))
         known = [{**stated, **recorded}]
         if case.action == AMEND:  # the hand is in the chain as it is, and as it is to be
             known.append({**recorded, **stated})

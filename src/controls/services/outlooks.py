@@ -29,12 +29,12 @@ from controls.model.errors import FieldError, InvalidInput, NotFound, Unavailabl
 from controls.model.finding import Text
 from controls.model.trail import TrailAct
 from controls.model.values import Json, microseconds, utc_text
+from controls.rules.values_on_record import values_on_record
 from controls.services.commands import Context
 from controls.services.lineage import line_acts
 from controls.services.queries import kind_of_chain
 from controls.services.service import Service
 from controls.services.trails import need_places, places_ahead, read_places
-from controls.services.values_on_record import values_on_record
 from controls.store.unit import load, read_head
 from controls.store.workspace import Needs, Workspace
 
@@ -137,7 +137,7 @@ def _start_of(day: date, *, now: datetime) -> datetime:
 def _taken(active: ActiveRelease, kind: ChainKind, history: ChainHistory, *, now: datetime) -> Taken:
     """The chain with its newest act on it, and the facts on record."""
     material = baseline(history)
-    values = values_on_record(active, material)
+    values = values_on_record(active.release.vocabulary, material)
     history = active.counted(Facts(values, history, now), kind=kind.id).chain
     *before, last = history.acts
     act = replace(last, material=material)

@@ -38,6 +38,7 @@ from controls.model.people import Attribute
 from controls.model.trail import TrailAct
 from controls.model.values import Json
 from controls.rules.release import Release
+from controls.rules.values_on_record import values_on_record
 from controls.services.commands import Context
 from controls.services.directory_changes import record_people
 from controls.services.directory_checks import check_administrators
@@ -45,7 +46,6 @@ from controls.services.lineage import line_acts
 from controls.services.merge_cases import Broken, at_places, case_of_merge, on_line
 from controls.services.merged_delegations import delegations_over, without
 from controls.services.merged_places import broken_at_places
-from controls.services.values_on_record import values_on_record
 from controls.store.directory import Directory, replace_people
 from controls.store.merging import unite
 from controls.store.people import (
@@ -368,7 +368,7 @@ def _applied(breach: Breach | Crossing, history: ChainHistory, context: Context)
         return Truth.TRUE
     before = tuple(act for act in history.acts if act.index <= last.index)
     chain = ChainHistory(history.kind, history.chain, before)
-    values = values_on_record(context.active, baseline(chain))
+    values = values_on_record(context.active.release.vocabulary, baseline(chain))
     return when.evaluate(Facts(values, chain, last.at)).truth
 
 

@@ -28,6 +28,7 @@ from controls.rules.condition import WholeCondition
 from controls.rules.domains import Domain, domains_of, is_ordered
 from controls.rules.rule import Rule
 from controls.rules.turning_points import Proposed, by_distance, sample, turning_points
+from controls.rules.values_on_record import values_on_record
 from controls.services.changed_worlds import (
     AnotherPerson,
     Change,
@@ -38,7 +39,6 @@ from controls.services.changed_worlds import (
     World,
 )
 from controls.services.grant_conflicts import GrantConflicts
-from controls.services.values_on_record import values_on_record
 from controls.store.directory import Directory
 from controls.store.people import Assignment, holds
 
@@ -300,7 +300,9 @@ class _Reading:
         elif finding.rule in ("not_yet", "unknown_chain"):
             self._steps_before(finding)
         elif finding.rule in ("material_changed", "material_missing"):
-            recorded = values_on_record(self.all.active, baseline(self.world.situation.history))
+            recorded = values_on_record(
+                self.all.active.release.vocabulary, baseline(self.world.situation.history)
+            )
             for name in (*finding.missing, *finding.values):
                 if name in recorded:
                     self._value(name, recorded[name])

@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
 
-from controls.decide import ActiveRelease
 from controls.model.values import Value
-from controls.rules.vocabulary import read_facts
+from controls.rules.vocabulary import Vocabulary, read_facts
 
 
-def values_on_record(active: ActiveRelease, material: Mapping[str, str]) -> dict[str, Value]:
+def values_on_record(vocabulary: Vocabulary, material: Mapping[str, str]) -> dict[str, Value]:
     """The values of facts of which the canonical texts are on record; one that cannot be read is unknown."""
-    vocabulary = active.release.vocabulary
     found: dict[str, Value] = {}
     for name, text in material.items():
         found |= read_facts(vocabulary, {name: text}).values
