@@ -265,8 +265,8 @@ class Compared(RuleBasedStateMachine):
             self.seen[f"{answer.outcome} for somebody else"] += 1
         if "deny" in answer.cleared.values():
             self.seen["denials lifted"] += 1
-        if "break_glass_refused" in answer.findings:
-            self.seen["denials that nobody lifts"] += 1
+        self.seen["denials that nobody lifts"] += "break_glass_refused" in answer.findings
+        self.seen["rules come to apply"] += "amended_history" in answer.findings
 
     def check_outcome(
         self,

@@ -26,7 +26,8 @@ class Unsettled(Exception):
 
 
 def broken(world: World) -> frozenset[Broken]:
-    """Each constraint that denies whatever the facts, and that the history as it stands violates; with where.
+    """Each constraint that denies and that the history as it stands violates; with where: whatever the facts,
+    or by those in force of a chain.
 
     Said of the history as a whole: not step by step, as verdicts are.
     """
@@ -64,7 +65,17 @@ def _broken(world: World) -> Iterator[Broken]:
         yield from _broken_beyond(world, duty)
     for chain in chains:
         kind = world.kinds[chain[0]]
-        for duty in duties:
+        stand = [act for act in world.on(chain) if act.stands]
+        if world.alone(chain, stand):
+            yield "sole_actor", chain, frozenset(act.person for act in stand)
+        by_amount = [
+            duty
+            for duty in world.duties
+            if duty.large and duty.then == "deny" and not duty.ordered and not duty.of_roles
+            if kind.material and world.in_force(chain).get("amount") != "small" and duty.scope == "chain"
+        ]
+        yield from _broken_as_amended(world, chain, by_amount)
+        for duty in (*duties, *by_amount):
             if not {*duty.steps} <= {step.id for step in kind.steps}:
                 continue
             holders = {step: {act.person for act in world.standing(chain, step)} for step in duty.steps}
@@ -74,11 +85,27 @@ def _broken(world: World) -> Iterator[Broken]:
             if duty.kind == "at_least":
                 ask = Ask(None, chain, "", world.in_force(chain))
                 acts = [act for step in duty.steps for act in world.standing(chain, step)]
-                again = {act.step for act in world.on(chain) if act.state == "reopened"}
-                done = again <= {act.step for act in acts}  # what an amendment opened may be taken again
                 few = world.fewest(act.hands for act in acts) if acts else duty.limit
-                if done and world.most_persons(duty, ask, acts) == few < duty.limit:
+                if world.most_persons(duty, ask, acts) == few < duty.limit:
                     yield duty.id, chain, frozenset().union(*holders.values())
+
+
+def _broken_as_amended(world: World, chain: Chain, duties: Iterable[Duty]) -> Iterator[Broken]:
+    """What persons' acts on a chain break by the facts in force: of those that it rests on."""
+    rests = [act for act in world.on(chain) if act.state != "reopened"]
+    hands: dict[int, set[str]] = {}
+    for act in rests:
+        hands.setdefault(act.person, set()).add(act.counts)
+    for duty in duties:
+        for person, steps in hands.items():
+            if world.too_much(duty, steps):
+                yield duty.id, chain, person
+        if duty.kind == "relation":
+            acted = [act for act in rests if act.capacity != "approver" and act.counts in duty.steps]
+            for one, other in combinations(acted, 2):
+                apart = one.counts != other.counts and one.person != other.person
+                if apart and world.related(duty, one.person, other.person):
+                    yield duty.id, chain, frozenset({one.person, other.person})
 
 
 def _broken_beyond(world: World, duty: Duty) -> Iterator[Broken]:

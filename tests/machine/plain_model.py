@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations
 
-from tests.machine.plain_duties import Duties
+from tests.machine.plain_amendments import Amendments
 from tests.machine.plain_words import UNKNOWN, Accepted, Act, Ask, Chain, Duty, Kind, Lent, Step
 
 EFFECTS = ("flag", "review", "deny")
+# What is said of an amendment that nobody can make.
+CANNOT_BE_AMENDED = {"unknown_chain", "material_missing", "amend_too_late"}
 
 
-class World(Duties):
+class World(Amendments):
     """Everything that verdicts are about."""
 
     # --- A verdict ----------------------------------------------------------------------------------------
@@ -28,6 +30,9 @@ class World(Duties):
         found = dict.fromkeys(self._structure(ask), "deny")
         found |= dict.fromkeys(["joined_history"] * bool(effect := self._joined(ask)), effect)
         found |= dict.fromkeys(["moved_history"] * bool(effect := self._moved(ask)), effect)
+        if ask.step == "amend" and not found.keys() & CANNOT_BE_AMENDED:
+            effect = max(self.breaks_when_amended(ask), key=EFFECTS.index, default="")
+            found |= dict.fromkeys(["amended_history"] * bool(effect), effect)
         stands = "deny" in found.values()  # whatever a second person lifts
         built_in = (*self._built_in(self.kinds[ask.chain[0]]),)
         for duty in (*built_in, *self.duties):
@@ -256,7 +261,9 @@ class World(Duties):
             return False
         if state == "abandoned":
             later = self.following(self.kinds[act.chain[0]], {act.step}) - {act.step}
-            if any(self.standing(act.chain, step) for step in later) or self.too_few_without(act):
+            if any(self.standing(act.chain, step) for step in later):
+                return False
+            if self.too_few_without(act) or self.alone_without(act):
                 return False
         self._change(lambda other: other is act, state)
         return True

@@ -46,7 +46,7 @@ MET = (
     *("delegations made", "delegations refused", "denials lifted", "denials that nobody lifts"),
     *("mitigations made", "mitigations refused", "conflicts that are accepted"),
     *("approvals", "approvals barred", "approvals refused"),
-    *("uses looked at", "uses asked for again", "moves", "moves refused"),
+    *("uses looked at", "uses asked for again", "moves", "moves refused", "rules come to apply"),
 )
 roles_held = st.frozensets(st.sampled_from(ROLES), min_size=1)
 number = st.integers(0, 999)
@@ -137,6 +137,18 @@ class DutyMachine(WithExceptions):
             self.seen["moves"] += self.world.in_force(chain) == facts
             steps = self.steps_of(chain[0])
             self.ask(Question(step % len(self.owners), chain, steps[step % len(steps)], facts))
+
+    @rule(account=number, seed=number)
+    def amends(self, account: int, seed: int) -> None:
+        """Somebody makes a small amount large, or a large one small."""
+        kinds = [kind.id for kind in self.plan.kinds if kind.material]
+        begun = [chain for kind in kinds for chain in self.chains(kind) if self.world.begun(chain)]
+        if begun:
+            chain = begun[seed % len(begun)]
+            able = [
+                one for one, owner in enumerate(self.owners) if self.world.granted(owner, chain[0], "amend")
+            ] or [0]
+            self.ask(Question(able[account % len(able)], chain, "amend", self.facts(chain, 1)))
 
     @precondition(lambda self: self.denied)
     @rule(which=number)
