@@ -408,10 +408,9 @@ class Compared(RuleBasedStateMachine):
 
     def strands(self, ask: Ask, supervisor: int) -> bool:
         """Whether nobody can do the rest of the chain, which can be done now, once a supervisor has a hand in
-        the step; what cannot be told may be so. What an amendment would change is not changed by approving
-        it."""
-        ask = replace(ask, facts={**ask.facts, **self.world.in_force(ask.chain)})
+        the step; what cannot be told may be so. An amendment that is approved may not come to pass."""
         world = self.world.copy()
+        ask = replace(ask, facts=world.in_force(ask.chain))
         now = self.finished_in(world.copy(), ask, ahead=False)
         world.approve(ask, supervisor)
         return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from itertools import combinations
 
 from tests.machine.plain_history import History
@@ -45,10 +46,10 @@ class Duties(History):
         stand = [act for act in acts if act.chain == ask.chain and act.stands]
         here = [act for act in stand if act.step != "amend"]
         mine = {act.counts for act in acts if act.person == who} | {ask.counts}
-        others = self._others(duty, ask)
+        others = [act for act in acts if self._is_against(duty, ask, act)]
         match duty.kind:
             case "separate":
-                return bool(mine & others)
+                return any(act.person == who for act in others)
             case "at_most" | "whole_chain" | "exclusive_roles" | "votes":
                 return self.too_much(duty, mine)
             case "sole_actor":
@@ -56,11 +57,12 @@ class Duties(History):
             case "at_least":
                 return self._too_few(duty, ask, who, here)
             case "bind":  # of those who act, for whomever
-                return who == ask.person and any(act.step in others and act.person != who for act in here)
+                apart = [act for act in others if any(act is other for other in here)]
+                return who == ask.person and any(act.person != who for act in apart)
             case "relation":
-                return any(act.counts in others and self.related(duty, who, act.person) for act in acts)
+                return any(self.related(duty, who, act.person) for act in others)
             case "cooling_off":
-                return any(act.counts in others and act.younger(duty.within, self.now) for act in acts)
+                return any(act.younger(duty.within, self.now) for act in others)
             case "coalition":
                 return self._few_hands(duty, ask, acts)
         raise AssertionError(duty.kind)
@@ -83,11 +85,21 @@ class Duties(History):
                 return not any(wanted <= {step for group in some for step in group} for some in few)
         return False
 
-    def _others(self, duty: Duty, ask: Ask) -> set[str]:
-        """The steps that the one asked for is held against."""
-        if duty.ordered:
-            return {*duty.steps[: duty.steps.index(ask.counts)]}
-        return {*duty.steps} - {ask.counts}
+    def against(self, duty: Duty, step: str, act: Act, now: datetime) -> bool:
+        """Whether a step that is asked for is held against an act on another one: where the order matters, on
+        one that comes before it, or one of which it is not known yet that it was done before."""
+        if act.counts == step or act.counts not in duty.steps:
+            return False
+        before = duty.steps.index(act.counts) < duty.steps.index(step)
+        return before or not duty.ordered or act.done is None or act.done > now
+
+    def _is_against(self, duty: Duty, ask: Ask, act: Act) -> bool:
+        return ask.counts in duty.steps and self.against(duty, ask.counts, act, self.now)
+
+    def _held_against(self, duty: Duty, ask: Ask) -> list[Act]:
+        """What was done by anybody on any line that the chain is on, and counts for the step asked for."""
+        lines = set().union(*self.lines(ask.chain, ask.older))
+        return [act for act in self.acts if act.chain in lines and self._is_against(duty, ask, act)]
 
     def related(self, duty: Duty, one: int, other: int) -> bool:
         """Whether it is not known that two persons are unrelated; everybody is of the own household."""
@@ -122,9 +134,7 @@ class Duties(History):
         if duty.scope != "chain":
             return self._barred_somewhere(duty, ask, who, (duty.scope,))
         if duty.kind == "relation":
-            others = self._others(duty, ask)
-            lines = set().union(*self.lines(ask.chain, ask.older))
-            beside = {act.person for act in self.acts if act.chain in lines and act.counts in others}
+            beside = {act.person for act in self._held_against(duty, ask)}
             found = {self._relation(duty, who, other) for other in beside.union(ask.hands)}
             return True in found or (duty.then == "deny" and None in found)
         return False  # who approves has done nothing else on the chain
@@ -144,12 +154,7 @@ class Duties(History):
 
     def _surely_related(self, duty: Duty, ask: Ask, who: int) -> bool:
         """Whether somebody is known to be related to who took another step."""
-        others = self._others(duty, ask)
-        lines = set().union(*self.lines(ask.chain, ask.older))
-        return any(
-            act.chain in lines and act.counts in others and self._relation(duty, who, act.person)
-            for act in self.acts
-        )
+        return any(self._relation(duty, who, act.person) for act in self._held_against(duty, ask))
 
     def _relation(self, duty: Duty, one: int, other: int) -> bool | None:
         """Whether two persons are related in one of the ways that a constraint names; None: not known."""
@@ -309,8 +314,7 @@ class Duties(History):
                     same = act.chain == late.chain and not self._elsewhere(act, names)
                     apart = there != place and not same
                 else:
-                    others = duty.steps[: duty.steps.index(late.counts)] if duty.ordered else duty.steps
-                    apart = act.counts in others and act.counts != late.counts
+                    apart = self.against(duty, late.counts, act, late.at)
                 if apart and (duty.kind == "cooling_off" or act.person == late.person):
                     yield earlier, number, there, place
 
@@ -330,9 +334,8 @@ class Duties(History):
             mine = {(act.chain, act.counts) for act in trail if act.person == who}
             counted = {place for place in mine if place[1] in duty.steps} | {(ask.chain, ask.counts)}
             return len(counted) > duty.limit
-        others = self._others(duty, ask)
         return any(
-            act.counts in others and (duty.kind == "cooling_off" or act.person == who)
+            self._is_against(duty, ask, act) and (duty.kind == "cooling_off" or act.person == who)
             for act in [*trail, *(act for act in recent if act.chain in lines)]
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import TypeAlias
 
 from tests.machine.plain_model import World
@@ -61,6 +61,9 @@ def _broken(world: World) -> Iterator[Broken]:
                     different = any(a != b for a in these & {*duty.steps} for b in those & {*duty.steps})
                     if different and world.related(duty, one, other):
                         yield duty.id, line, frozenset({one, other})
+        for duty in world.duties:
+            if duty.ordered and (duty.kind, duty.then, duty.scope) == ("separate", "deny", "chain"):
+                yield from ((duty.id, line, who) for who in _out_of_order(world, line, duty))
     for duty in duties:
         yield from _broken_beyond(world, duty)
     for chain in chains:
@@ -88,6 +91,16 @@ def _broken(world: World) -> Iterator[Broken]:
                 few = world.fewest(act.hands for act in acts) if acts else duty.limit
                 if world.most_persons(duty, ask, acts) == few < duty.limit:
                     yield duty.id, chain, frozenset().union(*holders.values())
+
+
+def _out_of_order(world: World, line: frozenset[Chain], duty: Duty) -> Iterator[int]:
+    """Who did a step after one that is listed before it, or may still do so."""
+    acts = [act for act in world.acts if act.chain in line and act.counts in duty.steps]
+    for (number, one), (place, other) in permutations(enumerate(acts), 2):
+        listed = duty.steps.index(one.counts) < duty.steps.index(other.counts)
+        done_before = place < number and other.done is not None and other.done <= one.at
+        if listed and one.person == other.person and not done_before and not duty.large:
+            yield one.person
 
 
 def _broken_as_amended(world: World, chain: Chain, duties: Iterable[Duty]) -> Iterator[Broken]:
@@ -218,6 +231,11 @@ def _denied(world: World, duty: Duty, ask: Ask) -> bool:
 
 
 def _performed(world: World, chain: Chain) -> World:
+    claimed = {act.decision for act in world.on(chain) if act.stands and act.done is None}
+    world.acts[:] = [
+        replace(act, done=world.now) if act.chain == chain and act.decision in claimed else act
+        for act in world.acts
+    ]
     world.acts[:] = [
         replace(act, state="performed") if act.chain == chain and act.stands else act for act in world.acts
     ]

@@ -177,19 +177,18 @@ class World(Amendments):
     def _broken_on(self, duty: Duty, chains: set[Chain]) -> set[int]:
         """The persons whose acts on these chains, taken together, break a constraint; one with an order keeps
         nobody from what comes first on its list."""
-        hands: dict[int, list[str]] = {}
+        hands: dict[int, list[Act]] = {}
         for act in self.acts:
             if act.chain in chains:
-                hands.setdefault(act.person, []).append(act.counts)
+                hands.setdefault(act.person, []).append(act)
         if duty.kind == "separate" and duty.ordered:
-            place = {step: number for number, step in enumerate(duty.steps)}
             return {
                 person
-                for person, steps in hands.items()
-                for early, late in combinations([place[step] for step in steps if step in place], 2)
-                if early < late
+                for person, acts in hands.items()
+                for early, late in combinations([act for act in acts if act.counts in duty.steps], 2)
+                if self.against(duty, late.counts, early, late.at)
             }
-        return {person for person, steps in hands.items() if self.too_much(duty, {*steps})}
+        return {person for person, acts in hands.items() if self.too_much(duty, {act.counts for act in acts})}
 
     def _joins_approvers(self, duty: Duty, chain: Chain, whole: set[Chain]) -> bool:
         """Whether a constraint is broken by what was approved of a chain, together with what this one is now
@@ -204,13 +203,11 @@ class World(Amendments):
     def _beside_relatives(self, duty: Duty, chains: set[Chain]) -> set[int]:
         """Who acted after somebody to whom he or she is known to be related, on steps that are kept apart."""
         acts = [act for act in self.acts if act.chain in chains and act.counts in duty.steps]
-        place = {step: number for number, step in enumerate(duty.steps)}
         return {
             late.person
             for number, late in enumerate(acts)
             for early in acts[:number]
-            if early.counts != late.counts
-            and not (duty.ordered and place[early.counts] > place[late.counts])
+            if self.against(duty, late.counts, early, late.at)
             and self._relation(duty, late.person, early.person)
         }
 

@@ -135,7 +135,10 @@ def test_a_grant_to_the_letter(desk: Release) -> None:
             "Two persons are related where one reports to the other or they live in one household.",
         ),
         ("other_team", "They differ in: department."),
-        ("other_team", "Only steps count that are listed before the one asked for."),
+        (
+            "other_team",
+            "Only steps count that are listed before the one asked for, or are claimed and",
+        ),
         ("large_payment", "The step Payment (“pay”) takes 2 persons, each of whom takes it once."),
         ("ring", "Fewer than 3 persons do not take all of these steps between them"),
         ("whole_chain", "It is built in; no file weakens it."),

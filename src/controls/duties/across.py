@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from controls.duties.asked import Asked, Violation, in_order, others_of
+from controls.duties.asked import Asked, Violation, counts, in_order, others_of
 from controls.duties.trails import scope_fact, trail_name
 from controls.model.chain import Act
 from controls.model.duty import Constraint, Scope
@@ -122,7 +122,8 @@ def _apart(constraint: Constraint, *, asked: Asked) -> list[TrailAct]:
     """The recent acts that the step is kept apart from, of the line, too."""
     steps = others_of(constraint, asked.step)
     there = (item for reading in _readings(constraint, asked=asked) for item in reading.acts)
-    return _counted(constraint, asked=asked, steps=steps, besides=(*asked.lineage, *there))
+    found = _counted(constraint, asked=asked, steps=steps, besides=(*asked.lineage, *there))
+    return [item for item in found if counts(constraint, asked.step, item.act, on=item.step, now=asked.now)]
 
 
 def _readings(constraint: Constraint, *, asked: Asked) -> tuple[TrailReading, ...]:

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from itertools import product
 
-from controls.duties.asked import Asked, Violation, others_of
+from controls.duties.asked import Asked, Violation, counts
 from controls.duties.breaches_across import is_across
 from controls.duties.constraints import FORMULAS, applied, concerns
 from controls.duties.findings import constraint_finding
@@ -133,16 +133,20 @@ def _finding(constraint: Constraint, violations: Iterable[Violation], approving:
 
 def _related(constraint: Constraint, approving: Approving) -> Iterator[Violation]:
     asked = approving.asked
+
     # Those who ask have not acted yet, and they do it on the very step: nobody else on it is beside anybody.
-    others = tuple(act for act in asked.history.acts if asked.step_of(act) != asked.step)
+    def counted(act: Act, on: str) -> bool:
+        return counts(constraint, asked.step, act, on=on, now=asked.now)
+
+    others = tuple(act for act in asked.history.acts if counted(act, asked.step_of(act)))
     requested = tuple(_requested(asked, person) for person in approving.askers)
-    over = replace(constraint, steps=(*others_of(constraint, asked.step), asked.step), ordered=False)
+    over = replace(constraint, ordered=False)
     for line in approving.lines or ((),):
         beside = replace(
             asked,
             step="",
             history=replace(asked.history, acts=(*others, *requested)),
-            lineage=tuple(item for item in line if item.step != asked.step),
+            lineage=tuple(item for item in line if counted(item.act, item.step)),
         )
         found = relation(over, asked=beside)
         if found is not None:

@@ -88,6 +88,14 @@ class Asked:
             return here
         return (*self.others_on(wanted, by=by), *here)
 
+    def in_order(self, by: Constraint) -> tuple[TrailAct, ...]:
+        """The acts of anybody that count when s is asked for, where the order of steps matters."""
+        line = (item for item in self.lineage if not by.chain or item.kind == self.kind.id)
+        here = (TrailAct(self.kind.id, self.step_of(act), act) for act in self.history.acts)
+        return tuple(
+            item for item in (*line, *here) if counts(by, self.step, item.act, on=item.step, now=self.now)
+        )
+
     def others_on(self, steps: Iterable[str], *, by: Constraint) -> tuple[Act, ...]:
         """Those of `acts_on` that are on the other chains of the line."""
         wanted = frozenset(steps)
@@ -120,10 +128,25 @@ class Violation:
 
 
 def others_of(constraint: Constraint, step: str) -> tuple[str, ...]:
-    """The steps of the constraint that count when `step` is asked for: S - {s}, or those listed before it."""
-    if constraint.ordered and step in constraint.steps:
-        return constraint.steps[: constraint.steps.index(step)]
+    """The steps of the constraint that may count when `step` is asked for: S - {s}."""
     return tuple(other for other in constraint.steps if other != step)
+
+
+def counts(constraint: Constraint, step: str, act: Act, *, on: str, now: datetime) -> bool:
+    """Whether an act on a step of S - {s} counts when s, which is `step`, is asked for at `now`.
+
+    Where the constraint minds the order, that step is listed before s, or the act was not done with: then it
+    can still be performed after s, however early it was claimed.
+
+    Args:
+        on: what the act is an act on; it counts for nothing where that is no step of S - {s}.
+    """
+    steps = constraint.steps
+    if on == step or on not in steps:
+        return False
+    if not constraint.ordered or step not in steps:
+        return True
+    return steps.index(on) < steps.index(step) or act.open_at(now)
 
 
 def in_order(found: Iterable[str], listed: Iterable[str]) -> tuple[str, ...]:

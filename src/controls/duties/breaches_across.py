@@ -20,7 +20,7 @@ from heapq import heappop, heappush
 from typing import Final, TypeAlias
 
 from controls.duties.across import counted_as
-from controls.duties.asked import others_of
+from controls.duties.asked import counts
 from controls.duties.trails import scope_fact
 from controls.model.chain import AMEND, Act, ChainHistory, ChainKind
 from controls.model.duty import Constraint, ConstraintKind, Scope
@@ -184,8 +184,12 @@ def _kept_apart(constraint: Constraint, acts: list[_Done]) -> Broken:
     """Steps that were taken after others of the constraint, too soon or at all."""
     last: dict[str, _Done] = {}
     for done in acts:
-        others = [last[step] for step in others_of(constraint, done.step) if step in last]
-        recent = [other for other in others if _recent(constraint, other, done)]
+        recent = [
+            other
+            for other in last.values()
+            if _recent(constraint, other, done)
+            and counts(constraint, done.step, other.act, on=other.step, now=done.act.at)
+        ]
         if recent:
             yield (*(other.act for other in sorted(recent, key=lambda item: item.act.index)), done.act)
         last[done.step] = _later(last.get(done.step), done)

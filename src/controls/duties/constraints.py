@@ -21,7 +21,7 @@ from enum import IntEnum
 from typing import Final, Protocol
 
 from controls.duties.across import at_most_across, chinese_wall, cooling_off, counted_as, separate_across
-from controls.duties.asked import Asked, Violation, in_order, others_of
+from controls.duties.asked import Asked, Violation, counts, in_order, others_of
 from controls.duties.built_in import ALWAYS, built_in, with_built_in
 from controls.duties.covers import fewest
 from controls.duties.relations import relation
@@ -119,7 +119,11 @@ def sole_actor(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
 
 
 def separate(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
-    """No two of S by one person: violated if mine & (S - {s}) is not empty."""
+    """No two of S by one person: violated if mine & (S - {s}) is not empty.
+
+    Where a constraint minds the order of S, those of S - {s} count, here and below, that are listed before s,
+    and of the others what is claimed and not yet done (`controls.duties.asked.counts`).
+    """
     if constraint.scope is not Scope.CHAIN:
         return separate_across(constraint, asked=asked)
     if asked.mine_of(constraint).isdisjoint(constraint.steps):
@@ -127,12 +131,13 @@ def separate(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     before = asked.mine_of(constraint).intersection(others_of(constraint, asked.step))
     if not before:
         return None
-    return Violation(
-        count=len(before) + 1,
-        limit=1,
-        steps=in_order(before, constraint.steps),
-        acts=asked.acts_of(before, by=constraint),
-    )
+    acts = asked.acts_of(before, by=constraint)
+    if constraint.ordered:
+        own = [item for item in asked.in_order(constraint) if item.act.person == asked.person]
+        if not own:
+            return None
+        before, acts = frozenset(item.step for item in own), tuple(item.act for item in own)
+    return Violation(count=len(before) + 1, limit=1, steps=in_order(before, constraint.steps), acts=acts)
 
 
 def at_most(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
@@ -188,11 +193,11 @@ def bind(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     """
     if asked.principal:
         return None
-    others = others_of(constraint, asked.step)
     acts = tuple(
         act
         for act in asked.history.acts
-        if act.person != asked.person and act.step in others and act.stands()
+        if act.person != asked.person and act.stands()
+        if counts(constraint, asked.step, act, on=act.step, now=asked.now)
     )
     if not acts:
         return None

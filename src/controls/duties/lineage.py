@@ -136,7 +136,7 @@ def broken_together(
             step=step,
             kind=kind,
             history=ChainHistory(kind_id, ""),
-            now=rules.facts.now,
+            now=ordered[place].act.at,
             lineage=tuple(ordered[:place]),
             profiles=rules.profiles,
         )

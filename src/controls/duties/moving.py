@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from controls.duties.asked import Violation, others_of
+from controls.duties.asked import Violation, counts
 from controls.duties.breaches_across import is_across, too_many
 from controls.duties.constraints import applied
 from controls.duties.findings import BUILT_IN
@@ -101,13 +101,11 @@ def _kept_apart(constraint: Constraint, earlier: TrailAct, later: TrailAct) -> b
     within = constraint.within
     if within is not None and not earlier.act.younger_than(within, now=later.act.at):
         return False
-    if constraint.kind is ConstraintKind.COOLING_OFF:
-        return earlier.step in others_of(constraint, later.step)
-    if earlier.act.person != later.act.person:
+    if constraint.kind is not ConstraintKind.COOLING_OFF and earlier.act.person != later.act.person:
         return False
     if constraint.kind is ConstraintKind.CHINESE_WALL:
         return earlier.part != later.part
-    return earlier.step in others_of(constraint, later.step)
+    return counts(constraint, later.step, earlier.act, on=earlier.step, now=later.act.at)
 
 
 def _finding(

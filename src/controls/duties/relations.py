@@ -24,7 +24,10 @@ def relation(constraint: Constraint, /, *, asked: Asked) -> Violation | None:
     """Nobody acts beside a related person: violated if there is an act of some q on some x in S - {s}, and it
     is not known that no listed relation holds between p and q. (Everybody is of his or her own household.)
     """
-    others = asked.acts_on(others_of(constraint, asked.step), by=constraint)
+    if constraint.ordered:
+        others = tuple(item.act for item in asked.in_order(constraint))
+    else:
+        others = asked.acts_on(others_of(constraint, asked.step), by=constraint)
     if not others:
         return None
     listed = (*constraint.forbid, *constraint.differ)

@@ -153,6 +153,10 @@ class Act:
         age. An act that was done with only after `now` was not at `now`."""
         return self.done_at is None or now - self.done_at < span
 
+    def open_at(self, now: datetime) -> bool:
+        """Whether it was not done with at `now`: what it claims might still be performed."""
+        return self.done_at is None or now < self.done_at
+
     def stands(self) -> bool:
         """Whether the act holds its step: claimed or performed, by its actor."""
         return self.capacity is Capacity.ACTOR and self.state in STANDING

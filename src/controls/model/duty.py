@@ -78,7 +78,8 @@ class Constraint:
     - `scope`: `at_most`, `separate`, `cooling_off`. `within`: how far back acts count (None: for ever), of
       the first two and `chinese_wall`; of `cooling_off` it is `apart`. From when they were done, not claimed.
     - `ordered`: of `separate`, `bind`, `relation` and `cooling_off`, that only steps count which are listed
-      before the one asked for (the order-dependent form of Simon and Zurko 1997).
+      before the one asked for (the order-dependent form of Simon and Zurko 1997), or are claimed and may
+      still be performed after it.
     - `groups`: of `at_most`, what is counted instead of `steps`, whose union `steps` then is; of
       `exclusive_roles` that are `dynamic`, the steps of the chain kind that each role may take.
     - `forbid` and `differ`: `relation`. `conflict_class` and `dataset`, facts: `chinese_wall`.

@@ -86,8 +86,9 @@ class _Duty(Explaining):
         yield from _SENTENCES[item.kind](self, item)
         if item.ordered:
             yield say(
-                "Only steps count that are listed before the one asked for.",
-                "Sólo cuentan los pasos que figuran antes del que se pide.",
+                "Only steps count that are listed before the one asked for, or are claimed and not yet done.",
+                "Sólo cuentan los pasos que figuran antes del que se pide, o que están reservados y aún no "
+                "realizados.",
             )
         if item.within is not None and item.kind is not ConstraintKind.COOLING_OFF:
             span = shown(item.within, language=self.language)
