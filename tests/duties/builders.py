@@ -18,7 +18,7 @@ from controls.model.chain import (
     Repeats,
     Step,
 )
-from controls.model.condition import Facts, Truth, Verdict
+from controls.model.condition import Condition, Facts, Truth, Verdict
 from controls.model.duty import Constraint, ConstraintKind, Grant, Period, Scope
 from controls.model.finding import Effect, Finding, Text
 from controls.model.people import Person, Profile
@@ -160,7 +160,7 @@ def a_constraint(
     limit: int = 0,
     roles: tuple[str, ...] = (),
     scope: Scope = Scope.CHAIN,
-    when: Fixed | Counting | None = None,
+    when: Condition | None = None,
     effective: Period | None = None,
     message: Text | None = None,
     **more: Any,

@@ -34,6 +34,20 @@ def broken(world: World) -> frozenset[Broken]:
     return frozenset(_broken(world))
 
 
+def unexcused(world: World, excused: Iterable[Broken]) -> list[Broken]:
+    """What is broken that was not, where it is now or on a part of that."""
+
+    def within(part: object, whole: object) -> bool:
+        sets = isinstance(part, frozenset) and isinstance(whole, frozenset)
+        return part == whole or (sets and part <= whole)  # type: ignore[operator]
+
+    return [
+        (rule, where, who)
+        for rule, where, who in broken(world)
+        if not any(rule == known and who == whose and within(part, where) for known, part, whose in excused)
+    ]
+
+
 def _broken(world: World) -> Iterator[Broken]:
     chains = {act.chain for act in world.acts}
     lines = {frozenset(line) for chain in chains for line in world.lines(chain)}

@@ -11,7 +11,7 @@ Which denials stay, whatever else happens on the same links and facts: those of 
 `at_most`, `exclusive_roles` in use, `votes`, `relation` (as long as nobody is found to be somebody else), and
 of `cooling_off`, walls and scopes beyond the chain for as long as they last. Others may end: `at_least` and
 `coalition` when new people take a hand, `bind` when a claim is abandoned, `sole_actor` when somebody else
-acts, and whatever is about the order of steps.
+acts, what was only claimed of a later step when that is done, and whatever is about the order of steps.
 """
 
 from __future__ import annotations
