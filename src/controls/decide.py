@@ -110,7 +110,8 @@ class Situation:
     chain can be done), and `places` where the chain is, which is looked at then. `lineage` is what other
     chains have to do with it (None: nothing). `principal` is whom the request is made for (None: it names
     nobody), `their_trails` and `their_aggregates` what is read of that person.
-    `arriving` is, by trail, where an amendment would bring the chain, if anywhere.
+    `arriving` is, by trail, where an amendment would bring the chain, if anywhere, and `been` what was done
+    where it has been by those who act on it (of trails that are looked at on a condition).
     `mitigated` are, by person, the constraints with which a conflict is accepted, each with the mitigation.
     """
 
@@ -131,6 +132,7 @@ class Situation:
     their_trails: Mapping[str, TrailReading] = field(default_factory=dict)
     their_aggregates: AggregateReading | None = None
     arriving: Mapping[str, Arrival] = field(default_factory=dict)
+    been: Mapping[str, Sequence[TrailReading]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +281,7 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
                 ballots=active.ballots.get(kind.id),
                 profiles=situation.profiles,
                 lines=elsewhere,
+                places=situation.been,
             )
             findings += amended_findings(active.enforcement.constraints, amending)
         denied = beyond_glass(findings, active.enforcement.constraints) if glass else _denies(findings)
@@ -488,20 +491,3 @@ def _obligations(
             Obligation(id=rule.id, rule=rule.id, properties=rule.obligation or {}, deadline=finding.deadline),
         )
     return tuple(found.values())
-
-
-__all__ = [
-    "MAX_LINES",
-    "REVIEW",
-    "ActiveRelease",
-    "ReviewedChain",
-    "Situation",
-    "cleared_finding",
-    "decide",
-    "facts_in",
-    "facts_of",
-    "holding",
-    "material_digest",
-    "material_of",
-    "material_of_approval",
-]

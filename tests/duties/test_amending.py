@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -16,11 +18,12 @@ from controls.model.chain import AMEND, Act, ActState, Capacity, ChainKind, Vote
 from controls.model.condition import Facts, Truth, Verdict
 from controls.model.duty import Constraint, ConstraintKind, Period, Scope
 from controls.model.finding import Cause, Effect, Finding
-from controls.model.trail import TrailAct
+from controls.model.trail import TrailAct, TrailReading
 
 from .builders import KIND, NOW, STEPS, a_constraint, a_history, a_kind, an_act, done
 
 AMOUNT = "order.amount"
+HOUR = timedelta(hours=1)
 REOPENING = a_kind(
     *(replace(step, reapprove=step.id == "approve") for step in KIND.steps), material=(AMOUNT,)
 )
@@ -58,6 +61,7 @@ def amended(
     kind: ChainKind = REOPENING,
     votes: dict[str, Votes] | None = None,
     lines: tuple[tuple[TrailAct, ...], ...] = (),
+    places: Mapping[str, tuple[TrailReading, ...]] | None = None,
 ) -> list[Finding]:
     """What is found where somebody amends the amount."""
     act = an_act(AMEND, by, state=ActState.CLAIMED, index=99, material={AMOUNT: str(will)})
@@ -71,8 +75,14 @@ def amended(
         ballots=None if votes is None else Ballots(votes, ()),
         profiles={},
         lines=lines,
+        places=places or {},
     )
     return list(amended_findings((rules,) if isinstance(rules, Constraint) else rules, amending))
+
+
+def there(*acts: Act, part: str = "", of: str = "") -> TrailReading:
+    """A place with these acts, which are of another part of it."""
+    return TrailReading(tuple(TrailAct(KIND.id, act.step, act, of) for act in acts), part)
 
 
 BOTH = done(("capture", "ana"), ("execute", "ana")).acts
@@ -112,10 +122,38 @@ def test_it_tells_the_effect_and_the_reason() -> None:
     assert finding.message.en.endswith(KIND.title.en)
 
 
-def test_what_looks_beyond_the_chain_says_nothing_of_it() -> None:
-    """Nor what is about the roles that somebody holds."""
-    assert amended(replace(APART, scope=Scope.ACCOUNT), *BOTH) == []
-    assert amended(a_constraint(ConstraintKind.CHINESE_WALL, when=LARGE), *BOTH) == []
+def test_what_looks_beyond_the_chain_is_asked_wherever_the_chain_has_been() -> None:
+    """With what was done before each act; what others did since was asked by their facts."""
+    rule = replace(APART, scope=Scope.ACCOUNT, chain="")
+    early, late = (an_act("capture", "ana", chain="O-2", index=number) for number in (1, 8))
+    own = an_act("execute", "ana", index=5)
+    places = {"account": (there(), there(early))}
+    (finding,) = amended(rule, own, places=places)
+    assert (finding.values["persons"], finding.cause) == (("ana",), Cause.FIRED)
+    assert "on chain O-2" in finding.message.en
+    assert amended(rule, own, places={"account": (there(late),)}) == []
+    assert amended(rule, replace(own, state=ActState.REOPENED), places=places) == []
+    assert amended(replace(rule, within=HOUR), replace(own, at=NOW + HOUR), places=places) == []
+    (finding,) = amended(rule, own)  # it is not known
+    assert (finding.cause, finding.missing) == (Cause.MISSING, ("order.account",))
+
+
+def test_a_chain_breaks_no_wall_by_itself() -> None:
+    """Having been on both sides of it."""
+    wall = a_constraint(
+        ConstraintKind.CHINESE_WALL, when=LARGE, chain="", conflict_class="issuer.sector", dataset="issuer.id"
+    )
+    both = [an_act("capture", "ana", index=1), an_act("execute", "ana", index=2)]
+    other = an_act("settle", "ana", chain="O-2", index=0)
+
+    def told(*acts: Act) -> list[Finding]:
+        return amended(wall, *both, places={"issuer.sector/issuer.id": (there(*acts, part="X", of="Y"),)})
+
+    assert told(*both) == []
+    assert len(told(*both, other)) == 1
+
+
+def test_nothing_is_asked_about_the_roles_that_somebody_holds() -> None:
     roles = a_constraint(ConstraintKind.EXCLUSIVE_ROLES, roles=("a", "b"), limit=0, when=LARGE)
     assert amended(roles, *BOTH) == []
 
@@ -193,9 +231,7 @@ RULES = (
         name="votes",
     ),
     a_constraint(ConstraintKind.COALITION, *STEPS[:3], limit=2, when=LARGE, name="ring"),
-    a_constraint(
-        ConstraintKind.COOLING_OFF, "capture", "settle", within=NOW - NOW.replace(hour=8), when=LARGE
-    ),
+    a_constraint(ConstraintKind.COOLING_OFF, "capture", "settle", within=HOUR, when=LARGE),
     a_constraint(ConstraintKind.SEPARATE, "approve", "capture", ordered=True, when=LARGE, name="ordered"),
 )
 drawn = st.builds(

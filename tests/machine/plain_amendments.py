@@ -46,12 +46,7 @@ class Amendments(Duties):
                 )
                 if self.applies(duty, will) and worse:
                     yield duty.then
-            elif (
-                comes
-                and duty.scope == "chain"
-                and not duty.of_roles
-                and self._broken_before(duty, will, again)
-            ):
+            elif comes and not duty.of_roles and self._broken_before(duty, will, again):
                 yield duty.then
 
     def _persons(self, duty: Duty, ask: Ask, held: list[Act]) -> int:
@@ -67,6 +62,8 @@ class Amendments(Duties):
             if act.state != "reopened" and not (act.stands and act.step in again)
         ]
         concerned = [act for act in rests if act.counts in (*duty.steps, *duty.distinct_from)]
+        if duty.kind == "chinese_wall" and not duty.steps:
+            concerned = rests
         if duty.kind == "coalition":
             concerned = concerned[-1:]
         if duty.kind == "bind":
@@ -80,6 +77,8 @@ class Amendments(Duties):
             for other in self.acts[:number]
             if other.chain != act.chain or any(other is one for one in rests)
         ]
+        if duty.scope != "chain" or duty.kind == "chinese_wall":
+            return any(self._broken_at(duty, act, earlier, place) for place in self._been(duty, act.chain))
         then = replace(self, acts=earlier, now=act.at)
         actor, behalf = act.person, act.beside
         if act.capacity == "principal":
@@ -88,3 +87,37 @@ class Amendments(Duties):
         older = self.links.get(act.chain, ())
         asked = Ask(actor, act.chain, act.step, facts.facts, older, behalf)
         return then.breaks(duty, asked, act.person)
+
+    def _been(self, duty: Duty, chain: Chain) -> set[tuple[str, ...]]:
+        return self.been(chain, *(("sector", "issuer") if duty.kind == "chinese_wall" else (duty.scope,)))
+
+    def _broken_at(self, duty: Duty, act: Act, earlier: list[Act], place: tuple[str, ...]) -> bool:
+        """Whether an act breaks it together with earlier ones at a place where its chain has been."""
+        recent = [other for other in earlier if other.younger(duty.within, act.at)]
+        if duty.kind == "chinese_wall":
+            return any(
+                other.person == act.person
+                and other.chain != act.chain
+                and (not duty.steps or other.counts in duty.steps)
+                and any(
+                    sector == place[0] and issuer != place[1]
+                    for sector, issuer in self.places(other, "sector", "issuer")
+                )
+                for other in recent
+            )
+        there = [
+            other for other in recent if other.chain == act.chain or place in self.places(other, duty.scope)
+        ]
+        if duty.kind == "at_most":
+            mine = {
+                (other.chain, other.counts)
+                for other in (*there, act)
+                if other.person == act.person and other.counts in duty.steps
+            }
+            return len(mine) > duty.limit
+        lines = set().union(*self.lines(act.chain))
+        return any(
+            self.against(duty, act.counts, other, act.at)
+            and (duty.kind == "cooling_off" or other.person == act.person)
+            for other in (*there, *(other for other in recent if other.chain in lines))
+        )

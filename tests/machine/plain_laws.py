@@ -177,8 +177,7 @@ def can_be_finished(
     """
     kind, people = world.kinds[chain[0]], sorted(people)
     lasting = tuple(duty for duty in world.duties if duty.kind not in TIMED and duty.scope == "chain")
-    # Nobody looks ahead over what was done on chains of other kinds.
-    near = {other for line in world.lines(chain) for other in line if other[0] == kind.id}
+    near = {other for line in world.lines(chain) for other in line}
     beyond = [duty for duty in world.duties if _keeps_for_long(duty, kind.material)]
     far = [act for act in world.acts if act.chain not in near]
     world = replace(world, duties=lasting, acts=[act for act in world.acts if act.chain in near])

@@ -157,15 +157,22 @@ def duties_beyond(draw: st.DrawFn, kinds: tuple[Kind, ...]) -> Duty:
     if what == "chinese_wall":
         own = [step.id for step in draw(st.sampled_from(kinds)).steps]
         steps = tuple(draw(st.lists(st.sampled_from(own), max_size=3, unique=True)))
-        return Duty("", what, then, steps, within=within)
+        return _maybe_large(draw, Duty("", what, then, steps, within=within))
     scope = draw(st.sampled_from(["account", "instrument", "desk"]))
     least = 1 if what == "at_most" else 2
     steps = tuple(draw(st.lists(st.sampled_from(pool), min_size=least, max_size=4, unique=True)))
     absolute = draw(st.integers(0, 3)) == 0
     duty = Duty("", what, then, steps, scope=scope, within=within, absolute=absolute)
+    duty = _maybe_large(draw, duty)
     if what == "at_most":
         return duty.but(limit=draw(st.integers(1, 3)))
     return duty.but(ordered=draw(st.booleans()))
+
+
+def _maybe_large(draw: st.DrawFn, duty: Duty) -> Duty:
+    """On a condition, where its steps are those of one kind, of which the amount then is."""
+    kinds = {next(kind for kind, letters in LETTERS.items() if step in letters) for step in duty.steps}
+    return duty.but(large=True, chain=kinds.pop()) if len(kinds) == 1 and draw(st.booleans()) else duty
 
 
 @st.composite

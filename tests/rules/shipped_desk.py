@@ -12,8 +12,9 @@ from typing import Any
 
 from controls.api.asked import read_decision
 from controls.bootstrap import read_rule_files
-from controls.decide import ActiveRelease, Situation, decide, facts_of
+from controls.decide import ActiveRelease, Situation, decide
 from controls.duties.enforcement import Enforcement
+from controls.duties.facts import facts_of
 from controls.model.chain import Act, ActState, Capacity, ChainHistory
 from controls.model.decision import Decision
 from controls.model.people import Account, Person, Profile

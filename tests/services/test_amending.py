@@ -20,19 +20,23 @@ from tests.services.test_duty_kinds import HOUR, PEOPLE, START, claim, rules_of,
 FILES = {
     "vocabulary.yaml": "facts:\n"
     "  job.amount: {type: decimal, public: true, label: {en: Amount, es: Importe}}\n"
+    "  job.account: {type: string, public: true, label: {en: Account, es: Cuenta}}\n"
+    "  job.sector: {type: string, public: true, label: {en: Sector, es: Sector}}\n"
+    "  job.issuer: {type: string, public: true, label: {en: Issuer, es: Emisor}}\n"
     "  job.place: {type: string, public: true, label: {en: Place, es: Lugar}}\n",
     "roles.yaml": "roles:\n  dealer: {title: {en: Dealer, es: Operador}}\n"
     "  payer: {title: {en: Payer, es: Pagador}}\n"
     "grants:\n"
     "  - {role: dealer, actions: [begin, enrich, check, note, close, amend], resource: job}\n",
-    "chains/job.yaml": "chain: job\ntitle: {en: Job, es: Tarea}\nresource: job\nmaterial: [job.amount]\n"
-    "steps:\n"
+    "chains/job.yaml": "chain: job\ntitle: {en: Job, es: Tarea}\nresource: job\n"
+    "material: [job.amount, job.account, job.sector, job.issuer]\nsteps:\n"
     "  - {id: begin, title: {en: Begin, es: Inicio}}\n"
     "  - {id: enrich, after: [begin], title: {en: Enrichment, es: Enriquecimiento}}\n"
     "  - {id: check, after: [begin], reapprove: true, title: {en: Check, es: Control}}\n"
     "  - {id: note, after: [begin], reapprove: true, optional: true, title: {en: Note, es: Nota}}\n"
     "  - {id: close, after: [enrich], title: {en: Close, es: Cierre}}\n",
 }
+PLACE = {"account": "A", "sector": "oil", "issuer": "X"}
 BIG = "1000000"
 LARGE = f"when: job.amount > {BIG}, then: deny"
 
@@ -52,7 +56,7 @@ def job(action: str, login: str, amount: str = "100", **more: Any) -> dict[str, 
     return {
         "subject": {"type": "account", "id": login},
         "action": {"name": action},
-        "resource": {"type": "job", "id": "J-1", "properties": {"amount": amount}},
+        "resource": {"type": "job", "id": "J-1", "properties": {"amount": amount} | PLACE},
     } | more
 
 
@@ -224,6 +228,47 @@ async def test_somebody_acts_for_another(tmp_path: Path, migrated_database_url: 
     async with playing(tmp_path, migrated_database_url, BROKEN["separate"][0]) as running:
         await begun(running, ("begin", "ana"), ("enrich", "ana.bot"))
         await refused(running, "dee")
+
+
+# --- Beyond the chain -------------------------------------------------------------------------------------
+
+LIMITS = {
+    "separate": "kind: separate, steps: [begin, enrich], scope: account",
+    "at_most": "kind: at_most, steps: [begin, enrich], scope: account, max: 1",
+    "wall": "kind: chinese_wall, class: job.sector, dataset: job.issuer, within: P90D",
+    "cooling_off": "kind: cooling_off, steps: [begin, enrich], scope: account, apart: PT1H",
+}
+
+
+def placed(action: str, login: str, number: str, amount: str = "100", **place: str) -> dict[str, Any]:
+    where = {"account": "A", "sector": "oil", "issuer": f"X-{number}"} | place
+    body = job(action, login, amount)
+    body["resource"] = {"type": "job", "id": number, "properties": {"amount": amount, **where}}
+    return body
+
+
+@pytest.mark.parametrize("name", LIMITS)
+async def test_what_was_done_elsewhere_before_is_held_against_it_too(
+    name: str, tmp_path: Path, migrated_database_url: str
+) -> None:
+    """Of two small jobs at one place one becomes large, which Ana did not do before the other one."""
+    async with playing(tmp_path, migrated_database_url, f"{LIMITS[name]}, {LARGE}") as running:
+        await take(running, placed("begin", "ben", "J-1", account="B"))
+        await take(running, placed("begin", "ana", "J-0"))
+        await take(running, placed("enrich", "ana", "J-1", account="B"))
+        running.now += HOUR
+        assert await running.outcome(placed("amend", "dee", "J-1")) == "permit"
+        answer = await running.ask(placed("amend", "eva", "J-1", "2000000"))
+        assert answer["outcome"] == "deny"
+        finding = next(item for item in answer["findings"] if item["rule"] == "amended_history")
+        for text in (
+            "J-1 comes under rule",
+            "Begin on chain J-0, by p-05",
+            "Enrichment on chain J-1, by p-05",
+        ):
+            assert text in finding["message"]["en"]
+        # What was done on the other one was asked for before this.
+        assert await running.outcome(placed("amend", "eva", "J-0", "2000000")) == "permit"
 
 
 # --- Persons who are missing ------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from time import perf_counter, process_time
 from typing import Final
 
 from controls.bootstrap import read_rule_files, shipped
-from controls.decide import ActiveRelease, Situation, decide, facts_of
+from controls.decide import ActiveRelease, Situation, decide
+from controls.duties.facts import facts_of
 from controls.model.chain import ChainHistory
 from controls.model.crowd import Crowd
 from controls.model.people import Account, Person

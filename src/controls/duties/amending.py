@@ -9,16 +9,15 @@ from being the chain's only actor (`controls.duties.ending`), where nobody need 
 What this amendment opens again, or one before did, is not asked: it was done about what is no more, and
 whoever takes the step again is asked, with the facts as amended. What was abandoned or void counts as ever.
 
-What looks beyond the chain is not asked. A condition is about the chain of whoever asks, and what is counted
-on others counts whatever their facts are, so that by such a constraint one order of the same acts is allowed
-and another is not: it says nothing of a history, but of who may go on. Where an amendment brings the chain to
-another place, `controls.duties.moving` asks.
+What looks beyond the chain is asked wherever the chain has been, with what was done there before the act; an
+act on another chain was asked for by the facts of that one. Where an amendment brings the chain to another
+place, `controls.duties.moving` asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
 
 from controls.duties.asked import Asked, Violation
 from controls.duties.ballots import Ballots
@@ -33,7 +32,7 @@ from controls.model.duty import Constraint, ConstraintKind
 from controls.model.finding import Cause, Effect, Finding, Origin, Text
 from controls.model.people import Profile
 from controls.model.record import record
-from controls.model.trail import TrailAct
+from controls.model.trail import TrailAct, TrailReading
 from controls.model.values import Value
 
 
@@ -43,7 +42,9 @@ class Amending:
 
     `recorded` are the values of the facts in force, and `stated` those of the request, of which the amendment
     changes what `act.material` names. `lines` are the acts on the other chains of each line that the chain is
-    part of; `ballots` are of the steps that take several persons (None: there are none).
+    part of; `ballots` are of the steps that take several persons (None: there are none). `places` are, by the
+    name of the trail, what those who act on the chain did at each place where it has been (none: that cannot
+    be told).
     """
 
     kind: ChainKind
@@ -55,6 +56,7 @@ class Amending:
     ballots: Ballots | None
     profiles: Mapping[str, Profile]
     lines: tuple[tuple[TrailAct, ...], ...] = ()
+    places: Mapping[str, Sequence[TrailReading]] = field(default_factory=dict)
 
     def before(self) -> Facts:
         """What is known of the chain as it is: what is on record, and nothing that a request says besides."""
@@ -86,7 +88,7 @@ def amended_findings(constraints: Iterable[Constraint], amending: Amending) -> I
             found = fewer_holders(constraint, kind=kind, before=before, after=after)
             if found is not None:
                 yield _too_few(constraint, found, kind=kind, chain=after.chain.chain)
-        elif constraint.when is not None and not constraint.excludes_roles and not trail_name(constraint):
+        elif constraint.when is not None and not constraint.excludes_roles:
             broken = _latest(constraint, amending, before=before, after=after)
             if broken is not None:
                 yield _broken(constraint, broken, kind=kind, chain=after.chain.chain)
@@ -112,6 +114,7 @@ def _latest(constraint: Constraint, amending: Amending, *, before: Facts, after:
             profiles=amending.profiles,
             beside=act.beside,
             principal=act.capacity is Capacity.PRINCIPAL,
+            trails=_trails(trail_name(constraint), amending, act),
         )
         for line in amending.lines or ((),):
             earlier = tuple(item for item in line if item.act.index < act.index)
@@ -124,6 +127,23 @@ def _latest(constraint: Constraint, amending: Amending, *, before: Facts, after:
         if constraint.kind is ConstraintKind.COALITION:
             return None  # said of all acts together: the last one with those before it
     return None
+
+
+def _trails(name: str, amending: Amending, act: Act) -> Mapping[str, TrailReading]:
+    """What was done before the act on other chains, wherever its own has been since."""
+    own = (amending.kind.id, amending.history.chain)
+    readings = [
+        TrailReading(
+            tuple(
+                item
+                for item in reading.acts
+                if item.act.index < act.index and (item.kind, item.act.chain) != own
+            ),
+            reading.part,
+        )
+        for reading in amending.places.get(name, ())
+    ]
+    return {name: replace(readings[0], elsewhere=tuple(readings[1:]))} if readings else {}
 
 
 def _too_few(constraint: Constraint, found: Violation, *, kind: ChainKind, chain: str) -> Finding:

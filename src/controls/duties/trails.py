@@ -81,6 +81,7 @@ def _trail(kind: ChainKind, name: str, constraints: list[Constraint]) -> Trail:
         first=kind.steps[0].id,
         anybody=one.kind is ConstraintKind.COOLING_OFF,
         within=_longest(item.within for item in constraints),
+        conditional=any(item.when is not None for item in constraints),
     )
 
 

@@ -35,7 +35,8 @@ class Trail:
     the dataset within a conflict class. `steps` are those whose acts leave a mark, and at which it is looked
     up (none: all); an amendment counts as an act on `first`, the first step of the kind. With `anybody`, acts
     are looked up whoever's they are, else those of the person who asks. `within` is how far back anybody
-    looks (None: for ever); with `latest`, the last few acts are enough.
+    looks (None: for ever); with `latest`, the last few acts are enough. `conditional`: some constraint looks
+    only on a condition.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Trail:
     anybody: bool = False
     within: timedelta | None = field(default=None, compare=False)
     latest: bool = field(default=False, compare=False)
+    conditional: bool = field(default=False, compare=False)
     facts: tuple[str, ...] = field(init=False, compare=False, repr=False)  # that together say the value
 
     def __post_init__(self) -> None:

@@ -12,8 +12,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from controls.decide import Situation, facts_of, material_of
+from controls.decide import Situation, material_of
 from controls.duties.acting import other_of
+from controls.duties.facts import facts_of
 from controls.duties.moving import Arrival
 from controls.model.chain import AMEND, ChainHistory, ChainKind
 from controls.model.decision import Approval, Decision
@@ -32,6 +33,7 @@ from controls.services.trails import (
     may_move,
     need_places,
     places_ahead,
+    places_of,
     read_places,
     read_trails,
     trail_places,
@@ -98,6 +100,8 @@ class Asked:
         if self.request.action == AMEND:
             for _, _, queries in arrivals(context, history, self.reading, kind=kind):
                 named.update(queries)
+            for _, _, queries in places_of(context, history, kind=kind):
+                named.update(queries)
             if not history.acts and self._account is not None:
                 other = other_of(self._principal(context, self._account), self._account)
                 persons = [item.person.id for item in (self._account, other) if item is not None]
@@ -112,6 +116,7 @@ class Asked:
         trails: Mapping[str, TrailReading] = _NOTHING
         profiles: Mapping[str, Profile] = _NOTHING
         arriving: Mapping[str, Arrival] = _NOTHING
+        been: Mapping[str, tuple[TrailReading, ...]] = _NOTHING
         if kind is not None:
             history = work.history(kind.id, request.resource_id)
             if self._places:
@@ -121,6 +126,7 @@ class Asked:
                     trail.name: self._arrived(context, arrival, queries)
                     for trail, arrival, queries in arrivals(context, history, self.reading, kind=kind)
                 }
+                been = self._been(context, history, kind)
             if kind.id in active.related:
                 profiles = context.directory.profiles(at=work.at)
         account = self._account
@@ -141,6 +147,7 @@ class Asked:
             mitigated=_mitigated(context, account, other_of(principal, account)),
             their_trails=self._read(context, history, self._their_places) if self._their_places else _NOTHING,
             arriving=arriving,
+            been=been,
             their_aggregates=None if self._theirs is None else self._theirs.read(work),
         )
 
@@ -173,6 +180,20 @@ class Asked:
             return arrival
         there = (item for query in queries for item in context.work.trail(query))
         return replace(arrival, there=tuple(there))
+
+    def _been(
+        self, context: Context, history: ChainHistory, kind: ChainKind
+    ) -> Mapping[str, tuple[TrailReading, ...]]:
+        """What is at each place of the chain; of a trail of which that was not loaded nothing."""
+        found: dict[str, tuple[TrailReading, ...]] = {}
+        unknown: set[str] = set()
+        for trail, part, queries in places_of(context, history, kind=kind):
+            there = (item for query in queries for item in context.work.trail(query))
+            if context.work.looked_up.issuperset(queries):
+                found[trail.name] = (*found.get(trail.name, ()), TrailReading(tuple(there), part))
+            else:
+                unknown.add(trail.name)
+        return {name: readings for name, readings in found.items() if name not in unknown}
 
     def _principal(self, context: Context, account: Account | None) -> Principal | None:
         """Whom the request is made for; None when it names nobody."""

@@ -114,18 +114,35 @@ def arrivals(
         there = _query(trail, material, person="", active_at=context.work.at)
         if not acts or there is None or any(_is_at(trail, act, there) for act in acts):
             continue
-        since = _since(trail, active_at=microseconds(min(act.at for act in acts)))
-        persons = [""] if trail.anybody else dict.fromkeys(act.person for act in acts)
-        queries = tuple(
-            TrailQuery(TrailKey(trail.name, there.key.value, person), since, there.besides)
-            for person in persons
-        )
+        queries = _whoever_acted(trail, acts, place=there)
         names = (*trail.facts, *filter(None, (trail.part,)))
         moved = tuple(
             TrailAct(kind.id, trail.first if act.step == AMEND else act.step, act, there.besides or "")
             for act in acts
         )
         yield trail, Arrival({name: material[name] for name in names}, moved, None), queries
+
+
+def places_of(
+    context: Context, history: ChainHistory, *, kind: ChainKind
+) -> Iterator[tuple[Trail, str, tuple[TrailQuery, ...]]]:
+    """Where a chain has been on the trails that constraints look at on a condition, each place with its part
+    and all that must be loaded to know what is there, as for `arrivals`."""
+    for trail in context.active.trails.get(kind.id, ()):
+        if trail.conditional:
+            acts = _counted(trail, history)
+            stated = (_query(trail, act.material, person="", active_at=0) for act in acts)
+            for place in dict.fromkeys(filter(None, stated)):
+                yield trail, place.besides or "", _whoever_acted(trail, acts, place=place)
+
+
+def _whoever_acted(trail: Trail, acts: Sequence[Act], *, place: TrailQuery) -> tuple[TrailQuery, ...]:
+    """What is at a place by anybody who has one of these acts, from the first of them on."""
+    since = _since(trail, active_at=microseconds(min(act.at for act in acts)))
+    persons = [""] if trail.anybody else dict.fromkeys(act.person for act in acts)
+    return tuple(
+        TrailQuery(TrailKey(trail.name, place.key.value, person), since, place.besides) for person in persons
+    )
 
 
 def arrivals_at_once(
