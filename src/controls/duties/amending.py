@@ -27,7 +27,7 @@ from controls.duties.findings import BUILT_IN
 from controls.duties.trails import trail_name
 from controls.duties.wording import acts, step_titles
 from controls.model.chain import AMEND, Act, ActState, Capacity, ChainHistory, ChainKind
-from controls.model.condition import Facts
+from controls.model.condition import Facts, Truth
 from controls.model.duty import Constraint, ConstraintKind
 from controls.model.finding import Cause, Effect, Finding, Origin, Text
 from controls.model.people import Profile
@@ -88,28 +88,41 @@ def amended_findings(constraints: Iterable[Constraint], amending: Amending) -> I
             found = fewer_holders(constraint, kind=kind, before=before, after=after)
             if found is not None:
                 yield _too_few(constraint, found, kind=kind, chain=after.chain.chain)
-        elif constraint.when is not None and not constraint.excludes_roles:
-            broken = _latest(constraint, amending, before=before, after=after)
-            if broken is not None:
-                yield _broken(constraint, broken, kind=kind, chain=after.chain.chain)
+        elif not constraint.excludes_roles and _comes_to_apply(constraint, before=before, after=after):
+            found = _latest(constraint, amending, after.chain)
+            if found is not None:
+                found = applied(constraint, found=found, facts=after)
+            if found is not None:
+                yield _broken(constraint, found, kind=kind, chain=after.chain.chain)
 
 
-def _latest(constraint: Constraint, amending: Amending, *, before: Facts, after: Facts) -> Violation | None:
-    """The latest act that breaks a constraint which does not apply before the amendment and does then, with
-    all acts that it breaks it by."""
+def _comes_to_apply(constraint: Constraint, *, before: Facts, after: Facts) -> bool:
+    """Whether its condition is false as it is (else whoever acted was asked), and is not as amended."""
+    when = constraint.when
+    return when is not None and when.test(before) == Truth.FALSE and when.test(after) != Truth.FALSE
+
+
+def _latest(constraint: Constraint, amending: Amending, chain: ChainHistory) -> Violation | None:
+    """The latest act on an amended chain that breaks a constraint, with all those that it breaks it by."""
     kind = amending.kind
-    done = [act for act in after.chain.acts[:-1] if act.state is not ActState.REOPENED]
+    done = [act for act in chain.acts[:-1] if act.state is not ActState.REOPENED]
+    seen: set[tuple[str, str]] = set()
     for place, act in reversed([*enumerate(done)]):
         step = kind.steps[0].id if act.step == AMEND else act.step
         if not concerns(constraint, kind=kind, step=step):
             continue
         if constraint.kind is ConstraintKind.BIND and not act.stands():
             continue
+        # What is counted only grows, unless times or orders matter: a person's last act on a step will do.
+        if constraint.within is None and not constraint.ordered:
+            if (act.person, step) in seen:
+                continue
+            seen.add((act.person, step))
         asked = Asked(
             person=act.person,
             step=step,
             kind=kind,
-            history=replace(after.chain, acts=tuple(done[:place])),
+            history=replace(chain, acts=tuple(done[:place])),
             now=act.at,
             profiles=amending.profiles,
             beside=act.beside,
@@ -119,11 +132,8 @@ def _latest(constraint: Constraint, amending: Amending, *, before: Facts, after:
         for line in amending.lines or ((),):
             earlier = tuple(item for item in line if item.act.index < act.index)
             found = FORMULAS[constraint.kind](constraint, asked=replace(asked, lineage=earlier))
-            if found is None:
-                continue
-            if applied(constraint, found=found, facts=before) is not None:
-                return None  # it did apply, so that whoever acted was asked
-            return applied(constraint, found=replace(found, acts=(*found.acts, act)), facts=after)
+            if found is not None:
+                return replace(found, acts=(*found.acts, act))
         if constraint.kind is ConstraintKind.COALITION:
             return None  # said of all acts together: the last one with those before it
     return None
