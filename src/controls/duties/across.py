@@ -123,6 +123,8 @@ def _apart(constraint: Constraint, *, asked: Asked) -> list[TrailAct]:
     steps = others_of(constraint, asked.step)
     there = (item for reading in _readings(constraint, asked=asked) for item in reading.acts)
     found = _counted(constraint, asked=asked, steps=steps, besides=(*asked.lineage, *there))
+    if not constraint.ordered:
+        return found
     return [item for item in found if counts(constraint, asked.step, item.act, on=item.step, now=asked.now)]
 
 
