@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import TypeAlias
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from controls.model.trail import TrailAct
 from .builders import KIND, NOW, a_constraint, a_history, an_act, asking
 
 MINUTE = timedelta(minutes=1)
+Moves: TypeAlias = list[tuple[str, str, int | None]]
 APART = a_constraint(
     ConstraintKind.SEPARATE, "capture", "approve", "settle", ordered=True, chain="", name="apart"
 )

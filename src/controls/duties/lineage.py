@@ -121,27 +121,31 @@ def broken_together(
 ) -> dict[tuple[int, str], tuple[Violation, ChainKind]]:
     """The constraints that acts break taken together, by the constraint's number and person.
 
-    What is counted only grows, so it is enough to ask for each person's last act on each step. With `sure`,
-    what the directory does not know breaks nothing.
+    What is counted only grows, so it is enough to ask for each person's last act on each step, unless the
+    order of steps matters. With `sure`, what the directory does not know breaks nothing.
     """
     ordered = sorted(items, key=lambda item: (item.act.index, item.act.claim))
     last = {(item.act.person, item.kind, item.step): place for place, item in enumerate(ordered)}
     found: dict[tuple[int, str], tuple[Violation, ChainKind]] = {}
-    for (person, kind_id, step), place in last.items():
+    every = [(number, rule) for number, rule in enumerate(rules.constraints) if _counts_joined(rule)]
+    minding = [(number, rule) for number, rule in every if rule.ordered]
+    for place, item in enumerate(ordered):
+        person, kind_id, step = key = (item.act.person, item.kind, item.step)
+        asking = every if last[key] == place else minding
         kind = rules.kinds.get(kind_id)
-        if kind is None:
+        if kind is None or not asking:
             continue
         asked = Asked(
             person=person,
             step=step,
             kind=kind,
             history=ChainHistory(kind_id, ""),
-            now=ordered[place].act.at,
+            now=item.act.at,
             lineage=tuple(ordered[:place]),
             profiles=rules.profiles,
         )
-        for number, constraint in enumerate(rules.constraints):
-            if not _counts_joined(constraint) or not concerns(constraint, kind=kind, step=step):
+        for number, constraint in asking:
+            if not concerns(constraint, kind=kind, step=step):
                 continue
             violation = FORMULAS[constraint.kind](constraint, asked=asked)
             if violation is not None and not (sure and violation.missing):
