@@ -189,6 +189,32 @@ def test_what_is_written_is_read(value: Any, ascii_only: bool) -> None:
         assert read == json.loads(data)
 
 
+@given(pairs=st.lists(st.tuples(st.sampled_from("abc"), _VALUES), max_size=4), depth=st.integers(0, 3))
+def test_a_name_given_twice_is_refused_whatever_it_holds(pairs: list[tuple[str, Any]], depth: int) -> None:
+    """The value that a duplicate would hide may be of any kind, and stand at any depth."""
+    members = ",".join(f'"{name}":{json.dumps(value, ensure_ascii=False)}' for name, value in pairs)
+    text = f"{'[' * depth}{{{members}}}{']' * depth}"
+    if len({name for name, _ in pairs}) < len(pairs):
+        assert {code for _, code in places(refused(text))} == {"duplicate_key"}
+    else:
+        read_json(text.encode())
+
+
+def test_limits_hold_in_long_bodies_too() -> None:
+    """A long body that has no escape in it keeps the same bounds as a short one."""
+    rest = ",".join('{"a":"b"}' for _ in range(900))
+    for inner, code in (
+        (f'{{"a":"{"x" * (MAX_STRING + 1)}"}}', "string_too_long"),
+        (f'{{"{"x" * (MAX_STRING + 1)}":1}}', "string_too_long"),
+        ('{"a":' * MAX_DEPTH + "1" + "}" * MAX_DEPTH, "too_deep"),
+        (json.dumps([1] * (MAX_ITEMS + 1)), "list_too_long"),
+        (json.dumps({f"n{at}": 1 for at in range(MAX_MEMBERS + 1)}), "object_too_large"),
+    ):
+        assert [told for _, told in places(refused(f"[{rest},{inner}]"))] == [code]
+    fit = f'[{rest},{{"a":"{"x" * MAX_STRING}"}}]'
+    assert read_json(fit.encode()) == json.loads(fit)
+
+
 @pytest.mark.parametrize("blank", [" ", "\n", "\t", "\r"])
 def test_a_blank_before_a_colon_hides_no_duplicate(blank: str) -> None:
     """A name that is not counted, as a blank follows it, does not make up for one that is there twice."""
