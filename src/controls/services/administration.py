@@ -48,7 +48,7 @@ class ChangeKind(Protocol):
         """One sentence that says what the change does; raises a ControlsError when it may not be made."""
         ...
 
-    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
+    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, str]]:
         """Put it into force as entry `index`; that entry's fields and what opens its commitments. Must have
         been checked."""
         ...
@@ -221,7 +221,7 @@ class Confirm:
         fields, disclosure = _fields(context, request, decision, key=self.key)
         fields |= {"change": self.change_id, "act": CONFIRM}
         index = work.next_index
-        kind, opened, votes = EntryKind.CHANGE, dict[str, Json](), _votes(context, decision, self.change_id)
+        kind, opened, votes = EntryKind.CHANGE, dict[str, str](), _votes(context, decision, self.change_id)
         done = votes["given"] == votes["needed"]
         if done:
             kind = _ENTRIES[proposed.kind]
@@ -351,7 +351,7 @@ def _decided(context: Context, id: str, key: str, action: str, change: str) -> t
 
 def _fields(
     context: Context, request: Request, decision: Decision, *, key: str
-) -> tuple[dict[str, Json], dict[str, Json]]:
+) -> tuple[dict[str, Json], dict[str, str]]:
     release = context.active.release
     reading = read_facts(release.vocabulary, {})
     return decision_entry(context.work, release, request=request, decision=decision, reading=reading, key=key)

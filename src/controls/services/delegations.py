@@ -58,7 +58,7 @@ class DelegationGrant:
         until = utc_text(from_microseconds(self.until))
         return f"{self.delegate} takes {', '.join(self.steps)} ({self.chain}) for {self.person} until {until}"
 
-    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
+    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, str]]:
         known = context.directory.people[self.person]
         given = self._record(context, context.new_id("dlg"))
         record = replace(known, delegations=(*known.delegations, given))
@@ -155,7 +155,7 @@ class DelegationEnd:
             )
         return f"{given.delegate} takes {', '.join(given.steps)} ({given.kind}) for {record.id} no longer"
 
-    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
+    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, str]]:
         record, given = self._found(context)
         left = tuple(
             item.ended(context.work.at) if item.id == given.id else item for item in record.delegations

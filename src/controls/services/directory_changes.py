@@ -40,7 +40,7 @@ class DirectoryChange:
         away = f" and {absences} absences" if absences else ""
         return f"{len(self.people)} persons with {accounts} accounts{away}"
 
-    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
+    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, str]]:
         work = context.work
         people = context.directory.people
         records = merge_people(self.people, people=people, at=work.at, new_id=context.new_id)
@@ -59,7 +59,7 @@ class DirectoryChange:
 
 def put_person(
     context: Context, record: PersonRecord, *, index: int, about: dict[str, Json]
-) -> tuple[dict[str, Json], dict[str, Json]]:
+) -> tuple[dict[str, Json], dict[str, str]]:
     """Write one person's records as entry `index` makes them; its fields, with `about`, and what opens its
     commitments."""
     work = context.work
@@ -69,7 +69,7 @@ def put_person(
     return {"blob": digest, "persons": 1, **about}, opened
 
 
-def record_people(work: Workspace, records: Sequence[PersonRecord]) -> tuple[str, dict[str, Json]]:
+def record_people(work: Workspace, records: Sequence[PersonRecord]) -> tuple[str, dict[str, str]]:
     """Put what the ledger keeps of persons among the blobs; its digest, and what opens its commitments."""
     private = {
         private_path(position): said

@@ -58,7 +58,7 @@ class KeyCreation:
             )
         return f"key {self.key.name} ({self.key.id}), {whose}, scopes {', '.join(sorted(self.key.scopes))}"
 
-    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
+    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, str]]:
         work = context.work
         born = replace(self.key, created_at=work.at)
         work.later(partial(add_key, tenant=work.head.tenant, key=born))
@@ -95,7 +95,7 @@ class KeyRevocation:
             raise Conflict("key_revoked", "This key is revoked already", help="Nothing is left to do.")
         return f"revoke key {known.name} ({known.id})"
 
-    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
+    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, str]]:
         work = context.work
         work.later(partial(revoke_key, tenant=work.head.tenant, key=self.key, at=work.at))
         work.set_head(keys_index=index)

@@ -57,7 +57,7 @@ class Mitigation:
         until = utc_text(from_microseconds(self.until))
         return f"{self.owner} accepts that {self.person} is in conflict with {self.constraint} until {until}"
 
-    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
+    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, str]]:
         known = context.directory.people[self.person]
         made = MitigationRecord(
             context.new_id("mit"),
@@ -133,7 +133,7 @@ class MitigationEnd:
             )
         return f"{record.id}'s conflict with {made.constraint} is accepted no longer"
 
-    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
+    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, str]]:
         record, made = self._found(context)
         at = context.work.at
         left = tuple(item.ended(at) if item.id == made.id else item for item in record.mitigations)

@@ -110,7 +110,7 @@ class PersonMerge:
             )
         return told
 
-    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
+    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, str]]:
         work, tenant = context.work, context.work.head.tenant
         records, over = self._records(context)
         self._broken = list(self._found(context))

@@ -51,7 +51,7 @@ def decision_entry(
     reading: FactReading,
     key: str,
     aggregates: AggregateReading | None = None,
-) -> tuple[dict[str, Json], dict[str, Json]]:
+) -> tuple[dict[str, Json], dict[str, str]]:
     """Fields and disclosure of the entry for one decision; the caller adds claim, review and lines."""
     private: dict[str, Json] = {}
     stated: dict[str, Json] = {}

@@ -97,7 +97,7 @@ class ReleaseActivation:
         about_law = f"; {self.about_law}" if self.about_law else ""
         return f"activate {self.digest}: {self.contents}{about_law}"
 
-    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, Json]]:
+    def apply(self, context: Context, *, index: int) -> tuple[dict[str, Json], dict[str, str]]:
         work = context.work
         work.new_blobs[self.digest] = self.document
         before = work.head.release

@@ -14,8 +14,7 @@ from decimal import Decimal
 from heapq import nlargest
 from typing import Any, Final, TypeAlias
 
-from controls.ledger.canonical import exact_bytes
-from controls.ledger.commitment import SALT_SIZE, sealed
+from controls.ledger.commitment import SALT_SIZE, disclosure_text, sealed
 from controls.ledger.envelope import EntryKind, entry_bytes
 from controls.ledger.merkle import BatchTree, leaf_hash
 from controls.model.chain import ActState, ChainHistory
@@ -174,7 +173,7 @@ class Workspace:
         *,
         chain: str | None = None,
         person: str | None = None,
-        disclosure: Mapping[str, Json] | None = None,
+        disclosure: Mapping[str, str] | None = None,
     ) -> int:
         """Append one entry and return its index. `fields` must hold commitments, never private values."""
         data = entry_bytes(
@@ -201,12 +200,12 @@ class Workspace:
                 person=person,
                 data=data,
                 leaf=leaf_hash(data),
-                disclosure=exact_bytes(dict(disclosure)).decode() if disclosure else None,
+                disclosure=disclosure_text(disclosure) if disclosure else None,
             )
         )
         return index
 
-    def conceal(self, values: Mapping[str, Json]) -> tuple[dict[str, Json], dict[str, Json]]:
+    def conceal(self, values: Mapping[str, Json]) -> tuple[dict[str, Json], dict[str, str]]:
         """Commitments for private values, and the disclosure that opens them; both keyed by path, and each
         value of both written already (`commitment.sealed`)."""
         if not values:
