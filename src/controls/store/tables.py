@@ -224,14 +224,7 @@ trail_marks: Final = Table(
     # Who has acted at a place, and until when that counts.
     Index(
         "ix_trail_marks_hands",
-        "value",
-        "trail",
-        "at",
-        "person",
-        "step",
-        "part",
-        "kind",
-        "tenant",
+        *("value", "trail", "at", "person", "step", "part", "kind", "tenant"),
         postgresql_where=text(OF_SOMEBODY),
         sqlite_where=text(OF_SOMEBODY),
     ),
