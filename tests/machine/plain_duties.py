@@ -108,10 +108,13 @@ class Duties(History):
     def barred_from_approving(self, ask: Ask, who: int, rules: Collection[str]) -> bool:
         """Whether somebody who approves what waits for `rules` would break what looks beyond the own acts on
         the chain, as whoever takes the step might. What is not known counts where a constraint denies."""
-        told = {**ask.facts, **self.in_force(ask.chain)}
+        recorded = self.in_force(ask.chain)
+        amounts = {{**ask.facts, **recorded}.get("amount")}
+        if ask.step == "amend":  # the approver's hand is in the chain as it is, and as it is to be
+            amounts.add({**recorded, **ask.facts}.get("amount"))
         return any(
             duty.then != "flag"
-            and not (duty.large and told.get("amount") == "small")
+            and not (duty.large and amounts == {"small"})
             and self._barred_by(duty, ask, who, rules)
             for duty in self.duties
         )
