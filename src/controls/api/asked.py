@@ -69,14 +69,21 @@ _Model = TypeVar("_Model", bound=BaseModel)
 _ENTITIES: Final = ("subject", "action", "resource", "context")
 
 
-def read_decision(body: Json, *, id: str, prefix: str = "") -> Request:
-    """The request of a native route; `prefix` is the pointer of `body` when it is an item of a list.
+def read_decision(
+    body: Json, *, id: str, prefix: str = "", ordinary: set[tuple[str, ...]] | None = None
+) -> Request:
+    """The request of a native route.
+
+    Args:
+        prefix: the pointer of `body` when it is an item of a list.
+        ordinary: names of properties that were found within bounds, to which those of this one are added:
+            items of a list mostly have the same.
 
     Raises:
         InvalidInput: it is not one, with everything that is wrong with it.
     """
     asked = _validated(DecisionRequest, body, prefix=prefix)
-    return _Facts(asked, prefix=prefix, free_context=False).request(id)
+    return _Facts(asked, prefix=prefix, free_context=False, ordinary=ordinary).request(id)
 
 
 def read_decisions(body: list[Json], *, ids: Iterable[str]) -> tuple[Request, ...]:
@@ -90,9 +97,10 @@ def read_decisions(body: list[Json], *, ids: Iterable[str]) -> tuple[Request, ..
     found: list[Request] = []
     errors: list[FieldError] = []
     failure: InvalidInput | None = None
+    ordinary: set[tuple[str, ...]] = set()
     for index, (item, fresh) in enumerate(zip(body, ids, strict=True)):
         try:
-            found.append(read_decision(item, id=fresh, prefix=f"/{index}"))
+            found.append(read_decision(item, id=fresh, prefix=f"/{index}", ordinary=ordinary))
         except InvalidInput as error:
             failure = failure or error
             errors += error.errors
@@ -157,11 +165,17 @@ class _Facts:
     """Collects the facts of one request and everything that is wrong with them."""
 
     def __init__(
-        self, asked: DecisionRequest | EvaluationRequest, *, prefix: str, free_context: bool
+        self,
+        asked: DecisionRequest | EvaluationRequest,
+        *,
+        prefix: str,
+        free_context: bool,
+        ordinary: set[tuple[str, ...]] | None = None,
     ) -> None:
         self.asked = asked
         self.prefix = prefix
         self.free = free_context
+        self._known_ordinary = set() if ordinary is None else ordinary
         self.facts: dict[str, Json] = {}
         self._stated: list[tuple[Mapping[str, Json], str]] = []  # what states facts, and where it stands
         self.errors: list[FieldError] = []
@@ -188,7 +202,7 @@ class _Facts:
             self._entity("action.", asked.action.properties, "/action/properties")
         if asked.context:
             self._context(asked.context, head)
-        if not _ordinary(self.facts):
+        if not self._ordinary(self.facts):
             for members, pointer in self._stated:
                 self._bounded(members, pointer)
         if self.errors:
@@ -227,6 +241,26 @@ class _Facts:
         self._stated.append((properties, pointer))
         self.facts.update({stem + name: value for name, value in properties.items()})
 
+    def _ordinary(self, properties: Mapping[str, Json]) -> bool:
+        """Whether number and names of properties show at a glance that they are within bounds.
+
+        An empty name is seen by what stands around it: two blanks, or in a fact the dot at its end.
+        """
+        key = tuple(properties)
+        if key in self._known_ordinary:
+            return True
+        names = f" {' '.join(properties)} "
+        fit = (
+            len(properties) <= MAX_PROPERTIES
+            and max(map(len, properties), default=0) <= MAX_NAME
+            and names.isprintable()
+            and "  " not in names
+            and ". " not in names
+        )
+        if fit:
+            self._known_ordinary.add(key)
+        return fit
+
     def _bounded(self, properties: Mapping[str, Json], pointer: str) -> None:
         """Says which names are out of bounds, and whether there are too many."""
         if len(properties) > MAX_PROPERTIES:
@@ -239,7 +273,7 @@ class _Facts:
 
     def _context(self, context: Mapping[str, Json], head: str) -> None:
         self._reserved("/context", context)
-        if not _ordinary(context):
+        if not self._ordinary(context):
             self._bounded(context, "/context")
         for name, value in context.items():
             if name == "claim" and self._is_claim(value):
@@ -291,6 +325,8 @@ class _Facts:
 
     def _reserved(self, pointer: str, members: Mapping[str, Json]) -> None:
         """Fields that have a meaning at the top of the request only."""
+        if members.keys().isdisjoint(OF_REQUEST):
+            return
         for name in OF_REQUEST:
             if name in members:
                 told = "is a field of the request itself, beside subject and action"
@@ -312,21 +348,6 @@ class _Facts:
                     errors=tuple(self.errors[:50]),
                 )
         return invalid_fields(self.errors)
-
-
-def _ordinary(properties: Mapping[str, Json]) -> bool:
-    """Whether number and names of properties show at a glance that they are within bounds.
-
-    An empty name is seen by what stands around it: two blanks, or in a fact the dot at its end.
-    """
-    names = f" {' '.join(properties)} "
-    return (
-        len(properties) <= MAX_PROPERTIES
-        and max(map(len, properties), default=0) <= MAX_NAME
-        and names.isprintable()
-        and "  " not in names
-        and ". " not in names
-    )
 
 
 _TITLES: Final = {

