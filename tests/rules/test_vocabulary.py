@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from controls.model.values import Json, Money, parse_decimal
 from controls.rules.release import compile_release
 from controls.rules.types import fits
-from controls.rules.vocabulary import SERVICE_FACTS, Vocabulary, read_facts
+from controls.rules.vocabulary import SERVICE_FACTS, Known, Vocabulary, read_facts
 from tests.rules.rule_sets import desk_files
 
 DESK = compile_release(desk_files()).vocabulary
@@ -191,3 +191,37 @@ def test_conditions_may_name_the_services_own_facts() -> None:
     assert SERVICE_FACTS.items() <= DESK.types.items()
     assert Vocabulary({}).types == dict(SERVICE_FACTS)
     assert Vocabulary({}).subject_types == {"account", "user"}
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from([*sorted(DESK.facts), "order.nothing"]),
+            st.sampled_from(
+                [
+                    "buy",
+                    "1",
+                    "01.0",
+                    "1 EUR",
+                    "1.00 EUR",
+                    "2026-03-02",
+                    "2026-03-02T09:30:00Z",
+                    "PT30M",
+                    "",
+                    " x",
+                ]
+            )
+            | st.sampled_from([1, True, False, None, Decimal("1.0"), ["a"], [{"account": "A"}]]),
+            max_size=6,
+        ),
+        max_size=6,
+    )
+)
+def test_items_of_a_list_are_read_as_if_each_stood_alone(items: list[dict[str, Json]]) -> None:
+    """What was read of one item changes nothing in what is read of another."""
+    known: Known = {}
+    for item in items:
+        together, alone = read_facts(DESK, item, known), read_facts(DESK, item)
+        assert together == alone
+        assert together.forms == alone.forms
+        assert [*map(type, together.values.values())] == [*map(type, alone.values.values())]

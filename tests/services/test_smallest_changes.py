@@ -47,7 +47,7 @@ def a_person(number: int) -> AnotherPerson:
 
 def a_world(outcome: Outcome) -> World:
     request = Request("r", "account", "ana", "approve", "order", "O-1", {})
-    situation = Situation(FactReading({}), None, ChainHistory("", "O-1"), NOW)
+    situation = Situation(FactReading({}, {}), None, ChainHistory("", "O-1"), NOW)
     return World(request, situation, Decision("r", outcome, ()))
 
 

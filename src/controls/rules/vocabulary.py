@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from controls.model.finding import Text
 from controls.model.record import record
@@ -111,29 +111,35 @@ class FactProblem:
 
 @record
 class FactReading:
-    """What a request's properties say: typed values, problems, and names that nobody declared.
+    """What a request's properties say: typed values, their canonical forms, problems, and names that nobody
+    declared.
 
     `misspelt` are declared facts that the request does not state, but for one under almost that name.
     """
 
     values: Mapping[str, Value]
+    forms: Mapping[str, Json] = field(compare=False, repr=False)
     malformed: tuple[FactProblem, ...] = ()
     undeclared: tuple[str, ...] = ()
     misspelt: tuple[str, ...] = ()
-    forms: Mapping[str, Json] = field(init=False, compare=False, repr=False)  # canonical, of the values
-
-    def __post_init__(self) -> None:
-        # Most values are texts, which are their own form.
-        forms = {
-            name: value if value.__class__ is str else canonical(value) for name, value in self.values.items()
-        }
-        object.__setattr__(self, "forms", forms)
 
 
-def read_facts(vocabulary: Vocabulary, properties: Mapping[str, Json]) -> FactReading:
-    """The typed values of `properties`, whose names are the vocabulary's; never raises."""
+# By name and text: the value that was read, with its canonical form.
+Known: TypeAlias = dict[tuple[str, str], tuple[Value, Json]]
+
+
+def read_facts(
+    vocabulary: Vocabulary, properties: Mapping[str, Json], known: Known | None = None
+) -> FactReading:
+    """The typed values of `properties`, whose names are the vocabulary's; never raises.
+
+    Args:
+        known: what was read of other items of a list by this vocabulary; what is read of this one is added.
+            Most texts in a list are there many times.
+    """
     readers = vocabulary.readers
     values: dict[str, Value] = {}
+    forms: dict[str, Json] = {}
     malformed: list[FactProblem] = []
     undeclared: list[str] = []
     for name, raw in properties.items():
@@ -142,11 +148,20 @@ def read_facts(vocabulary: Vocabulary, properties: Mapping[str, Json]) -> FactRe
             undeclared.append(name)
         elif raw is not None:
             try:
-                values[name] = reader(raw)
+                if known is not None and raw.__class__ is str:
+                    read = known.get((name, raw))
+                    if read is None:
+                        value = reader(raw)
+                        read = known[name, raw] = value, canonical(value)
+                    values[name], forms[name] = read
+                else:
+                    value = values[name] = reader(raw)
+                    # Most values are texts, which are their own form.
+                    forms[name] = value if value.__class__ is str else canonical(value)
             except MalformedValue as problem:
                 malformed.append(FactProblem(name, problem.message))
     if not undeclared:
-        return FactReading(values, tuple(malformed))
+        return FactReading(values, forms, tuple(malformed))
     spellings = vocabulary.spellings
     almost = frozenset().union(*map(spellings.almost, undeclared))
     almost |= {
@@ -155,7 +170,8 @@ def read_facts(vocabulary: Vocabulary, properties: Mapping[str, Json]) -> FactRe
         if properties[name] is not None and not isinstance(properties[name], dict)
         for fact in spellings.grouped(name)
     }
-    return FactReading(values, tuple(malformed), tuple(undeclared), tuple(sorted(almost - values.keys())))
+    misspelt = tuple(sorted(almost - values.keys()))
+    return FactReading(values, forms, tuple(malformed), tuple(undeclared), misspelt)
 
 
 @dataclass(frozen=True, slots=True)
