@@ -1,4 +1,4 @@
-"""Who has acted at a place of a trail since some time is found by an index alone.
+"""Who has acted at a place of a trail, and when last, is found by an index alone.
 
 Guarantees: changes no row, either way.
 """
@@ -22,7 +22,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_trail_marks_hands",
         "trail_marks",
-        ["value", "trail", "at", "person", "step", "part", "kind", "tenant"],
+        ["tenant", "value", "trail", "person", "step", "part", "kind", "at"],
         postgresql_where=sa.text(OF_SOMEBODY),
         sqlite_where=sa.text(OF_SOMEBODY),
     )

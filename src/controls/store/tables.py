@@ -221,10 +221,10 @@ trail_marks: Final = Table(
         postgresql_where=text(OF_CLAIMED),
         sqlite_where=text(OF_CLAIMED),
     ),
-    # Who has acted at a place, and until when that counts.
+    # Who has acted at a place, and when last.
     Index(
         "ix_trail_marks_hands",
-        *("value", "trail", "at", "person", "step", "part", "kind", "tenant"),
+        *("tenant", "value", "trail", "person", "step", "part", "kind", "at"),
         postgresql_where=text(OF_SOMEBODY),
         sqlite_where=text(OF_SOMEBODY),
     ),

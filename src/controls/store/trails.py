@@ -24,7 +24,7 @@ from sqlalchemy import TextClause, bindparam, delete, insert, select, text
 
 from controls.model.chain import AMEND, Act, Capacity
 from controls.model.record import record
-from controls.model.trail import Trail, TrailHand, of_chain
+from controls.model.trail import Trail, of_chain
 from controls.model.values import microseconds
 from controls.store.connection import StoreConnection
 from controls.store.rows import StoredAct
@@ -184,40 +184,6 @@ async def load_marks(
         stored = StoredAct.read(row)
         key = TrailKey(row.m_trail, row.m_value, row.m_person)
         found.append((Mark(key, row.m_part, row.m_at, stored.act.claim, stored.kind, row.m_step), stored))
-    return found
-
-
-_PLACES: Final = {
-    "sqlite": "SELECT json_extract(value, '$[0]') AS trail, json_extract(value, '$[1]') AS value,"
-    " json_extract(value, '$[2]') AS since FROM json_each(:places)",
-    "postgresql": "SELECT * FROM unnest(CAST(:trails AS text[]), CAST(:named AS text[]),"
-    " CAST(:since AS bigint[])) AS q(trail, value, since)",
-}
-_HANDS: Final = {
-    dialect: text(
-        f"WITH q AS ({places})"  # noqa: S608  # one of the texts above
-        " SELECT m.trail, m.value, m.person, m.step, m.part, m.kind, max(m.at) AS at FROM q"
-        " JOIN trail_marks m ON m.value = q.value AND m.trail = q.trail AND m.at > q.since"
-        " AND m.tenant = :tenant AND m.person <> ''"
-        " GROUP BY m.trail, m.value, m.person, m.step, m.part, m.kind"
-    )
-    for dialect, places in _PLACES.items()
-}
-
-
-async def load_hands(
-    connection: StoreConnection, tenant: str, places: Mapping[PlaceKey, int]
-) -> dict[PlaceKey, list[TrailHand]]:
-    """Everybody who has acted at these places, each with the moment (microseconds) since when that is looked
-    for. Reads the index of all marks there since: a millisecond for some five thousand."""
-    wanted = sorted((trail, value, since) for (trail, value), since in places.items())
-    dialect = connection.dialect.name
-    asked: dict[str, Any] = {"places": json.dumps(wanted)}
-    if dialect == "postgresql":
-        asked = dict(zip(("trails", "named", "since"), map(list, zip(*wanted, strict=True)), strict=True))
-    found: dict[PlaceKey, list[TrailHand]] = {place: [] for place in places}
-    for row in await connection.execute(_HANDS[dialect], asked | {"tenant": tenant}):
-        found[row.trail, row.value].append(TrailHand(row.person, row.kind, row.step, row.part, row.at))
     return found
 
 

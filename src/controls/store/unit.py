@@ -65,7 +65,8 @@ from controls.store.tables import (
     tiles,
     trail_marks,
 )
-from controls.store.trails import begin_marks, load_hands, load_marks
+from controls.store.trail_hands import load_hands
+from controls.store.trails import begin_marks, load_marks
 from controls.store.workspace import NEAR_AT_MOST, Needs, Sealed, StoredAnswer, Workspace
 
 # How many expired claims one sweep opens cases for, so that a sweep never holds the lock for long.
