@@ -16,6 +16,7 @@ from tests.desk import start_desk, submit
 from tests.services.test_approving import approved
 from tests.services.test_counting import Counted, started
 from tests.services.test_duty_kinds import HOUR, PEOPLE, START, claim, rules_of, take
+from tests.services.test_person_merge import merged
 
 FILES = {
     "vocabulary.yaml": "facts:\n"
@@ -27,13 +28,14 @@ FILES = {
     "roles.yaml": "roles:\n  dealer: {title: {en: Dealer, es: Operador}}\n"
     "  payer: {title: {en: Payer, es: Pagador}}\n"
     "grants:\n"
-    "  - {role: dealer, actions: [begin, enrich, check, note, close, amend], resource: job}\n",
+    "  - {role: dealer, actions: [begin, enrich, check, look, note, close, amend], resource: job}\n",
     "chains/job.yaml": "chain: job\ntitle: {en: Job, es: Tarea}\nresource: job\n"
     "material: [job.amount, job.account, job.sector, job.issuer]\nsteps:\n"
     "  - {id: begin, title: {en: Begin, es: Inicio}}\n"
     "  - {id: enrich, after: [begin], title: {en: Enrichment, es: Enriquecimiento}}\n"
     "  - {id: check, after: [begin], reapprove: true, title: {en: Check, es: Control}}\n"
     "  - {id: note, after: [begin], reapprove: true, optional: true, title: {en: Note, es: Nota}}\n"
+    "  - {id: look, after: [begin], optional: true, repeats: anyone, title: {en: Look, es: Vista}}\n"
     "  - {id: close, after: [enrich], title: {en: Close, es: Cierre}}\n",
 }
 PLACE = {"account": "A", "sector": "oil", "issuer": "X"}
@@ -352,3 +354,18 @@ async def test_a_step_is_given_up_before_the_last_one(tmp_path: Path, migrated_d
         key = running.desk.key_ids["caller"]
         await submit(running.service, ReportOutcome(new_id("out"), key, answer["id"], Reported.ABANDONED))
         assert rules_of(await running.ask(job("close", "ana"))) == {"sole_actor"}
+
+
+async def test_two_who_amended_are_found_to_be_one(tmp_path: Path, migrated_database_url: str) -> None:
+    """What was amended last holds: no amendment is undone by that, nor a step that anybody may repeat."""
+    duty = f"{OTHER.replace('flag', 'review')}, when: job.amount > {BIG}"
+    async with playing(tmp_path, migrated_database_url, duty) as running:
+        await begun(running, ("begin", "ana"))
+        for login, amount in (("ben", "200"), ("cai", "300")):
+            assert await running.outcome(job("amend", login, amount)) == "permit"
+            await take(running, job("look", login, amount))
+        await merged(running.service, running.desk, "p-07", "p-06")
+        assert rules_of(await running.ask(job("enrich", "dee", "200"))) == {"material_changed"}
+        assert await running.outcome(job("enrich", "dee", "300")) == "permit"
+        told: Any = await running.service.queries.chain("J-1", kind=None)
+        assert {act["state"] for act in told["acts"] if act["step"] == "look"} == {"performed"}

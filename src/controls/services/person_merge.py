@@ -29,7 +29,7 @@ from controls.duties.breaches_across import Crossing
 from controls.duties.lineage import Joined, broken_together
 from controls.duties.material import baseline
 from controls.ledger.envelope import EntryKind
-from controls.model.chain import Act, ActState, ChainHistory, ChainKind
+from controls.model.chain import AMEND, Act, ActState, ChainHistory, ChainKind, Repeats
 from controls.model.condition import Facts, Truth
 from controls.model.duty import Constraint, ConstraintKind
 from controls.model.errors import FieldError, InvalidInput
@@ -222,10 +222,13 @@ class PersonMerge:
 
     def _double_votes(self, context: Context) -> Iterator[str]:
         """The later of each two votes that both have on a step now, by their own acts or by what somebody
-        did for them."""
+        did for them. What may be repeated, as an amendment may, is no vote."""
         for place in sorted(context.work.shared):
-            history = context.work.history(*place)
+            history, kind = context.work.history(*place), context.active.kinds.get(place[0])
             for step in dict.fromkeys(act.step for act in history.acts):
+                known = None if kind is None else kind.step(step)
+                if step == AMEND or (known is not None and known.repeats is not Repeats.NEVER):
+                    continue
                 standing = [act for act in history.standing(step) if act.hands.intersection(self.persons)]
                 yield from (
                     act.claim
