@@ -40,8 +40,8 @@ def _hands(row: str) -> TextClause:
         f"WITH RECURSIVE hands AS (SELECT * FROM (SELECT {names} FROM trail_marks x WHERE {_PLACE}"  # noqa: S608
         f" ORDER BY {names} LIMIT 1) first UNION ALL SELECT {names} FROM hands h"
         f" JOIN trail_marks x ON x.{row} = coalesce({following})),"
-        f" latest AS MATERIALIZED (SELECT h.*, (SELECT max(x.at) FROM trail_marks x WHERE {_PLACE} AND {own}) AS at"
-        " FROM hands h) SELECT * FROM latest WHERE at > :since"
+        " latest AS MATERIALIZED (SELECT h.*, (SELECT max(x.at) FROM trail_marks x"
+        f" WHERE {_PLACE} AND {own}) AS at FROM hands h) SELECT * FROM latest WHERE at > :since"
     )
 
 
