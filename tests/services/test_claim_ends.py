@@ -141,3 +141,14 @@ async def test_where_nobody_else_can_come_the_refusal_says_so(
             "Report it as performed once it is; if it never is, cancel the chain and begin one that "
             "replaces it."
         )
+
+
+async def test_nobody_waits_for_outcomes_that_are_never_reported(
+    tmp_path: Path, migrated_database_url: str
+) -> None:
+    """Where a claim is all the progress there is, no case asks a supervisor to void what was done."""
+    claimed_is_enough = ("resource: job\n", "resource: job\nprogress: claimed\n")
+    async with playing(tmp_path, migrated_database_url, replaced=claimed_is_enough) as running:
+        await claimed(running, "begin", "ana")
+        running.now += 2 * DAY
+        assert await submit(running.service, SweepExpired(new_id("exp"))) == {"opened": 0}

@@ -285,6 +285,7 @@ async def _load_expired(connection: StoreConnection, work: Workspace) -> None:
         .where(
             acts.c.tenant == work.head.tenant,
             acts.c.state == "claimed",
+            acts.c.done_at.is_(None),  # where a claim is all the progress there is, nobody waits for more
             acts.c.case == "",
             acts.c.valid_until < work.at,
         )
