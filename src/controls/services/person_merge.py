@@ -2,8 +2,8 @@
 
 What each of them did was decided as if the other were somebody else, so the duties of every chain that both
 have acted on may be broken by the one person that they are. From the entry of the merge on there is one:
-whatever either did counts for the one who stays, in every duty; what aggregates counted of the one who goes is
-not added to the other's.
+whatever either did counts for the one who stays, in every duty; what aggregates counted of the one who goes
+is not added to what they count of the other.
 
 Guarantees: neither of the two has a hand in the merge; entries keep the person under whom each act was
 recorded, and the merge is one of them; the one who goes has nothing in force any more, and the logins are
