@@ -179,6 +179,7 @@ def can_be_finished(
     lasting = tuple(duty for duty in world.duties if duty.kind not in TIMED and duty.scope == "chain")
     near = {other for line in world.lines(chain) for other in line}
     beyond = [duty for duty in world.duties if _keeps_for_long(duty, kind.material)]
+    world = _performed(world)
     far = [act for act in world.acts if act.chain not in near]
     world = replace(world, duties=lasting, acts=[act for act in world.acts if act.chain in near])
     left = [tries]
@@ -222,11 +223,11 @@ def can_be_finished(
                     continue
                 after = replace(now, acts=[*now.acts])
                 after.take(ask, "")
-                if finish(_performed(after, chain)):
+                if finish(_performed(after)):
                     return True
         return False
 
-    return finish(_performed(world, chain))
+    return finish(world)
 
 
 def _keeps_for_long(duty: Duty, material: Collection[str]) -> bool:
@@ -243,13 +244,7 @@ def _denied(world: World, duty: Duty, ask: Ask) -> bool:
     )
 
 
-def _performed(world: World, chain: Chain) -> World:
-    claimed = {act.decision for act in world.on(chain) if act.stands and act.done is None}
-    world.acts[:] = [
-        replace(act, done=world.now) if act.chain == chain and act.decision in claimed else act
-        for act in world.acts
-    ]
-    world.acts[:] = [
-        replace(act, state="performed") if act.chain == chain and act.stands else act for act in world.acts
-    ]
-    return world
+def _performed(world: World) -> World:
+    claimed = {act.decision for act in world.acts if act.stands and act.done is None}
+    done = [replace(act, done=world.now) if act.decision in claimed else act for act in world.acts]
+    return replace(world, acts=[replace(act, state="performed") if act.stands else act for act in done])
