@@ -175,7 +175,7 @@ class Compared(RuleBasedStateMachine):
             "account": f"A{digit % 2}",
             "instrument": f"I{digit // 2}",
             "desk": "D",
-            "amount": "large" if digit else "small",
+            "amount": "large" if digit % 2 else "small",
             "sector": "oil",
             "issuer": f"X{digit % 2}",
         } | dict(self.world.in_force(chain))

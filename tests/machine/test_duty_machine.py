@@ -128,9 +128,7 @@ class DutyMachine(WithExceptions):
         chain, to = begun[seed % len(begun)], self.facts(begun[other % len(begun)], 0)
         facts = self.facts(chain, 0)
         facts |= {name: to[name] for place, name in enumerate(FACTS) if names >> place & 1}
-        able = [
-            one for one, owner in enumerate(self.owners) if self.world.granted(owner, chain[0], "amend")
-        ] or [0]
+        able = self.able(chain[0], "amend")
         answer = self.ask(Question(able[account % len(able)], chain, "amend", facts))
         self.seen["moves refused"] += "moved_history" in answer.findings
         if answer.outcome == "permit":
@@ -138,17 +136,25 @@ class DutyMachine(WithExceptions):
             steps = self.steps_of(chain[0])
             self.ask(Question(step % len(self.owners), chain, steps[step % len(steps)], facts))
 
-    @rule(account=number, seed=number)
-    def amends(self, account: int, seed: int) -> None:
-        """Somebody makes a small amount large, or a large one small."""
-        kinds = [kind.id for kind in self.plan.kinds if kind.material]
-        begun = [chain for kind in kinds for chain in self.chains(kind) if self.world.begun(chain)]
-        if begun:
-            chain = begun[seed % len(begun)]
-            able = [
-                one for one, owner in enumerate(self.owners) if self.world.granted(owner, chain[0], "amend")
-            ] or [0]
-            self.ask(Question(able[account % len(able)], chain, "amend", self.facts(chain, 1)))
+    @rule(one=number, other=number, seed=number, state=st.sampled_from(BECAME))
+    def amends(self, one: int, other: int, seed: int, state: str) -> None:
+        """Somebody does what a large amount would forbid, mostly, and then somebody changes the amount."""
+        chains = [chain for kind in self.plan.kinds if kind.material for chain in self.chains(kind.id)]
+        if not chains:
+            return
+        chain = chains[seed % len(chains)]
+        facts = self.facts(chain, 0)
+        steps = {step for duty in self.plan.duties if duty.large for step in duty.steps}
+        if facts["amount"] == "small" and seed % 3:
+            for step in [step for step in self.steps_of(chain[0]) if step in steps][:3]:
+                able = self.able(chain[0], step)
+                self.reported(self.ask(Question(able[one % len(able)], chain, step, facts)), state)
+        able = self.able(chain[0], "amend")
+        self.ask(Question(able[other % len(able)], chain, "amend", self.facts(chain, 1)))
+
+    def able(self, kind: str, step: str) -> list[int]:
+        """The accounts of those who may take a step; somebody's, if nobody may."""
+        return [one for one, who in enumerate(self.owners) if self.world.granted(who, kind, step)] or [0]
 
     @precondition(lambda self: self.denied)
     @rule(which=number)
