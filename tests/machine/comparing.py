@@ -392,11 +392,11 @@ class Compared(RuleBasedStateMachine):
         return self.finished_in(world, ask, ahead=bool(ahead))
 
     def strands(self, ask: Ask, supervisor: int) -> bool:
-        """Whether nobody can do the rest of the chain, which can be done now, once a supervisor has a hand in
+        """Whether nobody can do the rest of the chain, which may be done now, once a supervisor has a hand in
         the step; what cannot be told may be so. An amendment that is approved may not come to pass."""
         world = self.world.copy()
         ask = replace(ask, facts=world.in_force(ask.chain))
-        now = self.finished_in(world.copy(), ask, ahead=False)
+        now = self.finished_in(world.copy(), ask, ahead=True)
         world.approve(ask, supervisor)
         return (
             self.world.begun(ask.chain)
