@@ -27,6 +27,7 @@ from controls.store.migrate import migrate
 
 CONNECTIONS: Final = 32
 LIST_LENGTH: Final = 100
+LISTS_AT_ONCE: Final = 4
 START_SECONDS: Final = 30.0
 _BARE: Final = (
     "import sys, uvicorn; from controls.api.bare import create_bare_app; "
@@ -132,14 +133,14 @@ async def _measure(
     warm = requests // 10 + CONNECTIONS
     await run(bare_port, prepared(warm, 1))
     await run(service_port, prepared(warm, 1))
+    await run(service_port, prepared(LISTS_AT_ONCE, LIST_LENGTH), connections=LISTS_AT_ONCE)
     bares, services, lists = [], [], []
     for number in range(rounds):
         progress(f"round {number + 1} of {rounds}")
         bares.append(await run(bare_port, prepared(requests, 1)))
         services.append(await run(service_port, prepared(requests, 1)))
-        lists.append(
-            await run(service_port, prepared(max(8, requests // LIST_LENGTH), LIST_LENGTH), connections=4)
-        )
+        count = max(2 * LISTS_AT_ONCE, requests // LIST_LENGTH)
+        lists.append(await run(service_port, prepared(count, LIST_LENGTH), connections=LISTS_AT_ONCE))
     list_rates = [item.rate * LIST_LENGTH for item in lists]
     return HttpFigures(
         bare=_middle(bares),
