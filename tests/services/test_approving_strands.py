@@ -31,8 +31,15 @@ p-14,Hugo Haro,hugo.head,trader;middle_office
 KEYS = {**DESK_KEYS, "clara": KeySpec(("review", "read"), account="clara.clerk")}
 
 
-def a_desk(folder: Path, url: str, *, people: str = PEOPLE) -> Desk:
+APART = """
+- {id: month_apart, kind: separate, steps: [confirm, instruct], scope: account, within: P30D, then: deny}
+"""
+
+
+def a_desk(folder: Path, url: str, *, people: str = PEOPLE, more: str = "") -> Desk:
     rules = Path(shutil.copytree(DESK_RULES, folder / "rules"))
+    if more:
+        (rules / "duties" / "more.yaml").write_text(more, "utf-8")
     for file in (rules / "duties").glob("*.yaml"):
         file.write_text(file.read_text("utf-8").replace('"10000000.00 EUR"', '"1000000.00 EUR"'), "utf-8")
     return start_desk(folder, database_url=url, rules=rules, directory=people, keys=KEYS)
@@ -121,5 +128,34 @@ async def test_a_chain_that_nobody_can_finish_anyway_is_approved_as_it_is(
         assert [finding["rule"] for finding in held["findings"]] == ["would_strand"]
         assert (await approved(service, desk, held, "clara"))["state"] == "approved"
         assert (await submit(service, desk.decide(ask("approve", "rita.risk", order))))["outcome"] == "permit"
+    finally:
+        await service.close()
+
+
+async def test_who_else_could_do_the_rest_is_known_beyond_the_chain(
+    tmp_path: Path, migrated_sqlite_url: str
+) -> None:
+    """Carlos confirmed an order of the account and so instructs none there for a month: Clara is needed."""
+    people = PEOPLE + "p-12,Carlos Cid,carlos.clerk,settlement_clerk;middle_office\n"
+    desk = a_desk(tmp_path, migrated_sqlite_url, people=people, more=APART)
+    service = desk.build()
+    await service.start()
+    try:
+        elsewhere = await up_to_confirm(service, desk, an_order(account="A-200", quantity="2000"))
+        assert (await approved(service, desk, elsewhere, "clara"))["state"] == "approved"
+        earlier = an_order(quantity="2000")
+        for action, login in (
+            *(("capture", "tina.trader"), ("approve", "rita.risk"), ("execute", "tina.trader")),
+            *(("allocate", "hugo.head"), ("confirm", "carlos.clerk")),
+        ):
+            answer = await submit(service, desk.decide(ask(action, login, earlier)))
+            assert answer["outcome"] == "permit", answer["findings"]
+            done = ReportOutcome(new_id("out"), desk.key_ids["caller"], answer["id"], Reported.PERFORMED)
+            await submit(service, done)
+        held = await up_to_confirm(service, desk, an_order())
+        with pytest.raises(Conflict) as refused:
+            await approved(service, desk, held, "clara")
+        assert [error.code for error in refused.value.errors] == ["would_strand"]
+        assert (await approved(service, desk, held, "supervisor2"))["state"] == "approved"
     finally:
         await service.close()

@@ -24,6 +24,7 @@ What is looked at:
   is no reason to hold up this step. A constraint whose condition is not known yet may apply or not, and ask
   for votes or not: where the rest can be done the one way and not the other, it is `strand_unknown`. So it is
   where only grants are left whose conditions cannot be computed, which permit nothing to anybody;
+- what is claimed as if it were done: nobody waits for ever for a claim, on this chain or on another;
 - the order of what remains, where the chain leaves it open and a constraint minds it: each that there is, or
   it is `strand_unknown` (`controls.duties.turns`).
 
