@@ -69,21 +69,18 @@ _Model = TypeVar("_Model", bound=BaseModel)
 _ENTITIES: Final = ("subject", "action", "resource", "context")
 
 
-def read_decision(
-    body: Json, *, id: str, prefix: str = "", ordinary: set[tuple[str, ...]] | None = None
-) -> Request:
+def read_decision(body: Json, *, id: str, prefix: str = "", names: Names | None = None) -> Request:
     """The request of a native route.
 
     Args:
         prefix: the pointer of `body` when it is an item of a list.
-        ordinary: names of properties that were found within bounds, to which those of this one are added:
-            items of a list mostly have the same.
+        names: those that other items of a list gave their properties, to which those of this one are added.
 
     Raises:
         InvalidInput: it is not one, with everything that is wrong with it.
     """
     asked = _validated(DecisionRequest, body, prefix=prefix)
-    return _Facts(asked, prefix=prefix, free_context=False, ordinary=ordinary).request(id)
+    return _Facts(asked, prefix=prefix, free_context=False, names=names).request(id)
 
 
 def read_decisions(body: list[Json], *, ids: Iterable[str]) -> tuple[Request, ...]:
@@ -97,10 +94,10 @@ def read_decisions(body: list[Json], *, ids: Iterable[str]) -> tuple[Request, ..
     found: list[Request] = []
     errors: list[FieldError] = []
     failure: InvalidInput | None = None
-    ordinary: set[tuple[str, ...]] = set()
+    names = Names()
     for index, (item, fresh) in enumerate(zip(body, ids, strict=True)):
         try:
-            found.append(read_decision(item, id=fresh, prefix=f"/{index}", ordinary=ordinary))
+            found.append(read_decision(item, id=fresh, prefix=f"/{index}", names=names))
         except InvalidInput as error:
             failure = failure or error
             errors += error.errors
@@ -161,6 +158,42 @@ def _validated(model: type[_Model], body: object, *, prefix: str) -> _Model:
     raise invalid(details, prefix=prefix)
 
 
+class Names:
+    """The names of properties: items of a list mostly have the same, so each is looked at and made once."""
+
+    __slots__ = ("_ordinary", "_under")
+
+    def __init__(self) -> None:
+        self._ordinary: dict[tuple[str, ...], bool] = {}
+        self._under: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
+
+    def under(self, stem: str, properties: Mapping[str, Json]) -> tuple[str, ...]:
+        """The names of the facts that these properties state, in their order."""
+        key = stem, tuple(properties)
+        found = self._under.get(key)
+        if found is None:
+            found = self._under[key] = tuple([stem + name for name in properties])
+        return found
+
+    def ordinary(self, properties: Mapping[str, Json]) -> bool:
+        """Whether number and names of properties show at a glance that they are within bounds.
+
+        An empty name is seen by what stands around it: two blanks, or in a fact the dot at its end.
+        """
+        key = tuple(properties)
+        found = self._ordinary.get(key)
+        if found is None:
+            names = f" {' '.join(key)} "
+            found = self._ordinary[key] = (
+                len(key) <= MAX_PROPERTIES
+                and max(map(len, key), default=0) <= MAX_NAME
+                and names.isprintable()
+                and "  " not in names
+                and ". " not in names
+            )
+        return found
+
+
 class _Facts:
     """Collects the facts of one request and everything that is wrong with them."""
 
@@ -170,12 +203,12 @@ class _Facts:
         *,
         prefix: str,
         free_context: bool,
-        ordinary: set[tuple[str, ...]] | None = None,
+        names: Names | None = None,
     ) -> None:
         self.asked = asked
         self.prefix = prefix
         self.free = free_context
-        self._known_ordinary = set() if ordinary is None else ordinary
+        self._names = Names() if names is None else names
         self.facts: dict[str, Json] = {}
         self._stated: list[tuple[Mapping[str, Json], str]] = []  # what states facts, and where it stands
         self.errors: list[FieldError] = []
@@ -202,7 +235,7 @@ class _Facts:
             self._entity("action.", asked.action.properties, "/action/properties")
         if asked.context:
             self._context(asked.context, head)
-        if not self._ordinary(self.facts):
+        if not self._names.ordinary(self.facts):
             for members, pointer in self._stated:
                 self._bounded(members, pointer)
         if self.errors:
@@ -239,27 +272,7 @@ class _Facts:
 
     def _entity(self, stem: str, properties: Mapping[str, Json], pointer: str) -> None:
         self._stated.append((properties, pointer))
-        self.facts.update({stem + name: value for name, value in properties.items()})
-
-    def _ordinary(self, properties: Mapping[str, Json]) -> bool:
-        """Whether number and names of properties show at a glance that they are within bounds.
-
-        An empty name is seen by what stands around it: two blanks, or in a fact the dot at its end.
-        """
-        key = tuple(properties)
-        if key in self._known_ordinary:
-            return True
-        names = f" {' '.join(properties)} "
-        fit = (
-            len(properties) <= MAX_PROPERTIES
-            and max(map(len, properties), default=0) <= MAX_NAME
-            and names.isprintable()
-            and "  " not in names
-            and ". " not in names
-        )
-        if fit:
-            self._known_ordinary.add(key)
-        return fit
+        self.facts.update(zip(self._names.under(stem, properties), properties.values(), strict=True))
 
     def _bounded(self, properties: Mapping[str, Json], pointer: str) -> None:
         """Says which names are out of bounds, and whether there are too many."""
@@ -273,7 +286,7 @@ class _Facts:
 
     def _context(self, context: Mapping[str, Json], head: str) -> None:
         self._reserved("/context", context)
-        if not self._ordinary(context):
+        if not self._names.ordinary(context):
             self._bounded(context, "/context")
         for name, value in context.items():
             if name == "claim" and self._is_claim(value):
@@ -312,8 +325,8 @@ class _Facts:
     def _named(self, name: str, members: Mapping[str, Json], head: str) -> None:
         """Facts that the context states under a name of their own."""
         first = name.partition(".")[0]
-        stated = {f"{name}.{inner}": value for inner, value in members.items()}
-        if first in RESERVED or first == head or not self.facts.keys().isdisjoint(stated):
+        names = self._names.under(f"{name}.", members)
+        if first in RESERVED or first == head or not self.facts.keys().isdisjoint(names):
             if self.free:
                 self.facts[f"context.{name}"] = dict(members)
             else:
@@ -321,7 +334,7 @@ class _Facts:
                 self._wrong(f"/context/{escape(name)}", "ambiguous_fact", told)
             return
         self._stated.append((members, f"/context/{escape(name)}"))
-        self.facts.update(stated)
+        self.facts.update(zip(names, members.values(), strict=True))
 
     def _reserved(self, pointer: str, members: Mapping[str, Json]) -> None:
         """Fields that have a meaning at the top of the request only."""

@@ -94,15 +94,19 @@ def _plain_bytes(value: Json) -> bytes | None:
 
 def _unusual(value: object) -> bool:
     """Whether anything in the value is neither text, integer, truth value, null, object nor list."""
-    if type(value) is dict:
-        items: Collection[object] = value.values()
-    elif type(value) is list:
-        items = value
-    else:
-        return type(value) not in _SCALARS
-    if _SCALARS.issuperset(map(type, items)):
-        return False
-    return any(_unusual(item) for item in items if type(item) is not str)
+    inside: list[Collection[object]] = [(value,)]
+    for items in inside:  # which grows meanwhile
+        if _SCALARS.issuperset(map(type, items)):
+            continue
+        for item in items:
+            kind = type(item)
+            if kind is dict:
+                inside.append(item.values())  # type: ignore[attr-defined]  # a dict
+            elif kind is list:
+                inside.append(item)  # type: ignore[arg-type]  # a list
+            elif kind not in _SCALARS:
+                return True
+    return False
 
 
 def parse_exact(data: bytes) -> Json:

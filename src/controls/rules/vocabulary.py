@@ -124,8 +124,31 @@ class FactReading:
     misspelt: tuple[str, ...] = ()
 
 
-# By name and text: the value that was read, with its canonical form.
-Known: TypeAlias = dict[tuple[str, str], tuple[Value, Json]]
+class Known:
+    """What was read of the items of one list, by one vocabulary: most of them state the same facts, and most
+    texts are there many times."""
+
+    __slots__ = ("_columns", "_read", "_readers")
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._readers = vocabulary.readers
+        self._columns: dict[tuple[str, ...], tuple[Column, ...] | None] = {}
+        self._read: dict[str, dict[str | bool, tuple[Value, Json]]] = {}
+
+    def columns(self, properties: Mapping[str, Json]) -> tuple[Column, ...] | None:
+        """For each of the properties its name, its reader, and texts and truth values with what was read of
+        them; None where one is not declared."""
+        names = tuple(properties)
+        if names not in self._columns:
+            declared = all(map(self._readers.__contains__, names))
+            self._columns[names] = tuple(map(self._column, names)) if declared else None
+        return self._columns[names]
+
+    def _column(self, name: str) -> Column:
+        return name, self._readers[name], self._read.setdefault(name, {})
+
+
+Column: TypeAlias = "tuple[str, Reader, dict[str | bool, tuple[Value, Json]]]"
 
 
 def read_facts(
@@ -135,8 +158,32 @@ def read_facts(
 
     Args:
         known: what was read of other items of a list by this vocabulary; what is read of this one is added.
-            Most texts in a list are there many times.
     """
+    columns = None if known is None else known.columns(properties)
+    return _read_each(vocabulary, properties) if columns is None else _read_columns(properties, columns)
+
+
+def _read_columns(properties: Mapping[str, Json], columns: tuple[Column, ...]) -> FactReading:
+    values: dict[str, Value] = {}
+    forms: dict[str, Json] = {}
+    malformed: list[FactProblem] = []
+    for (name, reader, known), raw in zip(columns, properties.values(), strict=True):
+        try:
+            if raw.__class__ is str or raw is True or raw is False:
+                read = known.get(raw)
+                if read is None:
+                    value = reader(raw)
+                    read = known[raw] = value, canonical(value)
+                values[name], forms[name] = read
+            elif raw is not None:
+                value = values[name] = reader(raw)
+                forms[name] = canonical(value)
+        except MalformedValue as problem:
+            malformed.append(FactProblem(name, problem.message))
+    return FactReading(values, forms, tuple(malformed))
+
+
+def _read_each(vocabulary: Vocabulary, properties: Mapping[str, Json]) -> FactReading:
     readers = vocabulary.readers
     values: dict[str, Value] = {}
     forms: dict[str, Json] = {}
@@ -148,18 +195,12 @@ def read_facts(
             undeclared.append(name)
         elif raw is not None:
             try:
-                if known is not None and raw.__class__ is str:
-                    read = known.get((name, raw))
-                    if read is None:
-                        value = reader(raw)
-                        read = known[name, raw] = value, canonical(value)
-                    values[name], forms[name] = read
-                else:
-                    value = values[name] = reader(raw)
-                    # Most values are texts, which are their own form.
-                    forms[name] = value if value.__class__ is str else canonical(value)
+                value = values[name] = reader(raw)
             except MalformedValue as problem:
                 malformed.append(FactProblem(name, problem.message))
+            else:
+                # Most values are texts, which are their own form.
+                forms[name] = value if value.__class__ is str else canonical(value)
     if not undeclared:
         return FactReading(values, forms, tuple(malformed))
     spellings = vocabulary.spellings

@@ -70,7 +70,7 @@ class Decide:
 
     def prepare(self, context: Context, needs: Needs) -> None:
         vocabulary = context.active.release.vocabulary
-        known: Known | None = {} if len(self.requests) > 1 else None
+        known = Known(vocabulary) if len(self.requests) > 1 else None
         for request in self.requests:
             if isinstance(request, Unread):
                 continue
