@@ -184,7 +184,7 @@ class _Point:
         # Without rows Casbin evaluates the matcher on empty names: never let it come to that.
         self.enforcer = _Enforcer(tuple(rows), roles=roles, speaks=speaks) if rows else None
         # The first question fills Casbin's table of functions; and nobody must get nothing.
-        nobody = Hearing(_NOBODY, rules=rules, closure={})
+        nobody = Hearing(_NOBODY, rules=rules)
         if self.enforcer is not None and self.enforcer.enforce(nobody) is not False:
             raise ValueError(
                 f"Casbin allows nobody {rules.action!r} on {rules.resource_type!r}: not published"
@@ -252,7 +252,7 @@ class Enforcement:
             return _denied(_failed(question, reason=reason))
         if point is None:
             return _denied(no_grant(question, eligible=()))
-        hearing = Hearing(question, rules=point.rules, closure=self._closure)
+        hearing = Hearing(question, rules=point.rules)
         said = hearing.said()
         known = point.answers.get(said)
         allowed = known
@@ -261,7 +261,7 @@ class Enforcement:
         # The direct evaluation, over what the rows have already said, and over those not reached.
         findings = hearing.duty_findings()
         denied = any(finding.effect is Effect.DENY for finding in findings)
-        granted = hearing.granted()
+        granted = bool(said[2])
         if not granted:
             findings.append(hearing.refusal())
         if allowed is (granted and not denied):

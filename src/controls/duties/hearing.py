@@ -7,10 +7,10 @@ in front of it and compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from controls.duties.constraints import (
     FORMULAS,
@@ -35,8 +35,11 @@ from controls.model.trail import TrailAct, TrailReading
 
 ANYONE: Final = "anyone"  # the role of every person of record
 NO_ROLES: Final[frozenset[str]] = frozenset()
+_T = TypeVar("_T")
+# A constraint by its number, and its formula.
+Speaking: TypeAlias = tuple[int, Constraint, Formula]
 Said: TypeAlias = tuple[frozenset[str] | None, bool, tuple[int, ...]]
-# Of how many sets of roles it is kept whether they exclude one another; then all are forgotten.
+# Of how many sets of roles it is kept what they come to; then all are forgotten.
 KEPT_ROLE_SETS: Final = 10_000
 
 
@@ -91,21 +94,33 @@ class ActionRules:
     kind: ChainKind | None
     grants: tuple[Grant, ...]
     constraints: tuple[Constraint, ...]
-    formulas: tuple[Formula, ...]
-    needed: tuple[Past, ...]  # the past without which each constraint is silent
+    speaking: Mapping[Past, tuple[Speaking, ...]]  # what may have anything to say, given that past
     denials: tuple[int, ...]  # which constraints deny
     eligible: tuple[str, ...]
     exclusions: tuple[Constraint, ...]  # those of roles that may not be held together
+    closure: Mapping[str, frozenset[str]]  # each role's, itself included
+    _held: dict[frozenset[str], frozenset[str]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
     _harmless: dict[frozenset[str], bool] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def held(self, person: Person | None) -> frozenset[str]:
+        """The roles that a person holds with all they inherit; an unknown role is held and grants nothing."""
+        if person is None:
+            return NO_ROLES
+        known = self._held.get(person.roles)
+        if known is None:
+            inherited = (self.closure.get(role, NO_ROLES) for role in person.roles)
+            known = frozenset({ANYONE}).union(person.roles, *inherited)
+            _keep(self._held, person.roles, known)
+        return known
 
     def harmless(self, roles: frozenset[str]) -> bool:
         """Whether no roles among these exclude one another; found once for each set that somebody holds."""
         known = self._harmless.get(roles)
         if known is None:
             known = all(exclusive_roles(constraint, roles=roles) is None for constraint in self.exclusions)
-            if len(self._harmless) >= KEPT_ROLE_SETS:
-                self._harmless.clear()
-            self._harmless[roles] = known
+            _keep(self._harmless, roles, known)
         return known
 
     @classmethod
@@ -120,18 +135,28 @@ class ActionRules:
         closure: Mapping[str, frozenset[str]],
     ) -> ActionRules:
         granted = {grant.role for grant in grants}
+        needed = [Past.NONE if kind is None else needed_past(item, kind=kind) for item in constraints]
+        speaking = [
+            (index, constraint, FORMULAS[constraint.kind]) for index, constraint in enumerate(constraints)
+        ]
         return cls(
             action=action,
             resource_type=resource_type,
             kind=kind,
             grants=grants,
             constraints=constraints,
-            formulas=tuple(FORMULAS[item.kind] for item in constraints),
-            needed=tuple(Past.NONE if kind is None else needed_past(item, kind=kind) for item in constraints),
+            speaking={past: tuple(item for item in speaking if needed[item[0]] <= past) for past in Past},
             denials=tuple(index for index, item in enumerate(constraints) if item.then is Effect.DENY),
             eligible=tuple(sorted(granted | {role for role, held in closure.items() if held & granted})),
             exclusions=tuple(item for item in constraints if item.excludes_roles),
+            closure=closure,
         )
+
+
+def _keep(known: dict[frozenset[str], _T], roles: frozenset[str], found: _T) -> None:
+    if len(known) >= KEPT_ROLE_SETS:
+        known.clear()
+    known[roles] = found
 
 
 class Hearing:
@@ -144,13 +169,12 @@ class Hearing:
         question: Question,
         *,
         rules: ActionRules,
-        closure: Mapping[str, frozenset[str]],
         principal: Hearing | None = None,
     ) -> None:
         """Hear `question`; `principal`: that of the person for whom its person acts, by that one's roles."""
         self.question = question
         self.rules = rules
-        self.held = _expanded(question.person, closure=closure)
+        self.held = rules.held(question.person)
         if principal is not None:
             self.held |= principal.held.intersection(rules.eligible)
         self.asked: tuple[Asked, ...] = ()  # the question on each line that the chain is part of
@@ -173,7 +197,7 @@ class Hearing:
         self._violated: tuple[Violation | None, ...] | None = None
         self.actor: Hearing | None = None
         if question.actor is not None:
-            self.actor = Hearing(question.actor, rules=rules, closure=closure, principal=self)
+            self.actor = Hearing(question.actor, rules=rules, principal=self)
 
     def grants(self, index: int) -> bool:
         """Whether the condition of the grant with this index is true, whoever holds its role."""
@@ -216,12 +240,6 @@ class Hearing:
         given = tuple([i for i, grant in enumerate(grants) if grant.role in held and self.grants(i)])
         return person.roles, self.forbidden(), given
 
-    def granted(self) -> bool:
-        """Whether a grant to a role of the person is in force: the direct answer, without Casbin."""
-        return any(
-            grant.role in self.held and self.grants(index) for index, grant in enumerate(self.rules.grants)
-        )
-
     def duty_findings(self) -> list[Finding]:
         """The findings of all violated constraints, whatever they ask for, in the order of the release."""
         if not self.asked:
@@ -255,40 +273,32 @@ class Hearing:
     def violated(self) -> tuple[Violation | None, ...]:
         """Why each constraint of the action speaks, None where it does not; found once."""
         if self._violated is None:
-            self._violated = tuple(self._violations())
+            self._violated = self._violations()
         return self._violated
 
-    def _violations(self) -> Iterator[Violation | None]:
-        lines, rules, facts = self.asked, self.rules, self.question.facts
+    def _violations(self) -> tuple[Violation | None, ...]:
+        lines, rules = self.asked, self.rules
+        violations: list[Violation | None] = [None] * len(rules.constraints)
         if not lines:
-            yield from (None for _ in rules.constraints)
-            return
+            return tuple(violations)
         # Most people hold no roles that exclude one another.
         harmless = rules.harmless(lines[0].roles)
         # And most take their first step on a chain, which most constraints say nothing about.
-        past = max(past_of(asked) for asked in lines)
-        for constraint, formula, needed in zip(rules.constraints, rules.formulas, rules.needed, strict=True):
-            found = None
-            if needed <= past and not (harmless and constraint.excludes_roles):
-                for asked in lines:
-                    found = formula(constraint, asked=asked)
-                    if found is not None:
-                        found = applied(constraint, found=found, facts=facts)
-                        break
-            yield found
+        for index, constraint, formula in rules.speaking[max(map(past_of, lines))]:
+            if harmless and constraint.excludes_roles:
+                continue
+            for asked in lines:
+                found = formula(constraint, asked=asked)
+                if found is not None:
+                    violations[index] = applied(constraint, found=found, facts=self.question.facts)
+                    break
+        return tuple(violations)
 
 
 def _other(question: Question, principal: Hearing | None) -> str:
     """The other one of the two persons where one acts for the other; else nobody."""
     other = question.actor if principal is None else principal.question
     return "" if other is None or other.person is None else other.person.id
-
-
-def _expanded(person: Person | None, *, closure: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """The roles that a person holds with all they inherit; an unknown role is held and grants nothing."""
-    if person is None:
-        return NO_ROLES
-    return frozenset({ANYONE}).union(person.roles, *(closure.get(role, NO_ROLES) for role in person.roles))
 
 
 def no_grant(question: Question, *, eligible: tuple[str, ...], unmet: list[Grant] | None = None) -> Finding:

@@ -18,6 +18,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Any, Final
@@ -67,25 +68,29 @@ def sealed(values: Mapping[str, Json], *, randomness: bytes) -> tuple[dict[str, 
     written, start = orjson.Fragment, 0
     for path, value in values.items():
         end = start + SALT_SIZE
+        name = _written_path(path)
         # Most values are text or a truth value, and are written in a third of the time that any takes.
         if value.__class__ is str and value.isascii():
             text = _quoted(value)
+            committed = f"[{name},{text}]".encode()
         elif value is True or value is False:
             text = "true" if value else "false"
+            committed = f"[{name},{text}]".encode()
         else:
             text = exact_bytes(value).decode()
-        name = _quoted(path)
-        if text.isascii() and name.isascii():
-            committed = f"[{name},{text}]".encode()
-        elif name.isascii():
             committed = canonical_bytes([path, value])
-        else:
-            raise ValueError(f"the path {path!r} is not ASCII")
         digest = _padded_hmac(inner[start:end], outer[start:end], committed)
         hidden[path] = written(f'{{"hmac":"{digest}"}}')
         opened[path] = f'{name}:{{"salt":"{digits[2 * start : 2 * end]}","value":{text}}}'
         start = end
     return hidden, opened
+
+
+@lru_cache(4_096)
+def _written_path(path: str) -> str:
+    if not path.isascii():
+        raise ValueError(f"the path {path!r} is not ASCII")
+    return _quoted(path)
 
 
 def disclosure_text(opened: Mapping[str, str]) -> str:

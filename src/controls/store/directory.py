@@ -102,6 +102,7 @@ class Directory:
         for person in self.people.values():
             if person.merged_into:
                 self.survivors[person.id] = self._last(person.merged_into)
+        self._logins = _Stretches(self._of_crowd, _no_accounts)  # those that were asked for
         self._profiles = _Stretches(self._of_profiles, self._profiles_at)
         self._present = _Stretches(self._of_presence, self._present_at)
         self._crowd = _Stretches(self._of_crowd, self._crowd_at)
@@ -137,11 +138,15 @@ class Directory:
 
     def account(self, login: str, *, at: int) -> Account | None:
         """The account with this login at the moment `at` (microseconds), with its person's roles then."""
-        for record in self.accounts.get(login, ()):
-            if holds(record, at):
-                person = Person(record.person, self.roles(record.person, at=at))
-                return Account(login, record.ref, person, record.kind)
-        return None
+        found = self._logins.at(at)
+        known = found.get(login)
+        if known is None:
+            for record in self.accounts.get(login, ()):
+                if holds(record, at):
+                    person = Person(record.person, self.roles(record.person, at=at))
+                    known = found[login] = Account(login, record.ref, person, record.kind)
+                    break
+        return known
 
     def principal(self, login: str, *, delegate: str, kind: str, step: str, at: int) -> Principal:
         """Whose account this is at the moment `at`, and what lets `delegate` take the step of a chain of that
@@ -270,6 +275,10 @@ class Directory:
             and not one.concealed
             and not any(holds(item, at) for item in one.absences)
         )
+
+
+def _no_accounts(_at: int) -> dict[str, Account]:
+    return {}
 
 
 def _has_account(person: PersonRecord, *, at: int) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 from controls.ledger.commitment import SALT_SIZE, disclosure_text, sealed
 from controls.ledger.envelope import EntryKind, entry_bytes
 from controls.ledger.merkle import BatchTree, leaf_hash
-from controls.model.chain import ActState, ChainHistory
+from controls.model.chain import Act, ActState, ChainHistory
 from controls.model.decision import Approval
 from controls.model.lineage import ChainKey, Lineage, Link
 from controls.model.record import record
@@ -89,6 +89,10 @@ class Sealed:
 
     tree: BatchTree
     checkpoint: str
+
+
+def _in_order(act: Act) -> tuple[int, str]:
+    return act.index, act.claim
 
 
 def _in_time(mark: Mark) -> tuple[int, str, str]:
@@ -232,10 +236,10 @@ class Workspace:
         """The chain's history as of now, this batch included."""
         found = self._histories.get((kind, chain))
         if found is None:
-            acts = sorted(
-                self._acts.get((kind, chain), ()), key=lambda item: (item.act.index, item.act.claim)
-            )
-            found = ChainHistory(kind, chain, tuple(item.act for item in acts))
+            acts = [item.act for item in self._acts.get((kind, chain), ())]
+            if len(acts) > 1:
+                acts.sort(key=_in_order)
+            found = ChainHistory(kind, chain, tuple(acts))
             self._histories[(kind, chain)] = found
         return found
 
