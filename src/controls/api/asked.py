@@ -210,7 +210,8 @@ class _Facts:
         self.free = free_context
         self._names = Names() if names is None else names
         self.facts: dict[str, Json] = {}
-        self._stated: list[tuple[Mapping[str, Json], str]] = []  # what states facts, and where it stands
+        # What states facts, and where it stands: in which object, under which name (none: it is that object).
+        self._stated: list[tuple[Mapping[str, Json], str, str]] = []
         self.errors: list[FieldError] = []
         self.at: datetime | None = None
         self.claim = True
@@ -236,8 +237,8 @@ class _Facts:
         if asked.context:
             self._context(asked.context, head)
         if not self._names.ordinary(self.facts):
-            for members, pointer in self._stated:
-                self._bounded(members, pointer)
+            for members, pointer, name in self._stated:
+                self._bounded(members, f"{pointer}/{escape(name)}" if name else pointer)
         if self.errors:
             raise self._refused()
         return Request(
@@ -271,7 +272,7 @@ class _Facts:
         )
 
     def _entity(self, stem: str, properties: Mapping[str, Json], pointer: str) -> None:
-        self._stated.append((properties, pointer))
+        self._stated.append((properties, pointer, ""))
         self.facts.update(zip(self._names.under(stem, properties), properties.values(), strict=True))
 
     def _bounded(self, properties: Mapping[str, Json], pointer: str) -> None:
@@ -333,7 +334,7 @@ class _Facts:
                 told = "would state facts that another part of the request or the service states"
                 self._wrong(f"/context/{escape(name)}", "ambiguous_fact", told)
             return
-        self._stated.append((members, f"/context/{escape(name)}"))
+        self._stated.append((members, "/context", name))
         self.facts.update(zip(names, members.values(), strict=True))
 
     def _reserved(self, pointer: str, members: Mapping[str, Json]) -> None:

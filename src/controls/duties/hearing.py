@@ -94,7 +94,8 @@ class ActionRules:
     kind: ChainKind | None
     grants: tuple[Grant, ...]
     constraints: tuple[Constraint, ...]
-    speaking: Mapping[Past, tuple[Speaking, ...]]  # what may have anything to say, given that past
+    # What may have anything to say given that past, and whether the person's roles exclude one another.
+    speaking: Mapping[tuple[Past, bool], tuple[Speaking, ...]]
     denials: tuple[int, ...]  # which constraints deny
     eligible: tuple[str, ...]
     exclusions: tuple[Constraint, ...]  # those of roles that may not be held together
@@ -145,7 +146,15 @@ class ActionRules:
             kind=kind,
             grants=grants,
             constraints=constraints,
-            speaking={past: tuple(item for item in speaking if needed[item[0]] <= past) for past in Past},
+            speaking={
+                (past, exclusive): tuple(
+                    item
+                    for item in speaking
+                    if needed[item[0]] <= past and (exclusive or not item[1].excludes_roles)
+                )
+                for past in Past
+                for exclusive in (False, True)
+            },
             denials=tuple(index for index, item in enumerate(constraints) if item.then is Effect.DENY),
             eligible=tuple(sorted(granted | {role for role, held in closure.items() if held & granted})),
             exclusions=tuple(item for item in constraints if item.excludes_roles),
@@ -281,12 +290,10 @@ class Hearing:
         violations: list[Violation | None] = [None] * len(rules.constraints)
         if not lines:
             return tuple(violations)
-        # Most people hold no roles that exclude one another.
-        harmless = rules.harmless(lines[0].roles)
-        # And most take their first step on a chain, which most constraints say nothing about.
-        for index, constraint, formula in rules.speaking[max(map(past_of, lines))]:
-            if harmless and constraint.excludes_roles:
-                continue
+        # Most people hold no roles that exclude one another, and take their first step on a chain, which most
+        # constraints say nothing about.
+        exclusive = not rules.harmless(lines[0].roles)
+        for index, constraint, formula in rules.speaking[max(map(past_of, lines)), exclusive]:
             for asked in lines:
                 found = formula(constraint, asked=asked)
                 if found is not None:

@@ -72,6 +72,7 @@ def _function(
             "        stated = facts.values",
             "        get = stated.get",
             "        plain = not facts.gaps and not facts.later",
+            "        now = None if facts.later else facts.now",
             *([f"        {' = '.join(variables)} = {_NOT_ASKED}"] if variables else []),
             *lines,
             f"        return bytes(({found})).translate(TRUTHS), "

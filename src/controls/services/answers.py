@@ -34,6 +34,7 @@ class Told:
     leaf: bytes
     release: str
     claim: str = ""
+    valid_until: str = ""  # of the claim
     review: str = ""
     chain: ChainHistory | None = None
 
@@ -100,7 +101,7 @@ def native(item: Item, sealed: Sealed) -> dict[str, Json]:
         answer["claim"] = {
             "id": item.claim,
             "step": decision.claim.step,
-            "valid_until": utc_text(decision.claim.valid_until),
+            "valid_until": item.valid_until,
         }
     if item.review and not _only_silent(decision):
         answer["review"] = {"id": item.review, "href": f"/v1/reviews/{item.review}"}

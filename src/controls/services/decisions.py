@@ -144,14 +144,15 @@ def _record(
         aggregates=situation.aggregates,
     )
     intent = decision.claim
-    claim = ""
+    claim = valid_until = ""
     if intent is not None:
+        valid_until = utc_text(intent.valid_until)
         claim = intent.shared or context.new_id("clm")
         fields["claim"] = {
             "id": claim,
             "step": intent.step,
             "shared": bool(intent.shared),
-            "valid_until": utc_text(intent.valid_until),
+            "valid_until": valid_until,
         }
         if intent.links:
             fields["lineage"] = [
@@ -226,6 +227,7 @@ def _record(
         leaf=leaf,
         release=release.digest,
         claim=claim,
+        valid_until=valid_until,
         review=case.id if case is not None else "",
         chain=_chain(work.history(kind.id, request.resource_id), decision) if kind is not None else None,
     )
