@@ -388,7 +388,12 @@ def material_of(kind: ChainKind, *, step: Step | None, forms: Mapping[str, Json]
     """Canonical text of the material facts that were stated, and the digest of the step's lines; what is
     absent is absent."""
     names = (*(kind.material if step is None else kind.material_of(step)), *kind.if_stated)
-    found = {name: form_text(forms[name]) for name in names if name in forms}
+    # Most are texts, which are their own.
+    found = {
+        name: form if (form := forms[name]).__class__ is str else form_text(form)
+        for name in names
+        if name in forms
+    }
     if step is not None and step.lines in forms:
         found.setdefault(step.lines, sha256(canonical_bytes(forms[step.lines])).hexdigest())
     return found

@@ -26,7 +26,8 @@ class Text(str):
 
 TYPES: dict[str, ValueType] = {
     "f.b": BOOL, "f.c": BOOL, "f.i": INT, "f.j": INT, "f.d": DECIMAL, "f.e": DECIMAL, "f.m": MONEY,
-    "f.n": MONEY, "f.s": STRING, "f.t": STRING, "f.day": DATE, "f.at": TIMESTAMP, "f.list": list_of(STRING),
+    "f.n": MONEY, "f.s": STRING, "f.t": STRING, "f.day": DATE, "f.at": TIMESTAMP,
+    "f.on": TIMESTAMP, "f.list": list_of(STRING),
 }  # fmt: skip
 VALUES: tuple[object, ...] = (
     MISSING, None, True, False, 0, 1, 1.0, Decimal(1), Decimal("-0"), Decimal("NaN"), Decimal("sNaN"), "",
@@ -48,7 +49,8 @@ STATES = [
         "f.d == f.e", "f.i in [0, 1]", "f.d in [0.5, 1]", 'f.m < "1.00 EUR"', 'f.m != "1.00 USD"',
         "f.m == f.n", 'f.s == "a"', "f.s < f.t", 'f.s in ["a", "b"]', "f.s in f.list",
         'f.day >= date("2026-01-01")',
-        'f.at == timestamp("2026-01-01T00:00:00Z")', "f.at <= now",
+        'f.at == timestamp("2026-01-01T00:00:00Z")', "f.at <= now", "now < f.at", "f.on == f.at", "f.at - f.on > duration(\"PT0S\")",
+        "now - f.at <= duration(\"P1D\")", "f.at - now >= duration(\"PT0S\")", "now - now == duration(\"PT0S\")",
     ],
 )  # fmt: skip
 def test_generated_text_against_closures(source: str) -> None:

@@ -219,7 +219,7 @@ def test_conditions_may_name_the_services_own_facts() -> None:
 )
 def test_items_of_a_list_are_read_as_if_each_stood_alone(items: list[dict[str, Json]]) -> None:
     """What was read of one item changes nothing in what is read of another."""
-    known: Known = {}
+    known = Known(DESK)
     for item in items:
         together, alone = read_facts(DESK, item, known), read_facts(DESK, item)
         assert together == alone

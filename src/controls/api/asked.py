@@ -63,24 +63,27 @@ RESERVED: Final = frozenset(
 # Fields of the request itself, which mean something at its top and would be overlooked elsewhere.
 OF_REQUEST: Final = ("break_glass", "on_behalf_of")
 
+# Of how many requests' names it is kept what they come to (then all are forgotten), and how long they may be.
+KEPT: Final = 512
+MAX_KEPT: Final = 8_192
+
 _NAME: Final = re.compile(PRINTABLE.replace("$", r"\Z"))
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _ENTITIES: Final = ("subject", "action", "resource", "context")
 
 
-def read_decision(body: Json, *, id: str, prefix: str = "", names: Names | None = None) -> Request:
+def read_decision(body: Json, *, id: str, prefix: str = "") -> Request:
     """The request of a native route.
 
     Args:
         prefix: the pointer of `body` when it is an item of a list.
-        names: those that other items of a list gave their properties, to which those of this one are added.
 
     Raises:
         InvalidInput: it is not one, with everything that is wrong with it.
     """
     asked = _validated(DecisionRequest, body, prefix=prefix)
-    return _Facts(asked, prefix=prefix, free_context=False, names=names).request(id)
+    return _Facts(asked, prefix=prefix, free_context=False).request(id)
 
 
 def read_decisions(body: list[Json], *, ids: Iterable[str]) -> tuple[Request, ...]:
@@ -94,10 +97,9 @@ def read_decisions(body: list[Json], *, ids: Iterable[str]) -> tuple[Request, ..
     found: list[Request] = []
     errors: list[FieldError] = []
     failure: InvalidInput | None = None
-    names = Names()
     for index, (item, fresh) in enumerate(zip(body, ids, strict=True)):
         try:
-            found.append(read_decision(item, id=fresh, prefix=f"/{index}", names=names))
+            found.append(read_decision(item, id=fresh, prefix=f"/{index}"))
         except InvalidInput as error:
             failure = failure or error
             errors += error.errors
@@ -158,13 +160,14 @@ def _validated(model: type[_Model], body: object, *, prefix: str) -> _Model:
     raise invalid(details, prefix=prefix)
 
 
-class Names:
-    """The names of properties: items of a list mostly have the same, so each is looked at and made once."""
+class _Names:
+    """The names of properties. Most requests have those of others before them, so that they are looked at,
+    and made names of facts, once."""
 
     __slots__ = ("_ordinary", "_under")
 
     def __init__(self) -> None:
-        self._ordinary: dict[tuple[str, ...], bool] = {}
+        self._ordinary: set[tuple[str, ...]] = set()
         self._under: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
 
     def under(self, stem: str, properties: Mapping[str, Json]) -> tuple[str, ...]:
@@ -172,7 +175,11 @@ class Names:
         key = stem, tuple(properties)
         found = self._under.get(key)
         if found is None:
-            found = self._under[key] = tuple([stem + name for name in properties])
+            found = tuple([stem + name for name in properties])
+            if sum(map(len, found)) <= MAX_KEPT:
+                if len(self._under) >= KEPT:
+                    self._under.clear()
+                self._under[key] = found
         return found
 
     def ordinary(self, properties: Mapping[str, Json]) -> bool:
@@ -181,17 +188,24 @@ class Names:
         An empty name is seen by what stands around it: two blanks, or in a fact the dot at its end.
         """
         key = tuple(properties)
-        found = self._ordinary.get(key)
-        if found is None:
-            names = f" {' '.join(key)} "
-            found = self._ordinary[key] = (
-                len(key) <= MAX_PROPERTIES
-                and max(map(len, key), default=0) <= MAX_NAME
-                and names.isprintable()
-                and "  " not in names
-                and ". " not in names
-            )
-        return found
+        if key in self._ordinary:
+            return True
+        names = f" {' '.join(key)} "
+        fit = (
+            len(key) <= MAX_PROPERTIES
+            and max(map(len, key), default=0) <= MAX_NAME
+            and names.isprintable()
+            and "  " not in names
+            and ". " not in names
+        )
+        if fit and len(names) <= MAX_KEPT:
+            if len(self._ordinary) >= KEPT:
+                self._ordinary.clear()
+            self._ordinary.add(key)
+        return fit
+
+
+_NAMES: Final = _Names()
 
 
 class _Facts:
@@ -203,12 +217,10 @@ class _Facts:
         *,
         prefix: str,
         free_context: bool,
-        names: Names | None = None,
     ) -> None:
         self.asked = asked
         self.prefix = prefix
         self.free = free_context
-        self._names = Names() if names is None else names
         self.facts: dict[str, Json] = {}
         # What states facts, and where it stands: in which object, under which name (none: it is that object).
         self._stated: list[tuple[Mapping[str, Json], str, str]] = []
@@ -236,7 +248,7 @@ class _Facts:
             self._entity("action.", asked.action.properties, "/action/properties")
         if asked.context:
             self._context(asked.context, head)
-        if not self._names.ordinary(self.facts):
+        if not _NAMES.ordinary(self.facts):
             for members, pointer, name in self._stated:
                 self._bounded(members, f"{pointer}/{escape(name)}" if name else pointer)
         if self.errors:
@@ -273,7 +285,7 @@ class _Facts:
 
     def _entity(self, stem: str, properties: Mapping[str, Json], pointer: str) -> None:
         self._stated.append((properties, pointer, ""))
-        self.facts.update(zip(self._names.under(stem, properties), properties.values(), strict=True))
+        self.facts.update(zip(_NAMES.under(stem, properties), properties.values(), strict=True))
 
     def _bounded(self, properties: Mapping[str, Json], pointer: str) -> None:
         """Says which names are out of bounds, and whether there are too many."""
@@ -287,7 +299,7 @@ class _Facts:
 
     def _context(self, context: Mapping[str, Json], head: str) -> None:
         self._reserved("/context", context)
-        if not self._names.ordinary(context):
+        if not _NAMES.ordinary(context):
             self._bounded(context, "/context")
         for name, value in context.items():
             if name == "claim" and self._is_claim(value):
@@ -326,7 +338,7 @@ class _Facts:
     def _named(self, name: str, members: Mapping[str, Json], head: str) -> None:
         """Facts that the context states under a name of their own."""
         first = name.partition(".")[0]
-        names = self._names.under(f"{name}.", members)
+        names = _NAMES.under(f"{name}.", members)
         if first in RESERVED or first == head or not self.facts.keys().isdisjoint(names):
             if self.free:
                 self.facts[f"context.{name}"] = dict(members)
