@@ -49,8 +49,9 @@ STATES = [
         "f.d == f.e", "f.i in [0, 1]", "f.d in [0.5, 1]", 'f.m < "1.00 EUR"', 'f.m != "1.00 USD"',
         "f.m == f.n", 'f.s == "a"', "f.s < f.t", 'f.s in ["a", "b"]', "f.s in f.list",
         'f.day >= date("2026-01-01")',
-        'f.at == timestamp("2026-01-01T00:00:00Z")', "f.at <= now", "now < f.at", "f.on == f.at", "f.at - f.on > duration(\"PT0S\")",
-        "now - f.at <= duration(\"P1D\")", "f.at - now >= duration(\"PT0S\")", "now - now == duration(\"PT0S\")",
+        'f.at == timestamp("2026-01-01T00:00:00Z")', "f.at <= now", "now < f.at", "f.on == f.at",
+        'f.at - f.on > duration("PT0S")', 'now - f.at <= duration("P1D")', 'f.at - now >= duration("PT0S")',
+        'now - now == duration("PT0S")',
     ],
 )  # fmt: skip
 def test_generated_text_against_closures(source: str) -> None:
