@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import islice, permutations
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,14 @@ from hypothesis import strategies as st
 from controls.model.values import Json, Money, parse_decimal
 from controls.rules.release import compile_release
 from controls.rules.types import fits
-from controls.rules.vocabulary import SERVICE_FACTS, Known, Vocabulary, read_facts
+from controls.rules.vocabulary import (
+    KEPT_NAMES,
+    KEPT_TEXTS,
+    MAX_KEPT,
+    SERVICE_FACTS,
+    Vocabulary,
+    read_facts,
+)
 from tests.rules.rule_sets import desk_files
 
 DESK = compile_release(desk_files()).vocabulary
@@ -217,11 +225,24 @@ def test_conditions_may_name_the_services_own_facts() -> None:
         max_size=6,
     )
 )
-def test_items_of_a_list_are_read_as_if_each_stood_alone(items: list[dict[str, Json]]) -> None:
-    """What was read of one item changes nothing in what is read of another."""
-    known = Known(DESK)
+def test_what_others_stated_changes_nothing(items: list[dict[str, Json]]) -> None:
+    """A request is read after many others as if it were the first."""
     for item in items:
-        together, alone = read_facts(DESK, item, known), read_facts(DESK, item)
-        assert together == alone
-        assert together.forms == alone.forms
-        assert [*map(type, together.values.values())] == [*map(type, alone.values.values())]
+        kept, alone = read_facts(DESK, item), read_facts(Vocabulary(DESK.facts), item)
+        assert kept == alone
+        assert kept.forms == alone.forms
+        assert [*map(type, kept.values.values())] == [*map(type, alone.values.values())]
+
+
+def test_what_is_kept_is_bounded() -> None:
+    """Of ever new texts and names only some are kept, and of long texts none."""
+    vocabulary = Vocabulary(DESK.facts)
+    for number in range(3 * KEPT_TEXTS):
+        for text in (f"A-{number}", f"A-{number}" + "x" * MAX_KEPT):
+            assert read_facts(vocabulary, {"order.account": text}).values == {"order.account": text}
+    (_, _, texts), *_ = vocabulary.columns.of({"order.account": "A"}) or ()
+    assert 0 < len(texts) <= KEPT_TEXTS
+    assert all(isinstance(text, str) and len(text) <= MAX_KEPT for text in texts)
+    for names in islice(permutations(sorted(DESK.facts), 4), 3 * KEPT_NAMES):
+        read_facts(vocabulary, dict.fromkeys(names))
+    assert 0 < len(vocabulary.columns._by_names) <= KEPT_NAMES

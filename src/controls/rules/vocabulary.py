@@ -40,6 +40,12 @@ SERVICE_READERS: Final[Mapping[str, Reader]] = {
     name: reader_of(type_, max_length=MAX_STRING, max_items=MAX_LIST) for name, type_ in SERVICE_FACTS.items()
 }
 
+# How much is kept of what requests stated: how many lists of names, how many texts of each fact, and how long
+# ones.
+KEPT_NAMES: Final = 512
+KEPT_TEXTS: Final = 256
+MAX_KEPT: Final = 64
+
 # First words with a meaning of their own in conditions or in the service.
 RESERVED_WORDS: Final = frozenset(
     {"aggregate", "chain", "change", "list", "now", "param", "person", "resource", "review", "table"}
@@ -66,6 +72,34 @@ class FactDeclaration:
     iso: str = ""
 
 
+# A fact's name and reader; short texts and truth values with what was read of them and its canonical form.
+Column: TypeAlias = "tuple[str, Reader, dict[str | bool, tuple[Value, Json]]]"
+
+
+class Columns:
+    """What requests state, by the names they give: most state the facts, and many of the values, that others
+    stated before them. Of each fact KEPT_TEXTS are kept, then all of its are forgotten."""
+
+    __slots__ = ("_by_names", "_columns")
+
+    def __init__(self, readers: Mapping[str, Reader]) -> None:
+        self._columns: dict[str, Column] = {name: (name, reader, {}) for name, reader in readers.items()}
+        self._by_names: dict[tuple[str, ...], tuple[Column, ...]] = {}
+
+    def of(self, properties: Mapping[str, Json]) -> tuple[Column, ...] | None:
+        """The column of each of the properties, in their order; None where one is not declared."""
+        names = tuple(properties)
+        found = self._by_names.get(names)
+        if found is None:
+            if not self._columns.keys() >= set(names):
+                return None
+            found = tuple([self._columns[name] for name in names])
+            if len(self._by_names) >= KEPT_NAMES:
+                self._by_names.clear()
+            self._by_names[names] = found
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
     """All declared facts by name, with the reader of each."""
@@ -73,6 +107,7 @@ class Vocabulary:
     facts: Mapping[str, FactDeclaration]
     subject_types: frozenset[str] = DEFAULT_SUBJECT_TYPES
     readers: Mapping[str, Reader] = field(init=False, repr=False, compare=False)
+    columns: Columns = field(init=False, repr=False, compare=False)
     spellings: Spellings = field(init=False, repr=False, compare=False)
     public: frozenset[str] = field(init=False, repr=False, compare=False)  # facts that records may show
 
@@ -88,6 +123,7 @@ class Vocabulary:
             for name, fact in self.facts.items()
         }
         object.__setattr__(self, "readers", readers)
+        object.__setattr__(self, "columns", Columns(readers))
         object.__setattr__(self, "spellings", Spellings(self.facts))
         # Lists may be large: records show them as commitments only.
         public = frozenset(
@@ -124,42 +160,9 @@ class FactReading:
     misspelt: tuple[str, ...] = ()
 
 
-class Known:
-    """What was read of the items of one list, by one vocabulary: most of them state the same facts, and most
-    texts are there many times."""
-
-    __slots__ = ("_columns", "_read", "_readers")
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._readers = vocabulary.readers
-        self._columns: dict[tuple[str, ...], tuple[Column, ...] | None] = {}
-        self._read: dict[str, dict[str | bool, tuple[Value, Json]]] = {}
-
-    def columns(self, properties: Mapping[str, Json]) -> tuple[Column, ...] | None:
-        """For each of the properties its name, its reader, and texts and truth values with what was read of
-        them; None where one is not declared."""
-        names = tuple(properties)
-        if names not in self._columns:
-            declared = all(map(self._readers.__contains__, names))
-            self._columns[names] = tuple(map(self._column, names)) if declared else None
-        return self._columns[names]
-
-    def _column(self, name: str) -> Column:
-        return name, self._readers[name], self._read.setdefault(name, {})
-
-
-Column: TypeAlias = "tuple[str, Reader, dict[str | bool, tuple[Value, Json]]]"
-
-
-def read_facts(
-    vocabulary: Vocabulary, properties: Mapping[str, Json], known: Known | None = None
-) -> FactReading:
-    """The typed values of `properties`, whose names are the vocabulary's; never raises.
-
-    Args:
-        known: what was read of other items of a list by this vocabulary; what is read of this one is added.
-    """
-    columns = None if known is None else known.columns(properties)
+def read_facts(vocabulary: Vocabulary, properties: Mapping[str, Json]) -> FactReading:
+    """The typed values of `properties`, whose names are the vocabulary's; never raises."""
+    columns = vocabulary.columns.of(properties)
     return _read_each(vocabulary, properties) if columns is None else _read_columns(properties, columns)
 
 
@@ -173,7 +176,11 @@ def _read_columns(properties: Mapping[str, Json], columns: tuple[Column, ...]) -
                 read = known.get(raw)
                 if read is None:
                     value = reader(raw)
-                    read = known[raw] = value, canonical(value)
+                    read = value, canonical(value)
+                    if raw is True or raw is False or len(raw) <= MAX_KEPT:
+                        if len(known) >= KEPT_TEXTS:
+                            known.clear()
+                        known[raw] = read
                 values[name], forms[name] = read
             elif raw is not None:
                 value = values[name] = reader(raw)

@@ -23,7 +23,7 @@ from controls.model.decision import Decision
 from controls.model.errors import InvalidInput
 from controls.model.request import Request
 from controls.model.values import Json, canonical, utc_text
-from controls.rules.vocabulary import Known, read_facts
+from controls.rules.vocabulary import read_facts
 from controls.services.answers import Item, Teller, Told, Unread
 from controls.services.case_opening import case_of
 from controls.services.commands import Context, Render
@@ -70,11 +70,10 @@ class Decide:
 
     def prepare(self, context: Context, needs: Needs) -> None:
         vocabulary = context.active.release.vocabulary
-        known = Known(vocabulary) if len(self.requests) > 1 else None
         for request in self.requests:
             if isinstance(request, Unread):
                 continue
-            reading = read_facts(vocabulary, request.properties, known)
+            reading = read_facts(vocabulary, request.properties)
             asked = self._asked[request.id] = Asked(request, reading)
             asked.prepare(context, needs)
 
