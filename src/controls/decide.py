@@ -156,6 +156,8 @@ def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> 
     if asserted is not None and abs(asserted - situation.now) > ASSERTED_TIME_TOLERANCE:
         findings.append(reasons.asserted_time_off(utc_text(asserted), utc_text(situation.now)))
     kind = release.chains.get(request.resource_type)
+    if kind is not None:
+        findings += reasons.unread_context(request.properties)
     known_action = f"{request.resource_type}.{request.action}" in release.actions
     if not known_action:
         findings.append(reasons.unknown_action(request.action, request.resource_type))

@@ -218,6 +218,29 @@ def test_context_members_of_the_right_type_keep_their_meaning(api: Api) -> None:
     assert "asserted_time_off" in [item["rule"] for item in told["context"]["findings"]]
 
 
+@pytest.mark.parametrize(
+    ("context", "field"),
+    [
+        ({"claim": "false"}, "context.claim"),
+        ({"claim": None}, "context.claim"),
+        ({"claim": {"now": False}}, "context.claim"),
+        ({"at": "2000-01-01T00:00:00"}, "context.at"),
+        ({"at": 946684800}, "context.at"),
+        ({"at": "1889-03-02T09:30:00Z"}, "context.at"),
+    ],
+)
+def test_context_members_that_cannot_be_read_permit_nothing(
+    api: Api, context: dict[str, Any], field: str
+) -> None:
+    """On a chain nobody claims who says otherwise in the wrong words, and no time is overlooked."""
+    body = ask("capture", "tina.trader", an_order(), context=context)
+    several = api.post(EVALUATIONS, {"evaluations": [body]}).json()["evaluations"]
+    for told in (api.post(EVALUATION, body).json(), *several):
+        assert told["decision"] is False
+        assert [item["rule"] for item in told["context"]["findings"]] == ["malformed_fact"]
+        assert told["context"]["findings"][0]["missing"] == [field]
+
+
 def test_a_permit_on_a_chain_step_claims_it(api: Api) -> None:
     """The same chain is behind both interfaces."""
     order = an_order()

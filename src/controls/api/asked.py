@@ -302,24 +302,22 @@ class _Facts:
         if not _NAMES.ordinary(context):
             self._bounded(context, "/context")
         for name, value in context.items():
-            if name == "claim" and self._is_claim(value):
-                continue
-            if name == "at" and self._is_time(value):
-                continue
-            if isinstance(value, dict):
+            if name == "claim":
+                self._claims(value)
+            elif name == "at":
+                self._says_when(value)
+            elif isinstance(value, dict):
                 self._named(name, value, head)
             else:
                 self.facts[f"context.{name}"] = value
 
-    def _is_claim(self, value: Json) -> bool:
+    def _claims(self, value: Json) -> None:
         if isinstance(value, bool):
             self.claim = value
-            return True
-        if not self.free:
-            self._wrong("/context/claim", "wrong_type", "must be true or false")
-        return not self.free
+        else:
+            self._unread("claim", value, FieldError("/context/claim", "wrong_type", "must be true or false"))
 
-    def _is_time(self, value: Json) -> bool:
+    def _says_when(self, value: Json) -> None:
         told = "must be a time with its zone, such as 2026-03-02T09:30:00Z"
         if isinstance(value, str):
             try:
@@ -329,11 +327,17 @@ class _Facts:
             else:
                 if FIRST_MOMENT <= moment < LAST_MOMENT:
                     self.at = moment
-                    return True
+                    return
                 told = "must lie between 1990 and 2100"
-        if not self.free:
-            self._wrong("/context/at", "bad_time", told)
-        return not self.free
+        self._unread("at", value, FieldError("/context/at", "bad_time", told))
+
+    def _unread(self, name: str, value: Json, problem: FieldError) -> None:
+        """A member that has a meaning on chains and not this value. Where the context is free it may mean
+        something else to the rules of another resource; a chain is denied for it (`unread_context`)."""
+        if self.free:
+            self.facts[f"context.{name}"] = value
+        else:
+            self._wrong(problem.pointer, problem.code, problem.message)
 
     def _named(self, name: str, members: Mapping[str, Json], head: str) -> None:
         """Facts that the context states under a name of their own."""

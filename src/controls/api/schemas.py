@@ -195,7 +195,8 @@ class OpenResource(Resource):
 
 
 class EvaluationRequest(BaseModel):
-    """AuthZEN 1.0: one evaluation; `on_behalf_of` as in `DecisionRequest`. Unknown fields are ignored."""
+    """AuthZEN 1.0: one evaluation; `on_behalf_of`, and `at` and `claim` in `context`, as in `DecisionRequest`
+    (any other value of these two denies on a chain, and is a fact elsewhere). Unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from controls.model.finding import Cause, Effect, Finding, Origin, Text
-from controls.model.values import Value
+from controls.model.values import Json, Value
 
 VERSION = "1"
+
+_UNREAD: Final = {
+    "context.at": Text(
+        'send a time with its zone between 1990 and 2100, such as "2026-03-02T09:30:00Z", or none',
+        'envíe una hora con su zona entre 1990 y 2100, por ejemplo "2026-03-02T09:30:00Z", o ninguna',
+    ),
+    "context.claim": Text(
+        "send true or false, or leave it out: a permit then claims",
+        "envíe true o false, o no lo envíe: un permiso entonces reserva el paso",
+    ),
+}
 
 
 def _finding(
@@ -68,6 +80,14 @@ def malformed_fact(name: str, problem: Text) -> Finding:
         cause=Cause.ERROR,
         missing=(name,),
     )
+
+
+def unread_context(properties: Mapping[str, Json]) -> list[Finding]:
+    """What `at` and `claim` in an AuthZEN context say that is neither a time nor a boolean. Taken for facts
+    like any other, the one would pass unchecked and the other ("false") claim what it says not to."""
+    if _UNREAD.keys().isdisjoint(properties):
+        return []
+    return [malformed_fact(name, problem) for name, problem in _UNREAD.items() if name in properties]
 
 
 def misspelt_fact(name: str) -> Finding:
