@@ -128,6 +128,16 @@ def test_authzen_routes_check_the_same(api: Api, path: str) -> None:
     assert api.last_entry()["code"] == "subject_not_covered"
 
 
+def test_of_several_evaluations_those_outside_are_named(api: Api) -> None:
+    """The message points at each item that the key does not cover, by its place in the request."""
+    items = [ask("capture", "tina.trader"), None, ask("capture", "rita.risk"), ask("approve", "tina.trader")]
+    told = api.post("/access/v1/evaluations", {"evaluations": items}, key="traders")
+    assert told.status_code == 403
+    assert "/evaluations/2/subject/id is an account" in told.text
+    assert "/evaluations/3/action/name is an action" in told.text
+    assert api.last_entry()["refused"] == 2
+
+
 def test_within_its_patterns_a_key_is_served(api: Api) -> None:
     """The narrow key asks for its traders as the wide one does."""
     assert api.ask("capture", "tina.trader", key="traders")["outcome"] == "permit"

@@ -73,8 +73,7 @@ def authzen_routes(entrance: Entrance, *, public_url: str) -> APIRouter:
             return await _single(request, key, said)
         semantic = semantic_of(said)
         asked = tuple(_item(item, id=service.new_id("dec")) for item in items)
-        readable = [item for item in asked if isinstance(item, Request)]
-        await entrance.check_coverage(key, readable, listed=False)
+        await entrance.check_coverage(key, asked, items="/evaluations")
         command = Decide(asked, key.id, authzen_list, semantic=semantic)
         answer = await service.writer.submit(command)
         note(command, Exchange.of(request), service.metrics)
@@ -82,7 +81,7 @@ def authzen_routes(entrance: Entrance, *, public_url: str) -> APIRouter:
 
     async def _single(request: HttpRequest, key: ApiKey, said: Mapping[str, Json]) -> Response:
         asked = read_evaluation(said, id=service.new_id("dec"))
-        await entrance.check_coverage(key, (asked,), listed=False)
+        await entrance.check_coverage(key, (asked,))
         command = Decide((asked,), key.id, authzen_one)
         answer = await service.writer.submit(command)
         note(command, Exchange.of(request), service.metrics)

@@ -104,7 +104,7 @@ def decision_routes(entrance: Entrance) -> APIRouter:
             requests = read_decisions(said, ids=[new_id("dec") for _ in said])
         else:
             requests = (read_decision(said, id=new_id("dec")),)
-        await entrance.check_coverage(key, requests, listed=listed)
+        await entrance.check_coverage(key, requests, items="" if listed else None)
         command = Decide(requests, key.id, native_list if listed else native_one)
         answer = await service.writer.submit(
             once(command, route="POST /v1/decisions", token=token, said=said)

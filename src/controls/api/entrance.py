@@ -23,6 +23,7 @@ from controls.api.problems import BadHeader, UnsupportedMedia
 from controls.model.errors import ControlsError, FieldError, Forbidden, Unauthenticated
 from controls.model.request import Request
 from controls.model.values import Json
+from controls.services.answers import Unread
 from controls.services.decisions import refused_request
 from controls.services.idempotency import Claiming, Once
 from controls.services.keys import authenticate, may_ask, may_speak_for
@@ -97,8 +98,13 @@ class Entrance:
             await self._refuse(key, _scope_missing(scopes), {"act": act})
         return key
 
-    async def check_coverage(self, key: ApiKey, requests: Sequence[Request], *, listed: bool) -> None:
+    async def check_coverage(
+        self, key: ApiKey, requests: Sequence[Request | Unread], *, items: str | None = None
+    ) -> None:
         """Refuse, on record, requests about actions or for subjects that the key does not cover.
+
+        Args:
+            items: the pointer of the list that they are the items of (None: the body is the only one).
 
         Raises:
             Forbidden: there is one such request among them; none is decided then.
@@ -106,7 +112,9 @@ class Entrance:
         errors: list[FieldError] = []
         first: Request | None = None
         for index, asked in enumerate(requests):
-            prefix = f"/{index}" if listed else ""
+            if isinstance(asked, Unread):
+                continue
+            prefix = "" if items is None else f"{items}/{index}"
             if not may_ask(key, asked.resource_type, asked.action):
                 errors.append(FieldError(f"{prefix}/action/name", "action_not_covered", _ASKS))
             elif not may_speak_for(key, asked.subject_id):
