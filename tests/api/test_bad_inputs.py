@@ -114,6 +114,23 @@ def test_fields_that_are_wrong(api: Api, path: str, value: Any, pointer: str, co
 
 
 @pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("/break_glass", {"reason": "fire", "minutes": 0}, "/break_glass/minutes must be 1 or more."),
+        ("/break_glass", {"reason": "fire", "minutes": 121}, "/break_glass/minutes must be 120 or less."),
+        (
+            "/resource/properties/lineage",
+            [{"relation": "replaces", "id": "O-1"}] * 65,
+            "/resource/properties/lineage has 65 items; 64 are allowed.",
+        ),
+    ],
+)
+def test_bounds_are_told_in_words(api: Api, path: str, value: Any, told: str) -> None:
+    """What is out of bounds is told as a sentence with the bound, not in the words of a library."""
+    assert api.post(DECISIONS, changed(path, value)).json()["detail"] == told
+
+
+@pytest.mark.parametrize(
     ("path", "value", "pointer", "code"),
     [
         ("/context/on_behalf_of", "x", "/context/on_behalf_of", "misplaced_field"),

@@ -32,6 +32,22 @@ def test_every_route_of_the_issue_is_there(document: Any) -> None:
     assert sorted((method.upper(), path) for path, method, _ in operations(document)) == sorted(ROUTES)
 
 
+def test_a_body_beyond_a_limit_is_told_where_the_limits_stand(api: Api, document: Any) -> None:
+    """The help of the problem points at the document, and the document tells the limit."""
+    told = api.post("/v1/decisions", raw=b'{"subject": "' + b"x" * 4097 + b'"}').json()
+    assert "/openapi.json" in told["help"]
+    assert "4096 are allowed" in told["detail"]
+    for limit in (
+        "16 levels",
+        "1,000 items",
+        "1,000 members",
+        "256 properties",
+        "4,096 characters",
+        "34 digits",
+    ):
+        assert limit in document["info"]["description"]
+
+
 def test_every_route_declares_its_problems(document: Any) -> None:
     """Native errors are problems, AuthZEN's are messages, SCIM's are SCIM's, and every keyed route can say
     401, 403 and 503."""

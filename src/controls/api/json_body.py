@@ -389,7 +389,7 @@ def _out_of_bounds(errors: list[FieldError]) -> InvalidInput:
         "out_of_bounds",
         "The body passes a limit of this service",
         detail=_told(errors),
-        help="Send less: the limits are in the documentation of the API.",
+        help="Mend every place that is named; /openapi.json begins with the limits.",
         errors=tuple(errors[:MAX_ERRORS]),
     )
 

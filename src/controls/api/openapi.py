@@ -22,7 +22,9 @@ from controls.api import (
     scim_documents,
     search_schemas,
 )
+from controls.api.json_body import MAX_DEPTH, MAX_ITEMS, MAX_MEMBERS, MAX_STRING
 from controls.api.problems import SCIM, Form, declared, declared_plain, declared_scim, form_of
+from controls.model.values import MAX_DIGITS
 
 _REF: Final = "#/components/schemas/{model}"
 _IDEMPOTENCY: Final = {
@@ -41,12 +43,17 @@ _REQUEST_ID: Final = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[\\x21-\\x7e]+$"},
 }
 
-DESCRIPTION: Final = """\
+DESCRIPTION: Final = f"""\
 Ask before acting: may this person take the next step on this order? The answer is permit, review or deny
 with reasons, and it is on record before you have it. **Anything but an explicit permit means: do not
 proceed**; a 4xx or 5xx means that no decision exists.
 
 `/access/v1` follows the OpenID AuthZEN Authorization API 1.0; `/v1` says the same with more detail.
+
+A body is JSON in UTF-8 of at most 1 MiB (the setting `max_body_bytes`): {MAX_DEPTH} levels of nesting,
+{MAX_ITEMS:,} items in a list, {MAX_MEMBERS:,} members in an object, {schemas.MAX_PROPERTIES} properties,
+{MAX_STRING:,} characters in a string (that is no file), {MAX_DIGITS} digits in a number. No name stands
+twice in an object, and no string holds NUL or half a surrogate pair.
 """
 
 

@@ -235,6 +235,12 @@ def _field_error(item: ErrorDetails, prefix: str) -> FieldError:
     context = item.get("ctx", {})
     if item["type"] == "string_too_long":
         code, message = "too_long", f"has more than {context['max_length']} characters"
+    elif item["type"] == "too_long":
+        message = f"has {context['actual_length']} items; {context['max_length']} are allowed"
+    elif item["type"] == "greater_than_equal":
+        code, message = "out_of_range", f"must be {context['ge']} or more"
+    elif item["type"] == "less_than_equal":
+        code, message = "out_of_range", f"must be {context['le']} or less"
     elif item["type"] == "string_pattern_mismatch":
         code = "bad_character"
         message = "is blank, begins or ends with blanks, or holds control characters: leave them out"
