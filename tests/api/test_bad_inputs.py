@@ -187,6 +187,16 @@ def test_bodies_that_are_wrong(api: Api, raw: bytes, status: int, code: str, poi
     assert problem["errors"][0]["pointer"] == pointer
 
 
+def test_facts_are_counted_in_all_parts_of_a_request(api: Api) -> None:
+    """Many parts with few facts each are no way to keep everybody waiting for one decision."""
+    context = {f"part{part}": {f"fact{number}": 1 for number in range(250)} for part in range(4)}
+    told = api.post(DECISIONS, [ask("capture", "tina.trader", context=context)])
+    assert (told.status_code, told.json()["code"]) == (422, "invalid_request")
+    assert told.json()["detail"] == "/0 states 1006 facts in all its parts; 1000 are allowed."
+    context.popitem()
+    assert api.ask("capture", "tina.trader", context=context)["outcome"] == "permit"
+
+
 @pytest.mark.parametrize("path", [DECISIONS, "/access/v1/evaluation", "/v1/decisions/dec_1/outcome"])
 def test_nesting_that_would_break_a_parser(api: Api, path: str) -> None:
     """Hundreds of thousands of brackets are refused."""

@@ -28,6 +28,7 @@ from controls.api.json_body import MAX_ITEMS, escape
 from controls.api.problems import invalid, invalid_fields
 from controls.api.schemas import (
     LINEAGE,
+    MAX_FACTS,
     MAX_NAME,
     MAX_PROPERTIES,
     PRINTABLE,
@@ -251,6 +252,9 @@ class _Facts:
         if not _NAMES.ordinary(self.facts):
             for members, pointer, name in self._stated:
                 self._bounded(members, f"{pointer}/{escape(name)}" if name else pointer)
+            if len(self.facts) > MAX_FACTS:
+                told = f"states {len(self.facts)} facts in all its parts; {MAX_FACTS} are allowed"
+                self._wrong("", "too_many_properties", told)
         if self.errors:
             raise self._refused()
         return Request(

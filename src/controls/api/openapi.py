@@ -51,9 +51,10 @@ proceed**; a 4xx or 5xx means that no decision exists.
 `/access/v1` follows the OpenID AuthZEN Authorization API 1.0; `/v1` says the same with more detail.
 
 A body is JSON in UTF-8 of at most 1 MiB (the setting `max_body_bytes`): {MAX_DEPTH} levels of nesting,
-{MAX_ITEMS:,} items in a list, {MAX_MEMBERS:,} members in an object, {schemas.MAX_PROPERTIES} properties,
-{MAX_STRING:,} characters in a string (that is no file), {MAX_DIGITS} digits in a number. No name stands
-twice in an object, and no string holds NUL or half a surrogate pair.
+{MAX_ITEMS:,} items in a list, {MAX_MEMBERS:,} members in an object, {schemas.MAX_PROPERTIES} properties in
+a part of a request and {schemas.MAX_FACTS:,} in all of it, {MAX_STRING:,} characters in a string (that is no
+file), {MAX_DIGITS} digits in a number. No name stands twice in an object, and no string holds NUL or half a
+surrogate pair.
 """
 
 

@@ -26,6 +26,7 @@ from controls.model.lineage import MAX_LINKS, Relation
 MAX_ID = 256
 MAX_NAME = 128
 MAX_PROPERTIES = 256
+MAX_FACTS = 1_000  # of one request, in all its parts
 
 # No control characters (Cc): ids and names appear in records, messages and logs.
 PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]+$"
