@@ -11,13 +11,15 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import make_url
 
 from controls.bootstrap import build_service, open_signer, read_rule_files, writer_settings
 from controls.decide import ActiveRelease
@@ -40,8 +42,9 @@ from controls.settings import Mode, Settings
 from controls.store.database import Database
 from controls.store.ledger_reads import blob
 from controls.store.listings import in_force
-from controls.store.migrate import current_revision, migrate, newest_revision
+from controls.store.migrate import current_revision, migrate
 from controls.store.rows import ApiKey
+from tests.begun_ledgers import Begun, contents, digest, newest, take_over
 
 DESK_RULES = Path(__file__).parent / "fixtures" / "rules" / "desk"
 
@@ -154,7 +157,7 @@ def start_desk(
     clock: Callable[[], datetime] | None = None,
     **more: Any,
 ) -> Desk:
-    """Migrate the database if it needs it and start a ledger in it.
+    """Migrate the database if it needs it and start a ledger in it, or give it one begun alike before.
 
     Args:
         folder: takes the signing key and the kept checkpoint.
@@ -163,9 +166,10 @@ def start_desk(
         directory: CSV text of the first directory; must hold both `administrators`.
         keys: other keys than `DESK_KEYS`.
         more: other settings.
+
+    Ledgers begun alike have one genesis, at one time, under one key, and the same API keys: a test of two
+    that must be told apart gives each something of its own.
     """
-    if current_revision(database_url) != newest():
-        migrate(database_url)
     settings = Settings(
         database_url=database_url,
         mode=Mode.DEMO,
@@ -174,10 +178,43 @@ def start_desk(
         checkpoint_file=folder / "checkpoint.txt",
         **more,
     )
+    files = tuple(read_rule_files(rules).items())
+    kind = make_url(database_url).get_backend_name()
+    at = None if clock is None else clock()
+    specs = repr(sorted((keys or DESK_KEYS).items()))
+    alike = (kind, files, directory, tuple(administrators), specs, at, repr(sorted(more.items())))
+    begun = _BEGUN.get(alike)
+    if begun is not None and take_over(begun, database_url):
+        settings.signing_key_file.touch(mode=0o600, exist_ok=False)
+        settings.signing_key_file.write_bytes(begun.signing_key)
+        settings.checkpoint_file.write_bytes(begun.checkpoint)
+    else:
+        begun = _begin(settings, files, directory, administrators, keys or DESK_KEYS, clock)
+        if len(_BEGUN) < MOST_KEPT:
+            _BEGUN[alike] = begun
+    return Desk(folder, settings, vkey=begun.vkey, keys=begun.keys, key_ids=begun.key_ids)
+
+
+MOST_KEPT = 100
+_BEGUN: dict[Hashable, Begun] = {}
+
+
+def _begin(
+    settings: Settings,
+    files: tuple[tuple[str, str], ...],
+    directory: str,
+    administrators: Sequence[str],
+    keys: Mapping[str, KeySpec],
+    clock: Callable[[], datetime] | None,
+) -> Begun:
+    before = digest(settings.database_url)
+    if current_revision(settings.database_url) != newest():
+        migrate(settings.database_url)
+        before = None
     vkey = create_key_file(settings.signing_key_file, origin="demo/desk", entropy=os.urandom(32))
-    made = {name: _mint(name, spec) for name, spec in (keys or DESK_KEYS).items()}
+    made = {name: _mint(name, spec) for name, spec in keys.items()}
     people = read_directory(directory)
-    active = activated(tuple(read_rule_files(rules).items()))
+    active = activated(files)
 
     async def start() -> None:
         signer = open_signer(settings)
@@ -200,17 +237,18 @@ def start_desk(
             await database.close()
 
     run_apart(start)
-    return Desk(
-        folder=folder,
-        settings=settings,
+    return Begun(
         vkey=vkey,
         keys={name: text for name, (text, _) in made.items()},
         key_ids={name: key.id for name, (_, key) in made.items()},
+        signing_key=settings.signing_key_file.read_bytes(),
+        checkpoint=settings.checkpoint_file.read_bytes(),
+        before=before,
+        tables=contents(settings.database_url),
     )
 
 
-# Most tests begin with a desk, and most desks with the same rules: these three were half of what one costs.
-newest = cache(newest_revision)
+# Many ledgers that are not the same begin with the same rules.
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import psycopg
 from psycopg import sql
@@ -18,8 +19,8 @@ from tests.databases import PostgresServer
 FIRST_MADE = 16384  # the first number that PostgreSQL gives to what is not of its own
 
 END_EVERYBODY = """
-SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()
+SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_get_activity(NULL)
+WHERE datid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid()
 """
 
 # Everything but rows that tests change: tables, columns, guards, rights, owners, settings, the revision.
@@ -62,12 +63,12 @@ class ReusedDatabases:
             name, made = self._free.popitem()
         else:
             name = self._server.create_database(template=self._template)
-            made = self._definitions(name)
+            with psycopg.connect(self._server.conninfo_of(name)) as connection:
+                made = _definitions(connection)
         try:
             yield name
         finally:
-            if self._definitions(name) == made:
-                self._empty(name)
+            if self._emptied(name, made):
                 self._free[name] = made
             else:
                 self._server.drop_database(name)
@@ -77,31 +78,45 @@ class ReusedDatabases:
             self._server.drop_database(name)
         self._free.clear()
 
-    def _definitions(self, name: str) -> str:
-        """A digest of what the database is without its rows; nobody is connected to it after that."""
+    def _emptied(self, name: str, made: str) -> bool:
+        """Whether the database still is what was made, and so has been emptied; nobody is connected to it
+        after that."""
         try:
-            with psycopg.connect(self._server.conninfo_of(name)) as connection:
+            connection = psycopg.connect(self._server.conninfo_of(name))
+        except psycopg.OperationalError:  # it is not there
+            return False
+        with connection:
+            try:
                 connection.execute(END_EVERYBODY)
-                found = connection.execute(DEFINITIONS).fetchone()
-        except psycopg.Error:  # it has no revision any more, or is not there
-            return ""
-        assert found is not None
-        return str(found[0])
+                same = _definitions(connection) == made
+            except psycopg.Error:  # it has no revision any more
+                return False
+            if same:
+                connection.execute(_emptying())
+        return same
 
-    def _empty(self, name: str) -> None:
-        """Delete every row, which only the owner can, with the guards off."""
-        from controls.store.guard_definitions import GUARDED_NAMES, POSTGRES_TRIGGERS
-        from controls.store.tables import metadata
 
-        guards_off = sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER")
-        guards_on = sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}")
-        statements = [
-            *(guards_off.format(sql.Identifier(table)) for table in GUARDED_NAMES),
-            *(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)) for table in metadata.tables),
-            *(
-                guards_on.format(sql.Identifier(trigger.table), sql.Identifier(guard))
-                for guard, trigger in POSTGRES_TRIGGERS.items()
-            ),
-        ]
-        with psycopg.connect(self._server.conninfo_of(name)) as connection:
-            connection.execute(sql.SQL("; ").join(statements))
+def _definitions(connection: psycopg.Connection) -> str:
+    """A digest of what the database is without its rows."""
+    found = connection.execute(DEFINITIONS).fetchone()
+    assert found is not None
+    return str(found[0])
+
+
+@cache
+def _emptying() -> sql.Composed:
+    """Deletes every row, which only the owner can, with the guards off."""
+    from controls.store.guard_definitions import GUARDED_NAMES, POSTGRES_TRIGGERS
+    from controls.store.tables import metadata
+
+    guards_off = sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER")
+    guards_on = sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}")
+    statements = [
+        *(guards_off.format(sql.Identifier(table)) for table in GUARDED_NAMES),
+        *(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)) for table in metadata.tables),
+        *(
+            guards_on.format(sql.Identifier(trigger.table), sql.Identifier(guard))
+            for guard, trigger in POSTGRES_TRIGGERS.items()
+        ),
+    ]
+    return sql.SQL("; ").join(statements)

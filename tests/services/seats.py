@@ -97,10 +97,13 @@ class Seat:
         return report
 
 
+BEGUN_AT = datetime.now(UTC)
+
+
 @asynccontextmanager
 async def seated(folder: Path, url: str) -> AsyncIterator[Seat]:
-    """A seat on the tests' desk, with the time of now until its clock is moved."""
-    clock = Clock(datetime.now(UTC))
+    """A seat on the tests' desk, with the time of BEGUN_AT until its clock is moved."""
+    clock = Clock(BEGUN_AT)
     desk = start_desk(folder, database_url=url, clock=clock)
     service = desk.build(clock=clock)
     await service.start()
