@@ -30,10 +30,12 @@ STOP_SECONDS = 30.0
 
 # Children stay zombies until they are asked about, so that their numbers are nobody else's.
 PROGRAM = """
-import json, os, sys
+import gc, json, os, sys
 from controls.api import app
 from controls.cli import main
 from tests.forks import die_with_parent
+gc.collect()
+gc.freeze()
 for line in sys.stdin:
     asked = json.loads(line)
     if "wait" in asked:
