@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from controls.api import asked, schemas
+from controls.api import schemas
 from controls.api.asked import RESERVED
-from controls.model.errors import InvalidInput
-from controls.model.values import Json
 from tests.api.conftest import Api
 from tests.desk import an_order, ask
 
@@ -302,22 +299,3 @@ def test_a_problem_can_be_printed(api: Api) -> None:
     told = api.post(DECISIONS, raw=json.dumps({"\U0001f600\u202e": 1}).encode())
     assert told.status_code == 422
     assert told.content.isascii()
-
-
-def test_names_that_are_kept_are_bounded() -> None:
-    """Whoever sends ever new names, or very long ones, fills no memory with them."""
-    for number in range(2 * asked.KEPT):
-        for size in (1, asked.MAX_KEPT):
-            name = f"n{number}" + "x" * size
-            body: dict[str, Json] = {
-                "subject": {"type": "account", "id": "ana"},
-                "action": {"name": "capture"},
-                "resource": {"type": "order", "id": "O-1", "properties": {name[: asked.MAX_NAME]: 1}},
-                "context": {"market": {name: True}},
-            }
-            with suppress(InvalidInput):
-                asked.read_decision(body, id="dec_1")
-    kept = asked._NAMES._under
-    assert 0 < len(kept) <= asked.KEPT
-    assert all(len("".join(names)) <= asked.MAX_KEPT for names in kept.values())
-    assert 0 < len(asked._NAMES._ordinary) <= asked.KEPT

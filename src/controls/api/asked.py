@@ -20,7 +20,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Final, TypeVar
+from operator import is_not
+from typing import Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -64,9 +65,14 @@ RESERVED: Final = frozenset(
 # Fields of the request itself, which mean something at its top and would be overlooked elsewhere.
 OF_REQUEST: Final = ("break_glass", "on_behalf_of")
 
-# Of how many requests' names it is kept what they come to (then all are forgotten), and how long they may be.
-KEPT: Final = 512
-MAX_KEPT: Final = 8_192
+# Members of the context that are no facts of the chain, and the member of a resource that is none.
+OF_CONTEXT: Final = ("at", "claim")
+LINEAGE_NAME: Final = "lineage"
+# The names of all members of a request, those of an object after its own.
+Shape: TypeAlias = tuple[object, ...]
+# How many shapes of requests are kept, and how long their names may be together.
+SHAPES: Final = 512
+MAX_SHAPE: Final = 8_192
 
 _NAME: Final = re.compile(PRINTABLE.replace("$", r"\Z"))
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -161,52 +167,50 @@ def _validated(model: type[_Model], body: object, *, prefix: str) -> _Model:
     raise invalid(details, prefix=prefix)
 
 
-class _Names:
-    """The names of properties. Most requests have those of others before them, so that they are looked at,
-    and made names of facts, once."""
+def _ordinary(properties: Mapping[str, Json]) -> bool:
+    """Whether number and names of properties show at a glance that they are within bounds.
 
-    __slots__ = ("_ordinary", "_under")
+    An empty name is seen by what stands around it: two blanks, or in a fact the dot at its end.
+    """
+    names = f" {' '.join(properties)} "
+    return (
+        len(properties) <= MAX_PROPERTIES
+        and max(map(len, properties), default=0) <= MAX_NAME
+        and names.isprintable()
+        and "  " not in names
+        and ". " not in names
+    )
+
+
+class _Shapes:
+    """Which facts requests state, by the names of their members. Most have those of others before them, so
+    that names of facts are made, and looked at, once. SHAPES are kept, then all are forgotten."""
+
+    __slots__ = ("_facts",)
 
     def __init__(self) -> None:
-        self._ordinary: set[tuple[str, ...]] = set()
-        self._under: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
+        self._facts: dict[Shape, tuple[str, ...]] = {}
 
-    def under(self, stem: str, properties: Mapping[str, Json]) -> tuple[str, ...]:
-        """The names of the facts that these properties state, in their order."""
-        key = stem, tuple(properties)
-        found = self._under.get(key)
-        if found is None:
-            found = tuple([stem + name for name in properties])
-            if sum(map(len, found)) <= MAX_KEPT:
-                if len(self._under) >= KEPT:
-                    self._under.clear()
-                self._under[key] = found
-        return found
+    def __len__(self) -> int:
+        return len(self._facts)
 
-    def ordinary(self, properties: Mapping[str, Json]) -> bool:
-        """Whether number and names of properties show at a glance that they are within bounds.
+    def facts(self, shape: Shape) -> tuple[str, ...] | None:
+        """The names of the facts that the values of a request of this shape state, in their order."""
+        return self._facts.get(shape)
 
-        An empty name is seen by what stands around it: two blanks, or in a fact the dot at its end.
-        """
-        key = tuple(properties)
-        if key in self._ordinary:
-            return True
-        names = f" {' '.join(key)} "
-        fit = (
-            len(key) <= MAX_PROPERTIES
-            and max(map(len, key), default=0) <= MAX_NAME
-            and names.isprintable()
-            and "  " not in names
-            and ". " not in names
-        )
-        if fit and len(names) <= MAX_KEPT:
-            if len(self._ordinary) >= KEPT:
-                self._ordinary.clear()
-            self._ordinary.add(key)
-        return fit
+    def keep(
+        self, shape: Shape, facts: Mapping[str, Json], values: list[Json], context: Iterable[str]
+    ) -> None:
+        """Keep what a request of this shape stated, if each of the values is one of its facts."""
+        if len(facts) != len(values) or any(map(is_not, facts.values(), values)):
+            return
+        if sum(map(len, facts)) + sum(map(len, context)) <= MAX_SHAPE:
+            if len(self._facts) >= SHAPES:
+                self._facts.clear()
+            self._facts[shape] = tuple(facts)
 
 
-_NAMES: Final = _Names()
+_SHAPES: Final = _Shapes()
 
 
 class _Facts:
@@ -223,46 +227,26 @@ class _Facts:
         self.prefix = prefix
         self.free = free_context
         self.facts: dict[str, Json] = {}
-        # What states facts, and where it stands: in which object, under which name (none: it is that object).
-        self._stated: list[tuple[Mapping[str, Json], str, str]] = []
+        self._stated: list[tuple[Mapping[str, Json], str]] = []  # what states facts, and where it stands
         self.errors: list[FieldError] = []
         self.at: datetime | None = None
         self.claim = True
         self.lineage: tuple[StatedLink, ...] = ()
 
     def request(self, id: str) -> Request:
-        asked, kind = self.asked, self.asked.resource.type
-        head = kind.partition(".")[0]
-        if head in RESERVED:
-            self._wrong("/resource/type", "reserved_type", f"{head!r} belongs to the service itself")
-        if asked.resource.properties:
-            self._reserved("/resource/properties", asked.resource.properties)
-            properties = asked.resource.properties
-            if "lineage" in properties:
-                properties = dict(properties)
-                self._lineage(properties.pop("lineage"))
-            self._entity(f"{kind}.", properties, "/resource/properties")
-        if asked.subject.properties:
-            self._reserved("/subject/properties", asked.subject.properties)
-            self._entity("subject.", asked.subject.properties, "/subject/properties")
-        if asked.action.properties:
-            self._entity("action.", asked.action.properties, "/action/properties")
-        if asked.context:
-            self._context(asked.context, head)
-        if not _NAMES.ordinary(self.facts):
-            for members, pointer, name in self._stated:
-                self._bounded(members, f"{pointer}/{escape(name)}" if name else pointer)
-            if len(self.facts) > MAX_FACTS:
-                told = f"states {len(self.facts)} facts in all its parts; {MAX_FACTS} are allowed"
-                self._wrong("", "too_many_properties", told)
-        if self.errors:
-            raise self._refused()
+        asked = self.asked
+        shape, values = self._shape()
+        if not self._as_before(shape, values):
+            self._collect()
+            if self.errors:
+                raise self._refused()
+            _SHAPES.keep(shape, self.facts, values, asked.context)
         return Request(
             id=id,
             subject_type=asked.subject.type,
             subject_id=asked.subject.id,
             action=asked.action.name,
-            resource_type=kind,
+            resource_type=asked.resource.type,
             resource_id=asked.resource.id,
             properties=self.facts,
             asserted_at=self.at,
@@ -273,6 +257,59 @@ class _Facts:
             if asked.break_glass is None
             else BreakGlass(asked.break_glass.reason, asked.break_glass.minutes),
         )
+
+    def _shape(self) -> tuple[Shape, list[Json]]:
+        """The names of all members, and the values that state facts."""
+        asked = self.asked
+        resource, subject, action = asked.resource, asked.subject.properties, asked.action.properties
+        shape = [self.free, resource.type, tuple(resource.properties), tuple(subject), tuple(action)]
+        values = [*resource.properties.values(), *subject.values(), *action.values()]
+        for name, value in asked.context.items():
+            shape.append(name)
+            if value.__class__ is dict:
+                shape.append(tuple(value))
+                values += value.values()
+            elif name not in OF_CONTEXT:
+                values.append(value)
+        return tuple(shape), values
+
+    def _as_before(self, shape: Shape, values: list[Json]) -> bool:
+        """Whether the facts are those of a request before this one, with other values."""
+        names = _SHAPES.facts(shape)
+        if names is None or LINEAGE_NAME in self.asked.resource.properties:
+            return False
+        self.facts = dict(zip(names, values, strict=True))
+        self._meant(self.asked.context)
+        if self.errors or len(self.facts) != len(names):  # `at` or `claim` cannot be read
+            self.facts, self.errors, self.at, self.claim = {}, [], None, True
+            return False
+        return True
+
+    def _collect(self) -> None:
+        asked, kind = self.asked, self.asked.resource.type
+        head = kind.partition(".")[0]
+        if head in RESERVED:
+            self._wrong("/resource/type", "reserved_type", f"{head!r} belongs to the service itself")
+        if asked.resource.properties:
+            self._reserved("/resource/properties", asked.resource.properties)
+            properties = asked.resource.properties
+            if LINEAGE_NAME in properties:
+                properties = dict(properties)
+                self._lineage(properties.pop(LINEAGE_NAME))
+            self._entity(f"{kind}.", properties, "/resource/properties")
+        if asked.subject.properties:
+            self._reserved("/subject/properties", asked.subject.properties)
+            self._entity("subject.", asked.subject.properties, "/subject/properties")
+        if asked.action.properties:
+            self._entity("action.", asked.action.properties, "/action/properties")
+        if asked.context:
+            self._context(asked.context, head)
+        if not _ordinary(self.facts):
+            for members, pointer in self._stated:
+                self._bounded(members, pointer)
+            if len(self.facts) > MAX_FACTS:
+                told = f"states {len(self.facts)} facts in all its parts; {MAX_FACTS} are allowed"
+                self._wrong("", "too_many_properties", told)
 
     def _lineage(self, stated: Json) -> None:
         """What the resource comes from: a list of links, not a fact."""
@@ -288,8 +325,8 @@ class _Facts:
         )
 
     def _entity(self, stem: str, properties: Mapping[str, Json], pointer: str) -> None:
-        self._stated.append((properties, pointer, ""))
-        self.facts.update(zip(_NAMES.under(stem, properties), properties.values(), strict=True))
+        self._stated.append((properties, pointer))
+        self.facts.update({stem + name: value for name, value in properties.items()})
 
     def _bounded(self, properties: Mapping[str, Json], pointer: str) -> None:
         """Says which names are out of bounds, and whether there are too many."""
@@ -303,17 +340,23 @@ class _Facts:
 
     def _context(self, context: Mapping[str, Json], head: str) -> None:
         self._reserved("/context", context)
-        if not _NAMES.ordinary(context):
+        if not _ordinary(context):
             self._bounded(context, "/context")
         for name, value in context.items():
-            if name == "claim":
-                self._claims(value)
-            elif name == "at":
-                self._says_when(value)
-            elif isinstance(value, dict):
+            if name in OF_CONTEXT:
+                continue
+            if isinstance(value, dict):
                 self._named(name, value, head)
             else:
                 self.facts[f"context.{name}"] = value
+        self._meant(context)
+
+    def _meant(self, context: Mapping[str, Json]) -> None:
+        """The members of the context that are no facts but mean something."""
+        if "claim" in context:
+            self._claims(context["claim"])
+        if "at" in context:
+            self._says_when(context["at"])
 
     def _claims(self, value: Json) -> None:
         if isinstance(value, bool):
@@ -346,16 +389,16 @@ class _Facts:
     def _named(self, name: str, members: Mapping[str, Json], head: str) -> None:
         """Facts that the context states under a name of their own."""
         first = name.partition(".")[0]
-        names = _NAMES.under(f"{name}.", members)
-        if first in RESERVED or first == head or not self.facts.keys().isdisjoint(names):
+        stated = {f"{name}.{inner}": value for inner, value in members.items()}
+        if first in RESERVED or first == head or not self.facts.keys().isdisjoint(stated):
             if self.free:
                 self.facts[f"context.{name}"] = dict(members)
             else:
                 told = "would state facts that another part of the request or the service states"
                 self._wrong(f"/context/{escape(name)}", "ambiguous_fact", told)
             return
-        self._stated.append((members, "/context", name))
-        self.facts.update(zip(names, members.values(), strict=True))
+        self._stated.append((members, f"/context/{escape(name)}"))
+        self.facts.update(stated)
 
     def _reserved(self, pointer: str, members: Mapping[str, Json]) -> None:
         """Fields that have a meaning at the top of the request only."""
