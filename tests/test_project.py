@@ -32,7 +32,7 @@ LONGEST_MODULE = 500
 # Spelt in parts, so that this file does not hold what it looks for.
 MACHINE_FOLDERS = ("wo" + "rk", "ro" + "ot", "ho" + "me", "Us" + "ers", "t" + "mp")
 MACHINE_PATH = re.compile(rf"(?<![\w.$}}/-])/(?:{'|'.join(MACHINE_FOLDERS)})/")
-PURE = ("model", "rules", "duties", "decide.py", "ledger")
+PURE = ("model", "rules", "duties", "decide", "ledger")
 # Calls that read something other than their arguments. `verifier.py` is a program of its own.
 IMPURE_CALLS = {"open", "input", "print", "now", "today", "utcnow", "uuid1", "uuid4", "uuid7", "read_text"}
 

@@ -1,56 +1,39 @@
-"""The one place where findings become an outcome.
-
-Guarantees: pure (same request, same situation, same answer to the byte); whatever is missing, malformed,
-unknown or broken leads to a finding that does not permit; the strictest finding wins; an approval clears
-exactly the findings it names, and only when they are all that is found: never a deny but those that
-`controls.duties.breaking` lets a second person lift, where the request asks for that.
-"""
+"""From a request and its situation to findings, and from findings to an outcome."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from typing import Final
 
+from controls.decide.approved import clears, holding
+from controls.decide.situation import ActiveRelease, Situation
 from controls.duties.acting import acting_findings, claimed_act, other_of, principal_act
 from controls.duties.amending import Amending, amended_findings
-from controls.duties.approving import Approving, approver_findings
-from controls.duties.ballots import Ballots, ballots_of
+from controls.duties.approving import approver_findings
 from controls.duties.breaking import beyond_glass, no_step_to_break, not_broken
-from controls.duties.enforcement import Enforcement
 from controls.duties.facts import facts_about, facts_about_nobody, facts_of
 from controls.duties.hearing import Question
 from controls.duties.lineage import Joined, joined_findings, lineage_findings
-from controls.duties.lookahead import LookAhead, Taken
+from controls.duties.lookahead import Taken
 from controls.duties.material import Amendment, amendment, baseline, lines_findings, material_findings
-from controls.duties.moving import Arrival, moved_findings
+from controls.duties.moving import moved_findings
 from controls.duties.order import OrderAnswer, step_order
 from controls.duties.resembling import resembling
-from controls.duties.trails import RESEMBLES, trails_of
+from controls.duties.trails import RESEMBLES
 from controls.ledger.canonical import canonical_bytes, form_text
 from controls.model import reasons
-from controls.model.chain import AMEND, ChainHistory, ChainKind, Step, Votes
+from controls.model.chain import AMEND, ChainKind, Step, Votes
 from controls.model.condition import Facts
-from controls.model.crowd import Crowd
-from controls.model.decision import Approval, ClaimIntent, ClearedFinding, Decision, Obligation
-from controls.model.duty import ConstraintKind
+from controls.model.decision import ClaimIntent, Decision, Obligation
 from controls.model.errors import ControlsError
 from controls.model.finding import Cause, Effect, Finding, Outcome, strictest
-from controls.model.lineage import LineageReading, Link, StatedLink
-from controls.model.people import Account, Principal, Profile
-from controls.model.record import record
+from controls.model.lineage import Link
 from controls.model.request import Request
-from controls.model.trail import Trail, TrailPlace, TrailReading
-from controls.model.values import Json, Value, canonical, utc_text
-from controls.model.window import AggregateReading
-from controls.rules.engine import Engine
-from controls.rules.release import Release
-from controls.rules.rule import Rule
+from controls.model.values import Json, Value, utc_text
 from controls.rules.values_on_record import values_on_record
-from controls.rules.vocabulary import FactReading
-from controls.rules.watching import Watched, watched_by
 
 # What a caller says about time is recorded; further off than this it is refused.
 ASSERTED_TIME_TOLERANCE: Final = timedelta(minutes=5)
@@ -59,90 +42,6 @@ MAX_LINES: Final = 500
 
 # The resource type of review cases: resolving one is itself decided.
 REVIEW: Final = "review"
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveRelease:
-    """A release with what is built from it once: Casbin's enforcers, the rule engine and indexes."""
-
-    release: Release
-    enforcement: Enforcement
-    engine: Engine
-    rules: Mapping[tuple[str, str], Rule] = field(init=False)  # by id and version: an id may have several
-    trails: Mapping[str, tuple[Trail, ...]] = field(init=False)  # by chain kind; only kinds with any
-    ballots: Mapping[str, Ballots] = field(init=False)  # by chain kind; only kinds with any
-    related: frozenset[str] = field(init=False)  # chain kinds with a constraint over how persons are related
-    watched: Mapping[str, Watched] = field(init=False)  # by `resource.action`; only actions with any
-    ahead: LookAhead = field(init=False)
-    kinds: Mapping[str, ChainKind] = field(init=False)  # by their own ids
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rules", {(rule.id, rule.version): rule for rule in self.release.rules})
-        kinds = self.release.chains.values()
-        constraints = self.release.constraints
-        object.__setattr__(self, "trails", trails_of(constraints, chains=kinds))
-        object.__setattr__(self, "ballots", ballots_of(constraints, chains=kinds))
-        about = {item.chain for item in constraints if item.kind is ConstraintKind.RELATION}
-        related = frozenset(kind.id for kind in kinds if not about.isdisjoint(("", kind.id)))
-        object.__setattr__(self, "related", related)
-        object.__setattr__(self, "watched", watched_by(self.release.rules, self.release.aggregates))
-        ahead = LookAhead(self.release.grants, self.release.roles, constraints, kinds)
-        object.__setattr__(self, "ahead", ahead)
-        object.__setattr__(self, "kinds", {kind.id: kind for kind in kinds})
-
-    def counted(self, facts: Facts, *, kind: str) -> Facts:
-        """`facts` about a chain of a kind, with the votes that its steps take."""
-        ballots = self.ballots.get(kind)
-        if ballots is None:
-            return facts
-        return Facts(facts.values, ballots.counted(facts), facts.now, facts.gaps, facts.later)
-
-
-@record
-class Situation:
-    """Everything a decision reads besides the request, as of the lock.
-
-    `account` is the subject's account now, if there is one. `trails` are the acts of other chains that
-    constraints look at (what is not there could not be told, or is looked at by none), and `profiles` what
-    the directory knows of persons, where a constraint asks. `approvals` are those given for this resource.
-    `reviewed` is what a `review` resource is about. `aggregates` are those that the rules of the action read
-    (None: they read none). `crowd` is everybody who can act (None: nobody looks ahead whether the rest of a
-    chain can be done), and `places` where the chain is, which is looked at then. `lineage` is what other
-    chains have to do with it (None: nothing). `principal` is whom the request is made for (None: it names
-    nobody), `their_trails` and `their_aggregates` what is read of that person.
-    `arriving` is, by trail, where an amendment would bring the chain, if anywhere, and `been` what was done
-    where it has been by those who act on it (of trails that are looked at on a condition).
-    `mitigated` are, by person, the constraints with which a conflict is accepted, each with the mitigation.
-    """
-
-    reading: FactReading
-    account: Account | None
-    history: ChainHistory
-    now: datetime
-    approvals: Sequence[Approval] = ()
-    trails: Mapping[str, TrailReading] = field(default_factory=dict)
-    profiles: Mapping[str, Profile] = field(default_factory=dict)
-    reviewed: ReviewedChain | None = None
-    aggregates: AggregateReading | None = None
-    crowd: Crowd | None = None
-    places: Mapping[str, Sequence[TrailPlace]] = field(default_factory=dict)
-    lineage: LineageReading | None = None
-    mitigated: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    principal: Principal | None = None
-    their_trails: Mapping[str, TrailReading] = field(default_factory=dict)
-    their_aggregates: AggregateReading | None = None
-    arriving: Mapping[str, Arrival] = field(default_factory=dict)
-    been: Mapping[str, Sequence[TrailReading]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewedChain:
-    """The chain (or plain resource) that a review case belongs to, and who had a hand in it. `approving`:
-    which step is to be approved (None: none is)."""
-
-    name: str
-    parties: frozenset[str]
-    approving: Approving | None = None
 
 
 def decide(request: Request, situation: Situation, *, active: ActiveRelease) -> Decision:
@@ -351,7 +250,7 @@ def _concluded(
     if (outcome is Outcome.REVIEW or breakable) and account is not None:
         held = holding(kept)
         for offered in situation.approvals:
-            if _clears(offered, request, situation, material=material, held=held):
+            if clears(offered, request, situation, material=material, held=held):
                 approval = offered.id
                 cleared = held
                 kept = tuple(item for item in kept if item not in held)
@@ -399,77 +298,6 @@ def material_of(kind: ChainKind, *, step: Step | None, forms: Mapping[str, Json]
     if step is not None and step.lines in forms:
         found.setdefault(step.lines, sha256(canonical_bytes(forms[step.lines])).hexdigest())
     return found
-
-
-def cleared_finding(finding: Finding) -> ClearedFinding:
-    """The finding as an approval names it; the digest changes with any value that made it speak."""
-    values = {name: canonical(value) for name, value in finding.values.items()}
-    told = canonical_bytes([finding.effect.value, finding.cause.value, values, list(finding.missing)])
-    return ClearedFinding(finding.rule, finding.version, sha256(told).hexdigest())
-
-
-def material_digest(
-    material: Mapping[str, str], *, lineage: Sequence[StatedLink] = (), on_behalf_of: str = ""
-) -> str:
-    """What an approval binds the material facts by, and what the resource was said to come from."""
-    told: dict[str, Json] = dict(material)
-    if on_behalf_of:
-        told["request.on_behalf_of"] = on_behalf_of
-    if lineage:
-        told["resource.lineage"] = list[Json](
-            sorted(f"{link.relation.value}:{link.type}:{link.id}" for link in lineage)
-        )
-    return sha256(canonical_bytes(told)).hexdigest()
-
-
-def material_of_approval(request: Request, material: Mapping[str, str], principal: Principal | None) -> str:
-    """What an approval binds a request by: its facts, what it comes from, and for whom it is made."""
-    known = None if principal is None else principal.account
-    return material_digest(
-        material, lineage=request.lineage, on_behalf_of="" if known is None else known.person.id
-    )
-
-
-def holding(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """The findings that hold an action up, of which an approval must name each."""
-    stopping = (Effect.REVIEW, Effect.DENY)
-    return tuple(item for item in findings if item.effect in stopping and not item.observed)
-
-
-def _clears(
-    offered: Approval,
-    request: Request,
-    situation: Situation,
-    *,
-    material: Mapping[str, str],
-    held: Sequence[Finding],
-) -> bool:
-    return (
-        not offered.used
-        and situation.account is not None
-        and offered.person == situation.account.person.id
-        and offered.action == request.action
-        and offered.resource_type == request.resource_type
-        and offered.resource_id == request.resource_id
-        and situation.now < offered.expires_at
-        and offered.material == material_of_approval(request, material, situation.principal)
-        and not _party_to_line(offered.approver, situation)
-        and not _is_principal(offered.approver, situation)
-        and set(offered.findings) == {cleared_finding(item) for item in held}
-    )
-
-
-def _party_to_line(person: str, situation: Situation) -> bool:
-    """Whether somebody had a hand in what the chain comes from, or in what has come of it."""
-    lines = () if situation.lineage is None else situation.lineage.lines
-    return any(item.act.person == person for line in lines for item in line)
-
-
-def _is_principal(person: str, situation: Situation) -> bool:
-    """Whether the request is made for this person."""
-    principal = situation.principal
-    known = None if principal is None else principal.account
-    return known is not None and known.person.id == person
 
 
 def _own_properties(request: Request, forms: Mapping[str, Json]) -> dict[str, str]:
