@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controls.api import json_body
 from controls.api.json_body import (
     MAX_DEPTH,
     MAX_ITEMS,
@@ -198,6 +199,51 @@ def test_a_name_given_twice_is_refused_whatever_it_holds(pairs: list[tuple[str, 
         assert {code for _, code in places(refused(text))} == {"duplicate_key"}
     else:
         read_json(text.encode())
+
+
+_NUMBERS = st.sampled_from(
+    [
+        *("0", "-0", "1.0", "1e3", "1E400", "-1", "01", "1.", "NaN", "-Infinity", "1e-400", "0.1"),
+        *(
+            "9" * 17,
+            "9" * 18,
+            "9" * 19,
+            "-" + "9" * 18,
+            "9" * 34,
+            "9" * 35,
+            "-" + "9" * 34,
+            "1" + "0" * 4_400,
+        ),
+    ]
+)
+_WRITTEN = st.recursive(
+    _NUMBERS
+    | st.sampled_from(['"a"', '""', "true", "null", '"\\u0061"', '"\u00e9"', '"e\u0301"', '"\t"', ":"]),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4).map(lambda items: f"[{','.join(items)}]"),
+        st.lists(
+            st.tuples(st.sampled_from(['"a"', '"b" ', '"\\u0061"', '"\u00e9"', "a"]), inner), max_size=4
+        ).map(lambda members: f"{{{','.join(f'{name}:{value}' for name, value in members)}}}"),
+    ),
+    max_leaves=12,
+)
+
+
+@pytest.mark.differential
+@given(text=_WRITTEN)
+def test_the_fast_way_reads_what_the_careful_one_reads(text: str) -> None:
+    """Whatever the fast reader takes, the one with hooks takes, as the same values of the same types."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_body, "_ordinary", lambda _: None)
+        careful = outcome(text)
+    assert outcome(text) == careful
+
+
+def outcome(text: str) -> str | list[tuple[str, str]]:
+    try:
+        return repr(read_json(text.encode()))
+    except InvalidInput as error:
+        return places(error)
 
 
 def test_limits_hold_in_long_bodies_too() -> None:
