@@ -87,7 +87,7 @@ class Decide:
                 told.append(request)
                 permitted = False
             else:
-                answer = _one(context, self._asked[request.id], key=self.key)
+                answer = _one(context, self._asked.pop(request.id), key=self.key)
                 told.append(answer)
                 permitted = answer.decision.permitted
             if self.semantic.stops(permitted=permitted):
