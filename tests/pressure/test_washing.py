@@ -146,10 +146,13 @@ class Clock:
         return self.now
 
 
+BEGUN_AT = datetime.now(UTC)
+
+
 @asynccontextmanager
 async def timed(folder: Path, url: str) -> AsyncIterator[tuple[Seat, Clock]]:
     """A desk of its own with a clock of its own."""
-    clock = Clock(datetime.now(UTC))
+    clock = Clock(BEGUN_AT)
     own = start_desk(folder, database_url=url, directory=PEOPLE, keys=KEYS, clock=clock)
     async with running(own, clock=clock) as service:
         yield Seat(own, service), clock

@@ -111,7 +111,7 @@ async def running(desk: Desk, watched: Watched | None = None) -> AsyncIterator[S
 
 @pytest.fixture(autouse=True)
 def _trials() -> None:
-    """Here each trial is a process of its own."""
+    """Here each trial is a process of its own, but where only what follows it is the subject."""
 
 
 async def propose(service: Service, desk: Desk, release: Release) -> str:
@@ -186,6 +186,7 @@ async def test_building_keeps_nobody_waiting(desk: Desk) -> None:
         assert answer["release"] == numbered(1).digest
 
 
+@pytest.mark.usefixtures("trials_here")
 async def test_a_replica_that_heard_of_nothing_builds_before_it_decides(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +203,7 @@ async def test_a_replica_that_heard_of_nothing_builds_before_it_decides(
         assert (await there.reload())["changed"] is False
 
 
+@pytest.mark.usefixtures("trials_here")
 async def test_a_replica_builds_what_is_proposed_ahead(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, logged: list[Any]
 ) -> None:
@@ -224,6 +226,7 @@ async def test_a_replica_builds_what_is_proposed_ahead(
     assert watched.closed == watched.built
 
 
+@pytest.mark.usefixtures("trials_here")
 async def test_a_service_that_cannot_build_the_release_in_force_decides_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
