@@ -94,7 +94,17 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture
-def trials_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def releases_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What services of this process read of a stored release is read once for the same bytes: a quarter of
+    what starting one costs. Engine and enforcement are each service's own."""
+    from controls.services import candidates
+    from tests.trials import read_release
+
+    monkeypatch.setattr(candidates, "release_from_document", read_release)
+
+
+@pytest.fixture
+def trials_here(monkeypatch: pytest.MonkeyPatch, releases_read_once: None) -> None:
     """Releases are tried in this process (see `trials.py`)."""
     from controls.services import trial
     from tests.trials import tried_here
