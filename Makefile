@@ -157,8 +157,17 @@ $(STAMP): requirements-dev.lock pyproject.toml $(if $(stale),stale)
 	"$$python" -m venv "$(VENV)"
 	log="$(VENV)/install.log"
 	# Python compiles what is imported, once; pip would compile everything, for half the time that it takes.
+	pip() { "$(BIN)/python" -m pip install --no-compile --no-color --progress-bar off "$$@"; }
+	# pip uses one processor, so two install half of the packages each. The lock file names every package, so
+	# that none is looked for because of another one; `pip check` holds that against what they ask for.
+	halves() {
+	  awk -v into="$(VENV)/half" '/^[A-Za-z0-9]/ { n++ } { print > (into n % 2 ".txt") }' requirements-dev.lock
+	  pip --no-deps --require-hashes -r "$(VENV)/half0.txt" & local other="$$!" failed=0
+	  pip --no-deps --require-hashes -r "$(VENV)/half1.txt" || failed=1
+	  wait "$$other" && return "$$failed"
+	}
 	install() {
-	  if ! "$(BIN)/python" -m pip install --no-compile --no-color --progress-bar off "$$@" 2>&1 | tee -a "$$log" | progress; then
+	  if ! { "$$@" && "$(BIN)/python" -m pip check --no-color; } 2>&1 | tee -a "$$log" | progress; then
 	    echo "pip failed; the end of $$log:" >&2
 	    tail -n 30 "$$log" >&2
 	    exit 1
@@ -174,8 +183,8 @@ $(STAMP): requirements-dev.lock pyproject.toml $(if $(stale),stale)
 	    END { if (tty) printf "\r%-60s\r", "" }'
 	}
 	: > "$$log"
-	install --require-hashes -r requirements-dev.lock
-	install --no-deps --no-build-isolation -e .
+	install halves
+	install pip --no-deps --no-build-isolation -e .
 	"$(BIN)/python" -c 'import sys; print(sys.version_info[:2], "$(CURDIR)")' > "$(STAMP)"
 	echo "environment ready"
 
