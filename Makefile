@@ -168,8 +168,8 @@ $(STAMP): requirements-dev.lock pyproject.toml $(if $(stale),stale)
 	}
 	install() {
 	  if ! { "$$@" && "$(BIN)/python" -m pip check --no-color; } 2>&1 | tee -a "$$log" | progress; then
-	    echo "pip failed; the end of $$log:" >&2
-	    tail -n 30 "$$log" >&2
+	    echo "pip failed; of that $$log says:" >&2
+	    { grep -A 15 "ERROR\|which is not installed" "$$log" || tail -n 30 "$$log"; } | head -n 40 >&2
 	    exit 1
 	  fi
 	}
