@@ -11,8 +11,9 @@ its members, and any other is `context.k`.
 
 On native routes the context members `at` (the caller's time) and `claim` (false: do not claim) have a
 meaning and a type. AuthZEN leaves the context free: there they have their meaning when they are of the
-right type and are ordinary facts when not, and a member that would state facts of the subject, the action,
-the resource or the service stays below `context`, where no rule reads it as anything else.
+right type and are facts of the context when not, for which a step of a chain is denied (`unread_context`).
+A member that would state facts of the subject, the action, the resource or the service stays below
+`context`, where no rule reads it as anything else.
 """
 
 from __future__ import annotations
@@ -276,6 +277,7 @@ class _Facts:
     def _as_before(self, shape: Shape, values: list[Json]) -> bool:
         """Whether the facts are those of a request before this one, with other values."""
         names = _SHAPES.facts(shape)
+        # A lineage is no fact, so its shape is never kept; that is seen to twice, as history hangs on it.
         if names is None or LINEAGE_NAME in self.asked.resource.properties:
             return False
         self.facts = dict(zip(names, values, strict=True))

@@ -99,12 +99,11 @@ def _unusual(value: object) -> bool:
         if _SCALARS.issuperset(map(type, items)):
             continue
         for item in items:
-            kind = type(item)
-            if kind is dict:
-                inside.append(item.values())  # type: ignore[attr-defined]  # a dict
-            elif kind is list:
-                inside.append(item)  # type: ignore[arg-type]  # a list
-            elif kind not in _SCALARS:
+            if type(item) is dict:
+                inside.append(item.values())
+            elif type(item) is list:
+                inside.append(item)
+            elif type(item) not in _SCALARS:
                 return True
     return False
 

@@ -163,7 +163,21 @@ class FactReading:
 def read_facts(vocabulary: Vocabulary, properties: Mapping[str, Json]) -> FactReading:
     """The typed values of `properties`, whose names are the vocabulary's; never raises."""
     columns = vocabulary.columns.of(properties)
-    return _read_each(vocabulary, properties) if columns is None else _read_columns(properties, columns)
+    if columns is not None:
+        return _read_columns(properties, columns)
+    declared = {name: raw for name, raw in properties.items() if name in vocabulary.readers}
+    undeclared = tuple(name for name in properties if name not in declared)
+    reading = read_facts(vocabulary, declared)
+    spellings = vocabulary.spellings
+    almost = frozenset().union(*map(spellings.almost, undeclared))
+    almost |= {
+        fact
+        for name in undeclared
+        if properties[name] is not None and not isinstance(properties[name], dict)
+        for fact in spellings.grouped(name)
+    }
+    misspelt = tuple(sorted(almost - reading.values.keys()))
+    return FactReading(reading.values, reading.forms, reading.malformed, undeclared, misspelt)
 
 
 def _read_columns(properties: Mapping[str, Json], columns: tuple[Column, ...]) -> FactReading:
@@ -188,38 +202,6 @@ def _read_columns(properties: Mapping[str, Json], columns: tuple[Column, ...]) -
         except MalformedValue as problem:
             malformed.append(FactProblem(name, problem.message))
     return FactReading(values, forms, tuple(malformed))
-
-
-def _read_each(vocabulary: Vocabulary, properties: Mapping[str, Json]) -> FactReading:
-    readers = vocabulary.readers
-    values: dict[str, Value] = {}
-    forms: dict[str, Json] = {}
-    malformed: list[FactProblem] = []
-    undeclared: list[str] = []
-    for name, raw in properties.items():
-        reader = readers.get(name)
-        if reader is None:
-            undeclared.append(name)
-        elif raw is not None:
-            try:
-                value = values[name] = reader(raw)
-            except MalformedValue as problem:
-                malformed.append(FactProblem(name, problem.message))
-            else:
-                # Most values are texts, which are their own form.
-                forms[name] = value if value.__class__ is str else canonical(value)
-    if not undeclared:
-        return FactReading(values, forms, tuple(malformed))
-    spellings = vocabulary.spellings
-    almost = frozenset().union(*map(spellings.almost, undeclared))
-    almost |= {
-        fact
-        for name in undeclared
-        if properties[name] is not None and not isinstance(properties[name], dict)
-        for fact in spellings.grouped(name)
-    }
-    misspelt = tuple(sorted(almost - values.keys()))
-    return FactReading(values, forms, tuple(malformed), tuple(undeclared), misspelt)
 
 
 @dataclass(frozen=True, slots=True)
